@@ -1,0 +1,65 @@
+// Runs a script of this project under the Node that the project pins, installing what is missing first. Plain JavaScript that any
+// Node from 18 on can run, because on a fresh clone nothing else is there yet.
+//   node hack/with-node24.mjs [--here] SCRIPT [ARGUMENT…]
+// --here: in the directory where npm was called, not in the project's.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const node = join(root, 'node_modules', '.bin', process.platform === 'win32' ? 'node.cmd' : 'node');
+/** Written after an install that went through; holds the digest of what was installed. */
+const stampFile = join(root, 'node_modules', '.flinkjob-installed');
+const manifests = ['package-lock.json', 'package.json', 'runtime/package.json', 'operator/package.json'];
+
+ensureInstalled();
+const isHere = process.argv[2] === '--here';
+const [script = '', ...args] = process.argv.slice(isHere ? 3 : 2);
+const cwd = isHere ? (process.env.INIT_CWD ?? process.cwd()) : process.cwd();
+const child = spawn(node, [resolve(script), ...args], { stdio: 'inherit', cwd });
+// A terminal sends Ctrl-C to the whole process group: the child decides what it means, this process only waits.
+process.on('SIGINT', () => {});
+for (const signal of ['SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => child.kill(signal));
+}
+child.on('error', (error) => fail(`could not start ${node}: ${error.message}. Remove node_modules and try again.`));
+child.on('exit', (code, signal) => process.exit(signal ? 128 + (constants.signals[signal] ?? 0) : (code ?? 1)));
+
+function ensureInstalled() {
+  const digest = createHash('sha256');
+  for (const file of manifests) {
+    digest.update(readFileSync(join(root, file)));
+  }
+  const wanted = digest.digest('hex');
+  if (existsSync(node) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) {
+    return;
+  }
+  process.stderr.write('Installing dependencies (npm install); once, about half a minute …\n');
+  const startedAt = Date.now();
+  // Scripts must run: the `node` package fetches its binary in one. Not `npm ci`: that refuses a lock file which lacks the optional packages of
+  // other platforms, and a registry mirror may not have them all. `--no-save` leaves the lock file as it is.
+  const install = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts=false'], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  });
+  if (install.error || install.status !== 0) {
+    fail(`npm install failed:\n${install.error?.message ?? install.stderr}`);
+  }
+  if (!existsSync(node)) {
+    fail(
+      `npm install went through, but ${node} is not there: the npm package "node" has no binary for ${process.platform}-${process.arch}.`,
+    );
+  }
+  writeFileSync(stampFile, wanted);
+  process.stderr.write(`Installed in ${Math.round((Date.now() - startedAt) / 1000)} s.\n`);
+}
+
+function fail(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}

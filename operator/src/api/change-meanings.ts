@@ -1,0 +1,49 @@
+/**
+ * What a change of a spec field means for a job that runs:
+ * - `Ignore`: it is used when it is next needed; nothing is touched now.
+ * - `Lifecycle`: the job is to be suspended or resumed.
+ * - `Scale`: a rollout for another parallelism.
+ * - `Restart`: a rollout of a new revision.
+ * - `Restore`: a rollout that starts from what the field asks for; going back to `Latest` asks for nothing.
+ *
+ * Every leaf field has an entry (a test holds this table against the schema); a field without one would be a change that nobody acts on.
+ */
+export type ChangeMeaning = 'Ignore' | 'Lifecycle' | 'Scale' | 'Restart' | 'Restore';
+
+export const changeMeanings = {
+  engine: 'Restart',
+  image: 'Restart',
+  'job.module': 'Restart',
+  'job.args': 'Restart',
+  'job.parallelism': 'Scale',
+  'job.maxParallelism': 'Restart',
+  'job.desiredState': 'Lifecycle',
+  'upgrade.mode': 'Ignore',
+  'upgrade.stopTimeoutSeconds': 'Ignore',
+  'upgrade.strategy': 'Ignore',
+  'restore.from': 'Restore',
+  'restore.path': 'Restore',
+  'restore.token': 'Restore',
+  // These are permissions for a start, not wishes for one.
+  'restore.adopt.from': 'Ignore',
+  'restore.allowDroppedState': 'Ignore',
+  'restore.allowNewState': 'Ignore',
+  'state.backend': 'Restart',
+  'state.checkpointStorage': 'Restart',
+  'checkpoints.intervalSeconds': 'Restart',
+  'checkpoints.timeoutSeconds': 'Restart',
+  'checkpoints.retain': 'Restart',
+  'checkpoints.mode': 'Restart',
+  'jobManager.restPort': 'Restart',
+  'taskManager.slots': 'Restart',
+  'taskManager.replicas': 'Restart',
+  'restartStrategy.type': 'Restart',
+  'restartStrategy.attempts': 'Restart',
+  'restartStrategy.delaySeconds': 'Restart',
+  'restartStrategy.initialDelaySeconds': 'Restart',
+  'restartStrategy.maxDelaySeconds': 'Restart',
+  'restartStrategy.multiplier': 'Restart',
+  'restartStrategy.resetAfterSeconds': 'Restart',
+} as const satisfies Readonly<Record<string, ChangeMeaning>>;
+
+export type SpecPath = keyof typeof changeMeanings;

@@ -1,0 +1,171 @@
+import { z } from 'zod';
+import { FlinkJobSpec } from './flink-job-spec.ts';
+import { FlinkJobStatus } from './flink-job-status.ts';
+import { group, kind, version } from './labels.ts';
+
+/** JSON data of one OpenAPI schema node. */
+export type SchemaNode = { readonly [name: string]: unknown };
+
+/** The CustomResourceDefinition of FlinkJob, made from the zod schema. Throws when the schema is not structural. */
+export function flinkJobDefinition(): object {
+  const schema = {
+    description: 'A stateful streaming job: what runs, how it is upgraded, and where its state is kept safe.',
+    type: 'object',
+    required: ['spec'],
+    properties: {
+      apiVersion: { type: 'string', description: 'Version of this representation.' },
+      kind: { type: 'string', description: 'FlinkJob.' },
+      metadata: { type: 'object' },
+      spec: { description: 'What is wished for.', ...structural(FlinkJobSpec, 'spec') },
+      status: { description: 'What the controller has decided and seen.', ...structural(FlinkJobStatus, 'status') },
+    },
+    // Pods carry the name and a suffix, and a label may have 63 characters.
+    'x-kubernetes-validations': [
+      { rule: 'self.metadata.name.size() <= 45', message: 'metadata.name must have at most 45 characters' },
+    ],
+  };
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `flinkjobs.${group}` },
+    spec: {
+      group,
+      names: {
+        kind,
+        listKind: 'FlinkJobList',
+        plural: 'flinkjobs',
+        singular: 'flinkjob',
+        shortNames: ['fj'],
+        categories: ['all'],
+      },
+      scope: 'Namespaced',
+      versions: [
+        {
+          name: version,
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: schema },
+          subresources: {
+            status: {},
+            scale: {
+              specReplicasPath: '.spec.job.parallelism',
+              statusReplicasPath: '.status.parallelism',
+            },
+          },
+          additionalPrinterColumns: [
+            { name: 'State', type: 'string', jsonPath: '.status.state' },
+            { name: 'Parallelism', type: 'integer', jsonPath: '.status.parallelism' },
+            {
+              name: 'Checkpoint',
+              type: 'date',
+              jsonPath: '.status.lastCheckpointTime',
+              description: 'Age of the last completed checkpoint.',
+            },
+            { name: 'Restarts', type: 'integer', jsonPath: '.status.restarts' },
+            { name: 'Revision', type: 'string', jsonPath: '.status.revision' },
+            { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+          ],
+        },
+      ],
+    },
+  };
+}
+
+function structural(schema: z.ZodType, path: string): SchemaNode {
+  const json = z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as SchemaNode;
+  const node = repair(json);
+  assertStructural(node, path);
+  return node;
+}
+
+/** What zod says in JSON Schema's way and a structural schema says in another, or not at all. */
+function repair(node: SchemaNode): SchemaNode {
+  const { additionalProperties, properties, items, pattern, ...rest } = node;
+  const fixed: Record<string, unknown> = { ...rest };
+  if (properties !== undefined) {
+    // Beside `properties` it is forbidden; unknown fields are pruned, or refused by `kubectl --validate`.
+    fixed['properties'] = mapValues(properties as Record<string, SchemaNode>, repair);
+  } else if (typeof additionalProperties === 'object' && additionalProperties !== null) {
+    fixed['additionalProperties'] = repair(additionalProperties as SchemaNode);
+  }
+  if (items !== undefined) {
+    fixed['items'] = repair(items as SchemaNode);
+  }
+  // A format speaks for itself; the pattern that zod adds to it is long and only repeats it.
+  if (pattern !== undefined && rest['format'] === undefined) {
+    fixed['pattern'] = pattern;
+  }
+  if (rest['maximum'] === Number.MAX_SAFE_INTEGER) {
+    delete fixed['maximum'];
+  }
+  if (rest['minimum'] === Number.MIN_SAFE_INTEGER) {
+    delete fixed['minimum'];
+  }
+  if (rest['type'] === 'integer') {
+    fixed['format'] = 'int64';
+  }
+  return fixed;
+}
+
+const allowedKeys = new Set([
+  'type',
+  'format',
+  'description',
+  'default',
+  'properties',
+  'required',
+  'additionalProperties',
+  'items',
+  'enum',
+  'pattern',
+  'minimum',
+  'maximum',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'maxProperties',
+  'nullable',
+]);
+const extensionPrefix = 'x-kubernetes-';
+const types = new Set(['object', 'array', 'string', 'integer', 'number', 'boolean']);
+
+/**
+ * The rules that an API server holds a schema against: every node has one type, no unions with types inside, no references, either
+ * `properties` or `additionalProperties`, and a description for people on every field.
+ */
+export function assertStructural(node: SchemaNode, path: string): void {
+  const refuse = (why: string): never => {
+    throw new Error(`${path}: ${why}, so the schema is not structural`);
+  };
+  if (typeof node['type'] !== 'string' || !types.has(node['type'])) {
+    refuse(`type is ${JSON.stringify(node['type'])}`);
+  }
+  const unknown = Object.keys(node).find((key) => !allowedKeys.has(key) && !key.startsWith(extensionPrefix));
+  if (unknown !== undefined) {
+    refuse(`${unknown} is not allowed`);
+  }
+  const { properties, additionalProperties, items } = node;
+  if (properties !== undefined && additionalProperties !== undefined) {
+    refuse('properties and additionalProperties exclude each other');
+  }
+  if (node['type'] === 'array' && (typeof items !== 'object' || items === null)) {
+    refuse('an array needs items');
+  }
+  for (const [name, child] of Object.entries((properties ?? {}) as Record<string, SchemaNode>)) {
+    if (typeof child['description'] !== 'string' && child['type'] !== undefined) {
+      throw new Error(`${path}.${name}: has no description`);
+    }
+    assertStructural(child, `${path}.${name}`);
+  }
+  if (typeof additionalProperties === 'object' && additionalProperties !== null) {
+    assertStructural(additionalProperties as SchemaNode, `${path}.*`);
+  }
+  if (typeof items === 'object' && items !== null) {
+    assertStructural(items as SchemaNode, `${path}[]`);
+  }
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+}

@@ -1,0 +1,285 @@
+import { z } from 'zod';
+
+/**
+ * `spec` of a FlinkJob: the one source of the TypeScript types, of the messages for people, and of the CustomResourceDefinition in
+ * `crds/`. Every object is strict: an unknown field is an error, never ignored. What a change of a field means is in
+ * `change-meanings.ts`, which has to name every leaf.
+ *
+ * Only what a structural schema can say: no unions of objects (a `type` field plus optional fields and CEL rules instead).
+ */
+
+const Job = z
+  .strictObject({
+    module: z.string().min(1).meta({
+      description:
+        'Path of the job module, whose default export is defineJob(…). On the process platform relative to the YAML file.',
+    }),
+    args: z
+      .record(z.string(), z.string())
+      .default({})
+      .meta({ description: 'Arguments for the job module. Every value is a string; put numbers in quotes.' }),
+    parallelism: z
+      .int()
+      .min(1)
+      .max(32768)
+      .default(1)
+      .meta({ description: 'How many subtasks each operator has unless the module says otherwise.' }),
+    maxParallelism: z
+      .int()
+      .min(128)
+      .max(32768)
+      .default(128)
+      .refine((value) => Number.isInteger(Math.log2(value)), { params: { expected: 'a power of two from 128 to 32768' } })
+      .meta({ description: 'How many key groups keyed state is divided into: a power of two, fixed for the life of the state.' }),
+    desiredState: z
+      .enum(['Running', 'Suspended'])
+      .default('Running')
+      .meta({ description: 'Suspended stops the job with a savepoint and keeps its state; Running continues from it.' }),
+  })
+  .refine((job) => job.parallelism <= job.maxParallelism, {
+    path: ['parallelism'],
+    params: { expected: 'at most spec.job.maxParallelism' },
+  })
+  .meta({
+    description: 'What runs, and whether it should.',
+    'x-kubernetes-validations': [
+      {
+        rule: 'self.parallelism <= self.maxParallelism',
+        message: 'spec.job.parallelism must be at most spec.job.maxParallelism',
+      },
+      {
+        rule: '[128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768].exists(n, n == self.maxParallelism)',
+        message: 'spec.job.maxParallelism must be a power of two',
+      },
+    ],
+  });
+
+const Upgrade = z
+  .strictObject({
+    mode: z.enum(['Savepoint', 'LastState', 'Stateless']).default('Savepoint').meta({
+      description:
+        'Savepoint stops the job with a savepoint. LastState continues from the last completed checkpoint. Stateless starts the new revision with empty state.',
+    }),
+    stopTimeoutSeconds: z.int().min(1).max(86400).default(120).meta({
+      description:
+        'How long a stop with savepoint may take before it is given up; the job then runs on and the stop is tried again.',
+    }),
+    strategy: z
+      .enum(['InPlace'])
+      .default('InPlace')
+      .meta({ description: 'InPlace stops the old revision, then starts the new one.' }),
+  })
+  .meta({ description: 'How a running job is replaced when its spec changes.' });
+
+const Restore = z
+  .strictObject({
+    from: z.enum(['Latest', 'None', 'Path']).default('Latest').meta({
+      description:
+        'What to start from. Latest: the head of the lineage. None: empty state, once. Path: the checkpoint or savepoint at `path`, once.',
+    }),
+    path: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: 'With from Path: the folder of a checkpoint or savepoint of this lineage, such as chk-000117-e7.' }),
+    token: z.string().min(1).max(253).optional().meta({
+      description:
+        'Names one request of from None or Path. A request is honoured once per lineage; another token asks again. Default: made from the request itself.',
+    }),
+    adopt: z
+      .strictObject({
+        from: z.string().min(1).meta({
+          description: 'The present owner of the lineage, clusterId/namespace/name; valid only while the lineage names it.',
+        }),
+      })
+      .optional()
+      .meta({ description: 'Takes over a lineage that belongs to another cluster.' }),
+    allowDroppedState: z.array(z.string().min(1)).max(256).default([]).meta({
+      description:
+        'What may be left behind because the job no longer has it: uid, uid.state for one state of an operator, uid.timers for its timers.',
+      'x-kubernetes-list-type': 'set',
+    }),
+    allowNewState: z.array(z.string().min(1)).max(256).default([]).meta({
+      description: 'uid.state: states that may start empty in an operator whose other state is restored.',
+      'x-kubernetes-list-type': 'set',
+    }),
+  })
+  .refine((restore) => restore.from !== 'Path' || restore.path !== undefined, {
+    path: ['path'],
+    params: {
+      expected: 'a checkpoint folder, because spec.restore.from is Path',
+      remedy: 'Add spec.restore.path, such as chk-000117-e7 (flinkjob lineage lists them).',
+    },
+  })
+  .refine((restore) => restore.from === 'Path' || restore.path === undefined, {
+    path: ['path'],
+    params: {
+      expected: 'no path unless spec.restore.from is Path',
+      remedy: 'Set spec.restore.from to Path, or remove spec.restore.path.',
+    },
+  })
+  .meta({
+    description: 'What a start restores. Whatever is written here, a job with state never starts empty unless from is None.',
+    'x-kubernetes-validations': [
+      {
+        rule: "(self.from == 'Path') == has(self.path)",
+        message: 'spec.restore.path goes with spec.restore.from: Path, and only with it',
+      },
+    ],
+  });
+
+const State = z
+  .strictObject({
+    backend: z
+      .enum(['HashMap'])
+      .default('HashMap')
+      .meta({ description: 'Where working state lives. HashMap: on the heap of the TaskManagers.' }),
+    checkpointStorage: z
+      .string()
+      .regex(/^file:.+/)
+      .meta({
+        description:
+          'URL of the directory that holds the lineages of jobs. On the process platform a relative file: path counts from the YAML file.',
+      }),
+  })
+  .meta({ description: 'Where state lives and where it is kept safe.' });
+
+const Checkpoints = z
+  .strictObject({
+    // Ten seconds: short enough that a restart repeats little, long enough that small jobs spend nothing on it. A fraction, against the
+    // habit of Kubernetes APIs, because sub-second checkpoints are an ordinary wish and the unit stays the same everywhere.
+    intervalSeconds: z
+      .number()
+      .min(0.1)
+      .max(86400)
+      .default(10)
+      .meta({ description: 'From the start of one checkpoint to the start of the next.' }),
+    timeoutSeconds: z.int().min(1).max(86400).default(600).meta({ description: 'A checkpoint that takes longer is aborted.' }),
+    retain: z.int().min(1).max(100).default(3).meta({ description: 'How many completed checkpoints stay restorable.' }),
+    mode: z
+      .enum(['ExactlyOnce'])
+      .default('ExactlyOnce')
+      .meta({ description: 'How often a record counts in state after a failure.' }),
+  })
+  .meta({ description: 'When state is made durable.' });
+
+const TaskManager = z
+  .strictObject({
+    slots: z
+      .int()
+      .min(1)
+      .max(256)
+      .default(1)
+      .meta({ description: 'Slots of one TaskManager; a slot runs one subtask of every operator.' }),
+    replicas: z
+      .int()
+      .min(1)
+      .max(10000)
+      .optional()
+      .meta({ description: 'How many TaskManagers. Default: as many as the parallelism needs.' }),
+  })
+  .meta({ description: 'The processes that run the subtasks.' });
+
+const RestartStrategy = z
+  .strictObject({
+    type: z
+      .enum(['None', 'FixedDelay', 'ExponentialDelay'])
+      .default('ExponentialDelay')
+      .meta({ description: 'What happens when a subtask fails. The fields below apply to the type that names them.' }),
+    attempts: z
+      .int()
+      .min(0)
+      .max(1000000)
+      .optional()
+      .meta({ description: 'FixedDelay: restarts before the job fails. Default 10.' }),
+    delaySeconds: z
+      .number()
+      .min(0)
+      .max(86400)
+      .optional()
+      .meta({ description: 'FixedDelay: wait before each restart. Default 1.' }),
+    initialDelaySeconds: z
+      .number()
+      .min(0)
+      .max(86400)
+      .optional()
+      .meta({ description: 'ExponentialDelay: wait before the first restart. Default 1.' }),
+    maxDelaySeconds: z
+      .number()
+      .min(0)
+      .max(86400)
+      .optional()
+      .meta({ description: 'ExponentialDelay: the longest wait. Default 60.' }),
+    multiplier: z.int().min(1).max(100).optional().meta({ description: 'ExponentialDelay: growth of the wait. Default 2.' }),
+    resetAfterSeconds: z
+      .int()
+      .min(0)
+      .max(86400)
+      .optional()
+      .meta({ description: 'ExponentialDelay: a run this long without failure starts the waits anew. Default 600.' }),
+  })
+  .refine((it) => it.type === 'FixedDelay' || (it.attempts === undefined && it.delaySeconds === undefined), {
+    path: ['type'],
+    params: {
+      expected: 'FixedDelay, because attempts or delaySeconds is set',
+      remedy: 'Set type to FixedDelay, or remove attempts and delaySeconds.',
+    },
+  })
+  .refine(
+    (it) =>
+      it.type === 'ExponentialDelay' ||
+      (it.initialDelaySeconds === undefined &&
+        it.maxDelaySeconds === undefined &&
+        it.multiplier === undefined &&
+        it.resetAfterSeconds === undefined),
+    {
+      path: ['type'],
+      params: {
+        expected: 'ExponentialDelay, because one of its fields is set',
+        remedy: 'Set type to ExponentialDelay, or remove initialDelaySeconds, maxDelaySeconds, multiplier and resetAfterSeconds.',
+      },
+    },
+  )
+  .meta({
+    description: 'What happens when a subtask fails.',
+    'x-kubernetes-validations': [
+      {
+        rule: "self.type == 'FixedDelay' || (!has(self.attempts) && !has(self.delaySeconds))",
+        message: 'attempts and delaySeconds go with type FixedDelay',
+      },
+      {
+        rule: "self.type == 'ExponentialDelay' || (!has(self.initialDelaySeconds) && !has(self.maxDelaySeconds) && !has(self.multiplier) && !has(self.resetAfterSeconds))",
+        message: 'initialDelaySeconds, maxDelaySeconds, multiplier and resetAfterSeconds go with type ExponentialDelay',
+      },
+    ],
+  });
+
+const JobManager = z
+  .strictObject({
+    restPort: z.int().min(0).max(65535).optional().meta({
+      description:
+        'Port of REST. Default on the process platform: the system chooses one, so several jobs and a replacement never collide.',
+    }),
+  })
+  .meta({ description: 'The process that coordinates the job.' });
+
+export const FlinkJobSpec = z.strictObject({
+  engine: z.enum(['TypeScript']).default('TypeScript').meta({ description: 'Which engine runs the job.' }),
+  image: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'Container image with the job module. Needed on Kubernetes, ignored by the process platform.' }),
+  job: Job,
+  upgrade: Upgrade.prefault({}),
+  restore: Restore.prefault({}),
+  state: State,
+  checkpoints: Checkpoints.prefault({}),
+  jobManager: JobManager.default({}),
+  taskManager: TaskManager.prefault({}),
+  restartStrategy: RestartStrategy.prefault({}),
+});
+
+export type FlinkJobSpec = z.infer<typeof FlinkJobSpec>;
+/** As people write it: defaults may be missing. */
+export type FlinkJobSpecInput = z.input<typeof FlinkJobSpec>;

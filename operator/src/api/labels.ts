@@ -1,0 +1,17 @@
+/** Names of ours in metadata. */
+export const group = 'flinkjob.dev';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}`;
+export const kind = 'FlinkJob';
+
+export const annotations = {
+  /** SHA-256 of the job module's content, set by the CLI: a changed module is a new revision although the spec is the same. */
+  moduleDigest: `${group}/module-digest`,
+  /** Where the author's module is, set by the CLI; `spec.job.module` may be a copy of it. For people. */
+  moduleSource: `${group}/module-source`,
+  /** Absolute directory that relative paths of the spec and of the job's own files count from, set by the CLI. */
+  workingDirectory: `${group}/working-directory`,
+} as const;
+
+/** Holds the resource until its processes are gone. */
+export const finalizer = `${group}/processes`;

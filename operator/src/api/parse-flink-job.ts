@@ -1,0 +1,174 @@
+import { z } from 'zod';
+import { FlinkJobManifest } from './flink-job.ts';
+import { FlinkJobSpec } from './flink-job-spec.ts';
+import type { Problem } from './flink-job-status.ts';
+import { nearestName } from './nearest-name.ts';
+import { notYetAvailable } from './not-yet-available.ts';
+
+/** Each problem says where, what was expected, what was found and what to do. */
+export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Checks a whole FlinkJob as a person wrote it (already read from YAML or JSON) and fills in defaults. */
+export function parseFlinkJob(input: unknown): Parsed<FlinkJobManifest> {
+  return parse(FlinkJobManifest, manifestShape, input, []);
+}
+
+/** Checks the spec of a resource that comes from a store. */
+export function parseFlinkJobSpec(input: unknown): Parsed<FlinkJobSpec> {
+  return parse(FlinkJobSpec, specShape, input, ['spec']);
+}
+
+/** The part of JSON Schema that messages are made from. */
+interface Shape {
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, Shape>>;
+  readonly additionalProperties?: Shape | boolean;
+  readonly items?: Shape;
+  readonly enum?: readonly unknown[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly pattern?: string;
+  readonly default?: unknown;
+}
+
+const manifestShape = z.toJSONSchema(FlinkJobManifest, { io: 'input', target: 'openapi-3.0' }) as Shape;
+const specShape = z.toJSONSchema(FlinkJobSpec, { io: 'input', target: 'openapi-3.0' }) as Shape;
+
+function parse<T>(schema: z.ZodType<T>, shape: Shape, input: unknown, prefix: readonly string[]): Parsed<T> {
+  const result = schema.safeParse(input);
+  if (result.success) {
+    return { ok: true, value: result.data };
+  }
+  return { ok: false, problems: result.error.issues.flatMap((issue) => describeIssue({ issue, input, shape, prefix })) };
+}
+
+function describeIssue(context: {
+  readonly issue: z.core.$ZodIssue;
+  readonly input: unknown;
+  readonly shape: Shape;
+  readonly prefix: readonly string[];
+}): readonly Problem[] {
+  const { issue, shape, prefix } = context;
+  const path = issue.path.map(String);
+  const where = formatPath([...prefix, ...path]) || 'the resource';
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => unknownField(key, path, shape, prefix));
+  }
+  const input = valueAt(context.input, path);
+  const notYet = notYetAvailable(where, input);
+  if (notYet !== undefined) {
+    return [notYet];
+  }
+  const at = shapeAt(shape, path);
+  const custom = issue.code === 'custom' ? issue.params : undefined;
+  const expected = typeof custom?.['expected'] === 'string' ? custom['expected'] : describeExpected(at);
+  const remedy = typeof custom?.['remedy'] === 'string' ? custom['remedy'] : remedyFor({ where, at, input });
+  const missing = input === undefined || input === null;
+  const found = missing ? 'nothing' : shorten(JSON.stringify(input));
+  return [{ code: missing ? 'MissingField' : 'InvalidField', message: `${where}: expected ${expected}, got ${found}`, remedy }];
+}
+
+function valueAt(input: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (at, name) => (typeof at === 'object' && at !== null ? (at as Readonly<Record<string, unknown>>)[name] : undefined),
+    input,
+  );
+}
+
+function unknownField(key: string, parent: readonly string[], shape: Shape, prefix: readonly string[]): Problem {
+  const where = formatPath([...prefix, ...parent, key]);
+  const siblings = Object.keys(shapeAt(shape, parent)?.properties ?? {});
+  const near = nearestName(key, siblings);
+  const suggestion =
+    near === undefined
+      ? findElsewhere(key, shape, []).map((path) => formatPath([...prefix, ...path]))[0]
+      : formatPath([...prefix, ...parent, near]);
+  if (suggestion !== undefined) {
+    return { code: 'UnknownField', message: `${where}: unknown field`, remedy: `Did you mean ${suggestion}?` };
+  }
+  const known = siblings.length === 0 ? 'It has no fields.' : `Known here: ${siblings.join(', ')}.`;
+  return { code: 'UnknownField', message: `${where}: unknown field`, remedy: `Remove it. ${known}` };
+}
+
+/** Paths of fields with this very name anywhere else: a field that was put at the wrong depth. */
+function findElsewhere(key: string, shape: Shape, path: readonly string[]): readonly (readonly string[])[] {
+  return Object.entries(shape.properties ?? {}).flatMap(([name, child]) => [
+    ...(name === key ? [[...path, name]] : []),
+    ...findElsewhere(key, child, [...path, name]),
+  ]);
+}
+
+function shapeAt(shape: Shape, path: readonly string[]): Shape | undefined {
+  let at: Shape | undefined = shape;
+  for (const name of path) {
+    const additional: Shape | boolean | undefined = at?.additionalProperties;
+    at = at?.properties?.[name] ?? at?.items ?? (typeof additional === 'object' ? additional : undefined);
+  }
+  return at;
+}
+
+function describeExpected(shape: Shape | undefined): string {
+  if (shape?.enum !== undefined) {
+    return shape.enum.length === 1 ? String(shape.enum[0]) : `one of ${shape.enum.join(', ')}`;
+  }
+  switch (shape?.type) {
+    case 'integer':
+      return `an integer from ${shape.minimum} to ${shape.maximum}`;
+    case 'number':
+      return `a number from ${shape.minimum} to ${shape.maximum}`;
+    case 'string':
+      if (shape.pattern !== undefined) {
+        return describePattern(shape.pattern);
+      }
+      return shape.minLength === undefined ? 'a string' : 'a non-empty string';
+    case 'array':
+      return 'a list';
+    case 'object':
+      return 'a map of fields';
+    default:
+      return 'something else';
+  }
+}
+
+function describePattern(pattern: string): string {
+  switch (pattern) {
+    case '^file:.+':
+      return 'a file: URL such as file:./checkpoints';
+    case '^[a-z]([-a-z0-9]*[a-z0-9])?$':
+      return 'lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters)';
+    default:
+      return `a string that matches ${pattern}`;
+  }
+}
+
+function remedyFor(options: { readonly where: string; readonly at: Shape | undefined; readonly input: unknown }): string {
+  const { where, at, input } = options;
+  const name = where.split('.').at(-1) ?? where;
+  if (at?.type === 'string' && at.enum === undefined && (typeof input === 'number' || typeof input === 'boolean')) {
+    return name.endsWith(']') ? `Put it in quotes: "${input}".` : `Put it in quotes: ${name}: "${input}".`;
+  }
+  if (at?.enum !== undefined && typeof input === 'string') {
+    const near = nearestName(input, at.enum.map(String));
+    if (near !== undefined) {
+      return `Did you mean ${near}?`;
+    }
+  }
+  if ((at?.type === 'integer' || at?.type === 'number') && typeof input === 'string' && /^[\d.]+$/.test(input)) {
+    return `Remove the quotes: ${name}: ${input}.`;
+  }
+  if (input === undefined || input === null) {
+    return `Add ${where}.`;
+  }
+  return at?.default === undefined || typeof at.default === 'object'
+    ? `Correct ${where}.`
+    : `Correct it, or remove the line to get the default ${at.default}.`;
+}
+
+function formatPath(path: readonly string[]): string {
+  return path.reduce((text, name) => (/^\d+$/.test(name) ? `${text}[${name}]` : text === '' ? name : `${text}.${name}`), '');
+}
+
+function shorten(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 77)}…`;
+}

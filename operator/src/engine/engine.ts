@@ -1,0 +1,63 @@
+import type { JobStatusDocument } from '@flinkjob/runtime/rest';
+import type { Revision } from '../flink-job/revision.ts';
+import type { RestoreRequest } from '../platform/platform.ts';
+
+/**
+ * What runs inside the processes. TypeScript jobs run on our runtime; Apache Flink images will run as another engine behind the same
+ * resource. An engine renders workloads and speaks REST; it knows neither where processes run nor what should happen next.
+ *
+ * Both honest cases have to fit: ours is told its restore request and finds the lineage itself, Flink gets a path as an argument; ours
+ * answers `/v1/status`, Flink's document is put together from several calls.
+ */
+export interface Engine {
+  readonly name: 'TypeScript';
+  /** Argument list and configuration file of each role. Pure. */
+  renderJobManager(input: JobManagerRendering): RenderedProcess;
+  renderTaskManager(input: TaskManagerRendering): RenderedProcess;
+  renderPreFlight(input: PreFlightRendering): RenderedProcess;
+  /** Speaks to the JobManager at `host:port`. */
+  client(address: string): JobClient;
+}
+
+export interface RenderedProcess {
+  /** What the platform's node (or the image's entry point) is called with; `configPath` stands where the file is put. */
+  readonly args: (configPath: string) => readonly string[];
+  /** Content of the configuration file, as JSON data. */
+  readonly config: object;
+}
+
+/** What every process of a revision is told about its place. */
+interface Place {
+  readonly revision: Revision;
+  readonly namespace: string;
+  readonly name: string;
+  readonly clusterId: string;
+  /** Host that listening sockets bind to. */
+  readonly host: string;
+}
+
+export interface JobManagerRendering extends Place {
+  readonly attempt: { readonly number: number; readonly token: string };
+  readonly podUid: string;
+  readonly restore: RestoreRequest;
+  readonly addressFile: string;
+}
+
+export interface TaskManagerRendering extends Place {
+  readonly taskManagerId: string;
+  readonly addressFile: string;
+}
+
+export interface PreFlightRendering extends Place {
+  readonly restore: RestoreRequest;
+}
+
+/** Requests to a running job. All fail with a `JobError`: `JobManagerUnreachable`, or what the JobManager answered. */
+export interface JobClient {
+  readStatus(): Promise<JobStatusDocument>;
+  /** Begins a savepoint; its outcome is in the status document's `operations`. */
+  savepoint(operationId: string): Promise<void>;
+  /** Begins a stop with savepoint; given up by the JobManager `deadlineSeconds` from now. */
+  stop(request: { readonly operationId: string; readonly deadlineSeconds: number }): Promise<void>;
+  cancel(operationId: string): Promise<void>;
+}

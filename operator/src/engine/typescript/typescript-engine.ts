@@ -1,0 +1,126 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type {
+  JobManagerProcessConfigInput,
+  JobSourceConfig,
+  LineageConfig,
+  RestartStrategyConfig,
+  TaskManagerProcessConfigInput,
+} from '@flinkjob/runtime/process-config';
+import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
+import type { Revision } from '../../flink-job/revision.ts';
+import { JobManagerClient } from '../../job-manager-client/job-manager-client.ts';
+import type { Engine, JobManagerRendering, PreFlightRendering, TaskManagerRendering } from '../engine.ts';
+
+/** Our own runtime: every process gets a command and one JSON file. */
+export const typescriptEngine: Engine = {
+  name: 'TypeScript',
+  renderJobManager: (input) => ({
+    args: (configPath) => [runtimeCommand(), 'job-manager', '--config', configPath],
+    config: jobManagerConfig(input),
+  }),
+  renderTaskManager: (input) => ({
+    args: (configPath) => [runtimeCommand(), 'task-manager', '--config', configPath],
+    config: taskManagerConfig(input),
+  }),
+  renderPreFlight: (input) => ({
+    args: (configPath) => [runtimeCommand(), 'plan', '--config', configPath, '--json'],
+    config: preFlightConfig(input),
+  }),
+  client: (address) => new JobManagerClient(address),
+};
+
+let command: string | undefined;
+
+/** Resolved once, and only when a process is to be started. */
+function runtimeCommand(): string {
+  command ??= fileURLToPath(import.meta.resolve('@flinkjob/runtime/command'));
+  return command;
+}
+
+function jobManagerConfig(input: JobManagerRendering): JobManagerProcessConfigInput {
+  const { spec } = input.revision;
+  return {
+    job: jobSource(input.revision),
+    lineage: lineage(input),
+    revision: input.revision.name,
+    attempt: input.attempt,
+    podUid: input.podUid,
+    restore: input.restore,
+    allowDroppedState: spec.restore.allowDroppedState,
+    allowNewState: spec.restore.allowNewState,
+    checkpoints: {
+      intervalSeconds: spec.checkpoints.intervalSeconds,
+      timeoutSeconds: spec.checkpoints.timeoutSeconds,
+      retain: spec.checkpoints.retain,
+    },
+    restartStrategy: restartStrategy(spec),
+    heartbeat: {},
+    rest: { host: input.host, port: spec.jobManager.restPort ?? 0 },
+    rpc: { host: input.host, port: 0 },
+    addressFile: input.addressFile,
+  };
+}
+
+/** A plan is asked with what a JobManager would be told; attempt and pod mean nothing to it. */
+function preFlightConfig(input: PreFlightRendering): JobManagerProcessConfigInput {
+  return jobManagerConfig({ ...input, attempt: { number: 1, token: 'pre-flight' }, podUid: 'pre-flight', addressFile: 'unused' });
+}
+
+function taskManagerConfig(input: TaskManagerRendering): TaskManagerProcessConfigInput {
+  return {
+    job: jobSource(input.revision),
+    lineage: lineage(input),
+    revision: input.revision.name,
+    taskManagerId: input.taskManagerId,
+    slots: input.revision.spec.taskManager.slots,
+    stateBackend: input.revision.spec.state.backend,
+    addressFile: input.addressFile,
+    data: { host: input.host, port: 0 },
+  };
+}
+
+function jobSource(revision: Revision): JobSourceConfig {
+  const { job } = revision.spec;
+  return {
+    module: path.resolve(revision.workingDirectory ?? '/', job.module),
+    args: job.args,
+    parallelism: job.parallelism,
+    maxParallelism: job.maxParallelism,
+  };
+}
+
+function lineage(input: {
+  readonly revision: Revision;
+  readonly namespace: string;
+  readonly name: string;
+  readonly clusterId: string;
+}): LineageConfig {
+  const { state, restore } = input.revision.spec;
+  return {
+    checkpointStorage: state.checkpointStorage,
+    namespace: input.namespace,
+    name: input.name,
+    clusterId: input.clusterId,
+    ...(restore.adopt === undefined ? {} : { adoptFrom: restore.adopt.from }),
+  };
+}
+
+function restartStrategy(spec: FlinkJobSpec): RestartStrategyConfig {
+  const { type, attempts, delaySeconds, initialDelaySeconds, maxDelaySeconds, multiplier, resetAfterSeconds } =
+    spec.restartStrategy;
+  switch (type) {
+    case 'None':
+      return { type };
+    case 'FixedDelay':
+      return { type, attempts: attempts ?? 10, delaySeconds: delaySeconds ?? 1 };
+    case 'ExponentialDelay':
+      return {
+        type,
+        initialDelaySeconds: initialDelaySeconds ?? 1,
+        maxDelaySeconds: maxDelaySeconds ?? 60,
+        multiplier: multiplier ?? 2,
+        resetAfterSeconds: resetAfterSeconds ?? 600,
+      };
+  }
+}

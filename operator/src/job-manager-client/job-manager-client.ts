@@ -1,0 +1,127 @@
+import {
+  type ErrorInfo,
+  JobError,
+  type JobStatusDocument,
+  type SavepointRequest,
+  type StopRequest,
+} from '@flinkjob/runtime/rest';
+
+/** A JobManager that needs longer counts as silent; the controller asks again. */
+const requestTimeoutMs = 3_000;
+/** A status document of a job with thousands of vertices stays far below. */
+const answerSizeBytesMax = 16 * 1024 * 1024;
+
+/**
+ * REST of one JobManager. Every failure is a `JobError`: `JobManagerUnreachable` when nothing (or nothing in time) came back and the
+ * request may or may not have arrived, else what the JobManager answered.
+ */
+export class JobManagerClient {
+  readonly #address: string;
+  #jobId: string | undefined;
+
+  constructor(address: string) {
+    this.#address = address;
+  }
+
+  async readStatus(): Promise<JobStatusDocument> {
+    const document = (await this.#request('GET', '/v1/status')) as JobStatusDocument;
+    if (document?.format !== 1) {
+      throw new JobError(`the JobManager at ${this.#address} answers with a status document of format ${document?.format}`, {
+        domain: 'external',
+        retry: 'backoff',
+        code: 'StatusFormatUnknown',
+        remedy: 'Use an operator that is at least as new as the runtime.',
+      });
+    }
+    this.#jobId = document.jobId;
+    return document;
+  }
+
+  async savepoint(operationId: string): Promise<void> {
+    const body: SavepointRequest = { operationId };
+    await this.#request('POST', `/jobs/${await this.#job()}/savepoints`, body);
+  }
+
+  async stop(request: { readonly operationId: string; readonly deadlineSeconds: number }): Promise<void> {
+    // Only these fields: the server refuses what it does not know.
+    const { operationId, deadlineSeconds } = request;
+    const body: StopRequest = { operationId, deadlineSeconds };
+    await this.#request('POST', `/jobs/${await this.#job()}/stop`, body);
+  }
+
+  async cancel(operationId: string): Promise<void> {
+    await this.#request('PATCH', `/jobs/${await this.#job()}?mode=cancel`, { operationId });
+  }
+
+  async #job(): Promise<string> {
+    return encodeURIComponent(this.#jobId ?? (await this.readStatus()).jobId);
+  }
+
+  async #request(method: 'GET' | 'POST' | 'PATCH', path: string, body?: object): Promise<unknown> {
+    let status: number;
+    let text: string;
+    try {
+      const response = await fetch(`http://${this.#address}${path}`, {
+        method,
+        headers: body === undefined ? {} : { 'content-type': 'application/json' },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: AbortSignal.timeout(requestTimeoutMs),
+      });
+      status = response.status;
+      text = await readText(response);
+    } catch (cause) {
+      throw unreachableError(this.#address, cause);
+    }
+    if (status >= 400) {
+      throw answerError({ status, text, request: `${method} ${path}` });
+    }
+    return parseJson(text);
+  }
+}
+
+/** Gives up at the limit, not behind it: whatever answers at this address may send without end. */
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of response.body ?? []) {
+    sizeBytes += chunk.byteLength;
+    if (sizeBytes > answerSizeBytesMax) {
+      throw new Error(`the answer is longer than ${answerSizeBytesMax} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function unreachableError(address: string, cause: unknown): JobError {
+  const why = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : String(cause);
+  return new JobError(`the JobManager at ${address} does not answer: ${why}`, {
+    domain: 'external',
+    retry: 'backoff',
+    code: 'JobManagerUnreachable',
+    cause,
+  });
+}
+
+/** Both ours, `{ error: ErrorInfo }`, and Flink's, `{ errors: [text] }`. */
+function answerError(answer: { readonly status: number; readonly text: string; readonly request: string }): JobError {
+  const { status, text, request } = answer;
+  const body = parseJson(text) as { readonly error?: Partial<ErrorInfo>; readonly errors?: readonly string[] } | undefined;
+  const info = body?.error;
+  const message = info?.message ?? body?.errors?.join('; ') ?? `HTTP status ${status}`;
+  return new JobError(`${request}: ${message}`, {
+    domain: info?.domain ?? 'external',
+    // A server that is in trouble may recover; a request that was refused stays refused.
+    retry: info?.retry ?? (status >= 500 || status === 404 || status === 429 ? 'backoff' : 'never'),
+    code: info?.code ?? `Http${status}`,
+    remedy: info?.remedy,
+  });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,105 @@
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { JobError } from '@flinkjob/runtime/rest';
+import type { FlinkJobKey } from './api/flink-job.ts';
+import type { Clock } from './clock.ts';
+import { systemClock } from './clock.ts';
+import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
+import { Controller } from './flink-job/controller.ts';
+import type { DecideLimits } from './flink-job/limits.ts';
+import type { Log } from './log.ts';
+import { machineClusterId } from './platform/process/cluster-id.ts';
+import { ProcessPlatform } from './platform/process/process-platform.ts';
+import { ProcessLock } from './process-identity/process-lock.ts';
+import { FileFlinkJobStore } from './store/file-flink-job-store.ts';
+import { StoreConflictError } from './store/flink-job-store.ts';
+
+/** The store of a work directory; also for who only reads it or applies to it while another process is the controller. */
+export function openLocalStore(workDirectory: string, clock: Clock = systemClock): FileFlinkJobStore {
+  // A namespace cannot begin with a dot, so this name is free.
+  return new FileFlinkJobStore({ directory: path.join(workDirectory, '.store'), clock });
+}
+
+/** Held by the one controller of a work directory, and readable by who wants to know whether there is one. */
+export function controllerLockPath(workDirectory: string): string {
+  return path.join(workDirectory, '.controller-lock');
+}
+
+export interface LocalOperator {
+  readonly store: FileFlinkJobStore;
+  readonly platform: ProcessPlatform;
+  readonly controller: Controller;
+  /** Runs the controller until the signal aborts, then gives the work directory free. Jobs run on. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Brings one deletion to its end without touching any other job, then gives the work directory free. */
+  finishDeletion(key: FlinkJobKey): Promise<void>;
+}
+
+/** Between passes of a deletion: its processes end within moments. */
+const deletionPollMs = 200;
+
+/**
+ * A controller over local processes. Holds the lock of the work directory from here on: two controllers would each think that the
+ * other's processes are its own.
+ */
+export async function openLocalOperator(options: {
+  readonly workDirectory: string;
+  readonly log: Log;
+  readonly limits?: Partial<DecideLimits>;
+}): Promise<LocalOperator> {
+  const { workDirectory, log, limits } = options;
+  const attempt = await ProcessLock.tryAcquire(controllerLockPath(workDirectory));
+  if (!attempt.acquired) {
+    const who = attempt.holder === undefined ? 'another process' : `process ${attempt.holder.pid}`;
+    throw new JobError(`${workDirectory} is in use by ${who}`, {
+      domain: 'user',
+      retry: 'never',
+      code: 'WorkDirectoryInUse',
+      remedy: 'End that process, or use another work directory.',
+    });
+  }
+  const clock = systemClock;
+  const store = openLocalStore(workDirectory, clock);
+  const platform = new ProcessPlatform({
+    workDirectory,
+    engine: typescriptEngine,
+    clusterId: await machineClusterId(),
+    clock,
+    log,
+  });
+  const controller = new Controller({
+    store,
+    platform,
+    engine: typescriptEngine,
+    clock,
+    log,
+    ...(limits === undefined ? {} : { limits }),
+  });
+  return {
+    store,
+    platform,
+    controller,
+    run: async (signal) => {
+      try {
+        await controller.run(signal);
+      } finally {
+        await attempt.lock.release();
+      }
+    },
+    finishDeletion: async (key) => {
+      try {
+        while ((await store.get(key))?.metadata.deletionTimestamp !== undefined) {
+          await controller.reconcile(key).catch((error: unknown) => {
+            // Somebody wrote in between: the next pass reads that.
+            if (!(error instanceof StoreConflictError)) {
+              throw error;
+            }
+          });
+          await delay(deletionPollMs);
+        }
+      } finally {
+        await attempt.lock.release();
+      }
+    },
+  };
+}

@@ -1,0 +1,120 @@
+import type { PlanResult } from '@flinkjob/runtime/process-config';
+import type { FlinkJobKey } from '../api/flink-job.ts';
+import type { Problem } from '../api/flink-job-status.ts';
+import type { Revision } from '../flink-job/revision.ts';
+
+/**
+ * Where the processes of a FlinkJob run: local child processes, pods later. A platform does what it is told, reports what is there and
+ * remembers nothing that matters: all decisions are in `flink-job/decide.ts`. Every call is idempotent for its `operationId`: the
+ * controller repeats it until it sees the effect.
+ */
+export interface Platform {
+  /** What is there now. `preFlightId`: also look for the outcome of this pre-flight. */
+  observe(job: JobReference, preFlightId: string | undefined): Promise<PlatformFacts>;
+
+  /** Begins to prove that the revision can start, beside the running job and without touching it. */
+  runPreFlight(job: JobReference, request: PreFlightRequest): Promise<void>;
+
+  /** Starts the JobManager of this attempt and instance unless it lives. Other instances are left alone. */
+  ensureJobManager(job: JobReference, request: JobManagerRequest): Promise<void>;
+
+  /** Starts the TaskManagers of this attempt that do not live. */
+  ensureTaskManagers(job: JobReference, request: TaskManagersRequest): Promise<void>;
+
+  /** Ends processes: politely at first, by force after `graceMs`. Returns once they have been told. */
+  terminate(job: JobReference, request: TerminateRequest): Promise<void>;
+
+  /** Forgets what the platform keeps of a job whose processes are gone. Checkpoint storage is never touched. */
+  remove(job: JobReference): Promise<void>;
+
+  /** Calls back when something may have changed, until the signal aborts; only a hint. */
+  watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): void;
+}
+
+/** Which object is meant: a deleted and recreated FlinkJob has the same key and another uid. */
+export interface JobReference extends FlinkJobKey {
+  readonly uid: string;
+}
+
+/** What a JobManager is told to restore (lineage protocol, rule 6). */
+export type RestoreRequest =
+  | { readonly from: 'Latest' }
+  | { readonly from: 'None'; readonly token: string }
+  | { readonly from: 'Path'; readonly path: string; readonly token: string };
+
+export interface PreFlightRequest {
+  readonly operationId: string;
+  readonly revision: Revision;
+  readonly restore: RestoreRequest;
+}
+
+export interface JobManagerRequest {
+  readonly operationId: string;
+  readonly revision: Revision;
+  readonly attempt: { readonly number: number; readonly token: string };
+  /** A higher instance is a replacement in the same attempt. */
+  readonly instance: number;
+  readonly restore: RestoreRequest;
+}
+
+export interface TaskManagersRequest {
+  readonly operationId: string;
+  readonly revision: Revision;
+  readonly attemptNumber: number;
+  readonly replicas: number;
+}
+
+export interface TerminateRequest {
+  readonly operationId: string;
+  readonly graceMs: number;
+  readonly which:
+    | { readonly type: 'All' }
+    /** Everything of attempts before this one. */
+    | { readonly type: 'AttemptsBefore'; readonly attemptNumber: number }
+    /** JobManagers of this attempt with a lower instance. */
+    | { readonly type: 'InstancesBefore'; readonly attemptNumber: number; readonly instance: number };
+}
+
+export interface PlatformFacts {
+  readonly jobManagers: readonly JobManagerFact[];
+  readonly taskManagers: readonly TaskManagerFact[];
+  /** Of the pre-flight that was asked for; undefined when the platform knows nothing of it. */
+  readonly preFlight: PreFlightFact | undefined;
+}
+
+/** One place for a process: what runs there, or what became of it. */
+export type ProcessState =
+  | { readonly state: 'Alive'; readonly pid: number; readonly startedAtMs: number }
+  /** It ended and may be started again from `untilMs` on. */
+  | { readonly state: 'BackOff'; readonly untilMs: number; readonly exit: ExitFact }
+  /** It ended and starting it again cannot help: exit codes `unusable` and `fenced`. */
+  | { readonly state: 'Ended'; readonly exit: ExitFact };
+
+export interface ExitFact {
+  readonly kind: 'Ok' | 'Failed' | 'Unusable' | 'Fenced' | 'Unknown';
+  /** What the process said last, when that can be understood. */
+  readonly problem: Problem | undefined;
+}
+
+export interface JobManagerFact {
+  readonly attemptNumber: number;
+  readonly instance: number;
+  readonly podUid: string;
+  readonly revision: string;
+  readonly process: ProcessState;
+  /** host:port of REST, once it listens. */
+  readonly restAddress: string | undefined;
+}
+
+export interface TaskManagerFact {
+  readonly attemptNumber: number;
+  readonly index: number;
+  readonly revision: string;
+  readonly process: ProcessState;
+}
+
+export type PreFlightFact =
+  | { readonly operationId: string; readonly state: 'Running' }
+  | { readonly operationId: string; readonly state: 'Completed'; readonly result: PlanResult }
+  /** It gave no answer: it crashed, was killed or ran out of time. */
+  | { readonly operationId: string; readonly state: 'Failed'; readonly problem: Problem };

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import type { FlinkJobKey } from '../../api/flink-job.ts';
+
+/** Every path that the process platform uses for one FlinkJob; the only place that spells them. */
+export class JobDirectory {
+  readonly root: string;
+
+  constructor(workDirectory: string, key: FlinkJobKey) {
+    this.root = path.join(path.resolve(workDirectory), key.namespace, key.name);
+  }
+
+  get logs(): string {
+    return path.join(this.root, 'logs');
+  }
+
+  log(processName: string): string {
+    return path.join(this.logs, `${processName}.log`);
+  }
+
+  get records(): string {
+    return path.join(this.root, 'processes');
+  }
+
+  record(slot: string): string {
+    return path.join(this.records, `${slot}.json`);
+  }
+
+  /** Another file for every start: its path in a command line names one process. */
+  config(slot: string, podUid: string): string {
+    return path.join(this.root, 'configs', `${slot}.${podUid}.json`);
+  }
+
+  /** The JobManager's address file, one per attempt. */
+  addressFile(attemptNumber: number): string {
+    return path.join(this.root, 'attempts', String(attemptNumber), 'job-manager-address.json');
+  }
+
+  attempt(attemptNumber: number): string {
+    return path.dirname(this.addressFile(attemptNumber));
+  }
+
+  /** Temporary files and local state of one process. */
+  local(slot: string): string {
+    return path.join(this.root, 'local', slot);
+  }
+
+  preFlightOutput(slot: string): string {
+    return path.join(this.root, 'pre-flight', `${slot}.json`);
+  }
+}
+
+export function jobManagerSlot(attemptNumber: number, instance: number): string {
+  return `job-manager-a${attemptNumber}-i${instance}`;
+}
+
+export function taskManagerSlot(attemptNumber: number, index: number): string {
+  return `task-manager-a${attemptNumber}-${index}`;
+}
+
+/** Operation ids hold slashes. */
+export function preFlightSlot(operationId: string): string {
+  return `pre-flight-${createHash('sha256').update(operationId).digest('hex').slice(0, 12)}`;
+}

@@ -1,0 +1,372 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { JobManagerAddress, PlanResult } from '@flinkjob/runtime/process-config';
+import { type FlinkJobKey, formatKey } from '../../api/flink-job.ts';
+import type { Clock } from '../../clock.ts';
+import type { Engine, RenderedProcess } from '../../engine/engine.ts';
+import type { Revision } from '../../flink-job/revision.ts';
+import type { Log } from '../../log.ts';
+import { isAlive } from '../../process-identity/process-identity.ts';
+import { readFileIfPresent, writeFileAtomically } from '../../store/atomic-file.ts';
+import type {
+  JobManagerFact,
+  JobManagerRequest,
+  JobReference,
+  Platform,
+  PlatformFacts,
+  PreFlightFact,
+  PreFlightRequest,
+  TaskManagerFact,
+  TaskManagersRequest,
+  TerminateRequest,
+} from '../platform.ts';
+import { signalProcess, startProcess } from './child-process.ts';
+import { JobDirectory, jobManagerSlot, preFlightSlot, taskManagerSlot } from './job-directory.ts';
+import { rotateLog, sizeOf } from './log-files.ts';
+import type { ProcessRecord } from './process-record.ts';
+import { ProcessRecords, stateOf } from './process-records.ts';
+
+export interface ProcessPlatformOptions {
+  readonly workDirectory: string;
+  readonly engine: Engine;
+  readonly clusterId: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The node that runs the processes; this one by default. */
+  readonly nodePath?: string;
+  /** Environment of the processes; this process's by default. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Processes of one laptop reach each other here, and nobody else does. */
+const host = '127.0.0.1';
+
+/**
+ * FlinkJobs as child processes of one machine. They outlive this process; records in the work directory let the next one adopt them.
+ *
+ * 1. A record is on disk before its process exists, and is removed only when the process is gone.
+ * 2. A pid means a process only together with its start time.
+ * 3. Signals go to the process group, and only while its leader is the process that the record means.
+ * 4. One place (`slot`) has at most one process. Restarts of a place get a new pod uid and wait longer each time.
+ */
+export class ProcessPlatform implements Platform {
+  readonly #options: ProcessPlatformOptions;
+  readonly #records: ProcessRecords;
+  readonly #listeners = new Set<(key: FlinkJobKey) => void>();
+
+  constructor(options: ProcessPlatformOptions) {
+    this.#options = options;
+    this.#records = new ProcessRecords(options.clock);
+  }
+
+  async observe(job: JobReference, preFlightId: string | undefined): Promise<PlatformFacts> {
+    const directory = this.#directory(job);
+    const records = await this.#records.current(directory);
+    await this.#endStrays(directory, job, records, preFlightId);
+    const ours = records.filter((record) => record.uid === job.uid);
+    const jobManagers: JobManagerFact[] = [];
+    const taskManagers: TaskManagerFact[] = [];
+    for (const record of ours) {
+      await rotateLog(record.logPath);
+      const { attemptNumber, ordinal, revision, podUid } = record;
+      if (record.role === 'JobManager') {
+        const restAddress = await readRestAddress(directory.addressFile(attemptNumber), podUid);
+        jobManagers.push({ attemptNumber, instance: ordinal, podUid, revision, process: stateOf(record), restAddress });
+      } else if (record.role === 'TaskManager') {
+        taskManagers.push({ attemptNumber, index: ordinal, revision, process: stateOf(record) });
+      }
+    }
+    const preFlightRecord = ours.find((record) => record.role === 'PreFlight' && record.operationId === preFlightId);
+    return { jobManagers, taskManagers, preFlight: preFlightRecord && (await this.#preFlightFact(directory, preFlightRecord)) };
+  }
+
+  async runPreFlight(job: JobReference, request: PreFlightRequest): Promise<void> {
+    const { operationId, revision, restore } = request;
+    const directory = this.#directory(job);
+    const slot = preFlightSlot(operationId);
+    if ((await this.#records.read(directory, slot)) !== undefined) {
+      return;
+    }
+    const { engine, clusterId } = this.#options;
+    const rendered = engine.renderPreFlight({ revision, restore, namespace: job.namespace, name: job.name, clusterId, host });
+    await this.#start(job, {
+      slot,
+      role: 'PreFlight',
+      logName: 'pre-flight',
+      attemptNumber: 0,
+      ordinal: 0,
+      operationId,
+      revision,
+      podUid: randomUUID(),
+      rendered,
+      previous: undefined,
+    });
+  }
+
+  async ensureJobManager(job: JobReference, request: JobManagerRequest): Promise<void> {
+    const { revision, attempt, instance, restore, operationId } = request;
+    const directory = this.#directory(job);
+    const slot = jobManagerSlot(attempt.number, instance);
+    const previous = await this.#records.startable(directory, slot);
+    if (previous === 'No') {
+      return;
+    }
+    const { engine, clusterId } = this.#options;
+    const podUid = randomUUID();
+    const rendered = engine.renderJobManager({
+      revision,
+      attempt,
+      podUid,
+      restore,
+      namespace: job.namespace,
+      name: job.name,
+      clusterId,
+      host,
+      addressFile: directory.addressFile(attempt.number),
+    });
+    await mkdir(directory.attempt(attempt.number), { recursive: true });
+    await this.#start(job, {
+      slot,
+      role: 'JobManager',
+      logName: 'job-manager',
+      attemptNumber: attempt.number,
+      ordinal: instance,
+      operationId,
+      revision,
+      podUid,
+      rendered,
+      previous,
+    });
+  }
+
+  async ensureTaskManagers(job: JobReference, request: TaskManagersRequest): Promise<void> {
+    const { revision, attemptNumber, replicas, operationId } = request;
+    const directory = this.#directory(job);
+    const { engine, clusterId } = this.#options;
+    for (let index = 0; index < replicas; index += 1) {
+      const slot = taskManagerSlot(attemptNumber, index);
+      const previous = await this.#records.startable(directory, slot);
+      if (previous === 'No') {
+        continue;
+      }
+      const podUid = randomUUID();
+      const rendered = engine.renderTaskManager({
+        revision,
+        namespace: job.namespace,
+        name: job.name,
+        clusterId,
+        host,
+        taskManagerId: `${job.name}-a${attemptNumber}-${index}-${podUid.slice(0, 8)}`,
+        addressFile: directory.addressFile(attemptNumber),
+      });
+      await this.#start(job, {
+        slot,
+        role: 'TaskManager',
+        logName: `task-manager-${index}`,
+        attemptNumber,
+        ordinal: index,
+        operationId,
+        revision,
+        podUid,
+        rendered,
+        previous,
+      });
+    }
+  }
+
+  async terminate(job: JobReference, request: TerminateRequest): Promise<void> {
+    const directory = this.#directory(job);
+    for (const record of await this.#records.current(directory)) {
+      if (record.uid === job.uid && record.role !== 'PreFlight' && isMeant(record, request.which)) {
+        await this.#terminateOne(directory, record, request.graceMs);
+      }
+    }
+  }
+
+  async remove(job: JobReference): Promise<void> {
+    const directory = this.#directory(job);
+    const records = await this.#records.current(directory);
+    for (const record of records) {
+      await this.#terminateOne(directory, record, 0);
+    }
+    const left = records.filter((record) => record.process !== undefined && record.exit === undefined);
+    const alive = (
+      await Promise.all(left.map(async ({ process: known }) => known !== undefined && (await waitForEnd(known))))
+    ).includes(false);
+    if (!alive) {
+      await rm(directory.root, { recursive: true, force: true });
+    }
+  }
+
+  watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): void {
+    this.#listeners.add(onChange);
+    signal.addEventListener('abort', () => this.#listeners.delete(onChange), { once: true });
+  }
+
+  #directory(key: FlinkJobKey): JobDirectory {
+    return new JobDirectory(this.#options.workDirectory, key);
+  }
+
+  async #start(
+    job: JobReference,
+    what: {
+      readonly slot: string;
+      readonly role: ProcessRecord['role'];
+      readonly logName: string;
+      readonly attemptNumber: number;
+      readonly ordinal: number;
+      readonly operationId: string;
+      readonly revision: Revision;
+      readonly podUid: string;
+      readonly rendered: RenderedProcess;
+      readonly previous: ProcessRecord | undefined;
+    },
+  ): Promise<void> {
+    const { slot, role, podUid, rendered, previous, revision } = what;
+    const directory = this.#directory(job);
+    const { clock, log } = this.#options;
+    const logPath = directory.log(what.logName);
+    const configPath = directory.config(slot, podUid);
+    await mkdir(directory.logs, { recursive: true });
+    await rotateLog(logPath);
+    await writeFileAtomically(configPath, `${JSON.stringify(rendered.config, undefined, 2)}\n`);
+    if (previous !== undefined) {
+      await rm(previous.configPath, { force: true });
+    }
+    const record: ProcessRecord = {
+      format: 1,
+      uid: job.uid,
+      role,
+      slot,
+      attemptNumber: what.attemptNumber,
+      ordinal: what.ordinal,
+      revision: revision.name,
+      operationId: what.operationId,
+      podUid,
+      configPath,
+      logPath,
+      logOffset: await sizeOf(logPath),
+      startedAtMs: clock.nowMs(),
+      failures: previous?.failures ?? 0,
+    };
+    await this.#records.write(directory, record);
+    // Whoever had this directory is gone, or there would be no start.
+    await rm(directory.local(slot), { recursive: true, force: true });
+    await mkdir(directory.local(slot), { recursive: true });
+    const stdoutPath = role === 'PreFlight' ? directory.preFlightOutput(slot) : undefined;
+    if (stdoutPath !== undefined) {
+      await mkdir(path.dirname(stdoutPath), { recursive: true });
+    }
+    const started = await startProcess({
+      command: this.#options.nodePath ?? process.execPath,
+      args: rendered.args(configPath),
+      workingDirectory: revision.workingDirectory ?? directory.root,
+      environment: { ...(this.#options.environment ?? process.env), TMPDIR: directory.local(slot) },
+      logPath,
+      ...(stdoutPath === undefined ? {} : { stdoutPath }),
+    });
+    this.#records.started(podUid, started.exit);
+    // Nobody waits for this promise: it only gives a hint, and cannot reject.
+    void started.exit.then(() => {
+      for (const listener of this.#listeners) {
+        listener({ namespace: job.namespace, name: job.name });
+      }
+    });
+    if (started.identity === undefined) {
+      await this.#records.recordExit(directory, record, await started.exit);
+      return;
+    }
+    await this.#records.write(directory, { ...record, process: started.identity });
+    log.info({ flinkJob: formatKey(job), process: slot, pid: started.identity.pid, revision: revision.name }, 'process started');
+  }
+
+  /** Repeated calls go from the polite end to the forced one, and remove the record of what is gone. */
+  async #terminateOne(directory: JobDirectory, record: ProcessRecord, graceMs: number): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    if (record.process === undefined || record.exit !== undefined) {
+      await this.#records.forget(directory, record);
+      return;
+    }
+    const terminate = record.terminate ?? { sinceMs: nowMs, forceAtMs: nowMs + graceMs };
+    const forced = nowMs >= Math.min(terminate.forceAtMs, nowMs + graceMs);
+    if (record.terminate === undefined) {
+      await this.#records.write(directory, { ...record, terminate });
+    }
+    if (record.terminate === undefined || forced) {
+      await signalProcess(record.process, forced ? 'SIGKILL' : 'SIGTERM');
+    }
+  }
+
+  /** Pre-flights that nobody waits for, and processes of a FlinkJob that had this name before. */
+  async #endStrays(
+    directory: JobDirectory,
+    job: JobReference,
+    records: readonly ProcessRecord[],
+    preFlightId: string | undefined,
+  ): Promise<void> {
+    for (const record of records) {
+      if (record.uid !== job.uid || (record.role === 'PreFlight' && record.operationId !== preFlightId)) {
+        await this.#terminateOne(directory, record, 0);
+      }
+    }
+  }
+
+  async #preFlightFact(directory: JobDirectory, record: ProcessRecord): Promise<PreFlightFact> {
+    const { operationId, exit, slot } = record;
+    if (exit === undefined) {
+      return { operationId, state: 'Running' };
+    }
+    const result = parsePlanResult(await readFileIfPresent(directory.preFlightOutput(slot)));
+    if (result !== undefined) {
+      return { operationId, state: 'Completed', result };
+    }
+    const problem = exit.problem ?? {
+      code: 'PreFlightFailed',
+      message: 'pre-flight ended without an answer',
+      remedy: `Its log is ${record.logPath}.`,
+    };
+    return { operationId, state: 'Failed', problem };
+  }
+}
+
+function isMeant(record: ProcessRecord, which: TerminateRequest['which']): boolean {
+  switch (which.type) {
+    case 'All':
+      return true;
+    case 'AttemptsBefore':
+      return record.attemptNumber < which.attemptNumber;
+    case 'InstancesBefore':
+      return record.role === 'JobManager' && record.attemptNumber === which.attemptNumber && record.ordinal < which.instance;
+  }
+}
+
+/** The address file belongs to whoever opened last; an address of another pod is not this JobManager's. */
+async function readRestAddress(file: string, podUid: string): Promise<string | undefined> {
+  try {
+    const address = JSON.parse(await readFile(file, 'utf8')) as JobManagerAddress;
+    return address.podUid === podUid ? address.rest : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function parsePlanResult(text: string | undefined): PlanResult | undefined {
+  try {
+    const result = JSON.parse(text ?? '') as PlanResult;
+    return typeof result?.ok === 'boolean' && typeof result.lineage?.attemptNumber === 'number' ? result : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A killed process is gone within moments; one in an uninterruptible call may stay. */
+async function waitForEnd(identity: { readonly pid: number; readonly startTime: string }): Promise<boolean> {
+  for (let tries = 0; tries < 40; tries += 1) {
+    if (!(await isAlive(identity))) {
+      return true;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return false;
+}

@@ -1,0 +1,454 @@
+import type { CheckpointSummary, JobState, JobStatusDocument, OperationStatus } from '@flinkjob/runtime/rest';
+import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
+import { type Command, currentJobManager, type Facts } from '../../src/flink-job/decision.ts';
+import type {
+  ExitFact,
+  JobManagerFact,
+  PreFlightFact,
+  ProcessState,
+  RestoreRequest,
+  TaskManagerFact,
+} from '../../src/platform/platform.ts';
+import { documentWith, planWith } from './flink-job-builders.ts';
+
+/**
+ * Everything round a controller, without processes: one lineage that keeps to the protocol's rules for opening and closing, JobManagers and
+ * TaskManagers that can crash, pause, fail and finish, and pre-flights. Time is a number that the test moves. Nothing happens by
+ * itself: `progress` lets everything take one step.
+ */
+export class FakeWorld {
+  nowMs = 1_000_000;
+  readonly lineage: FakeLineage = {
+    epoch: 0,
+    attempt: undefined,
+    openedBy: undefined,
+    superseded: new Set(),
+    closed: undefined,
+    stopping: undefined,
+    latest: undefined,
+    checkpoints: 0,
+    honoured: new Set(),
+    emptied: false,
+    operations: [],
+  };
+  jobManagers: FakeJobManager[] = [];
+  taskManagers: FakeTaskManager[] = [];
+  preFlights: FakePreFlight[] = [];
+  /** Revisions whose pre-flight fails. */
+  readonly broken = new Set<string>();
+  /** Revisions that start and never get to Running. */
+  readonly doomed = new Set<string>();
+  /** Set: stops with savepoint fail. */
+  savepointsFail = false;
+  #pods = 0;
+
+  facts(status: FlinkJobStatus): Facts {
+    const jobManagers: JobManagerFact[] = this.jobManagers.map((it) => ({
+      attemptNumber: it.attempt.number,
+      instance: it.instance,
+      podUid: it.podUid,
+      revision: it.revision,
+      process: it.process,
+      restAddress: it.process.state === 'Alive' && it.listening ? `127.0.0.1:${it.podUid}` : undefined,
+    }));
+    const taskManagers: TaskManagerFact[] = this.taskManagers.map(({ attemptNumber, index, revision, process }) => ({
+      attemptNumber,
+      index,
+      revision,
+      process,
+    }));
+    const operationId = status.rollout?.state === 'PreFlight' ? status.rollout.operationId : undefined;
+    const preFlight = this.preFlights.find((it) => it.operationId === operationId)?.fact;
+    const partial = { jobManagers, taskManagers, preFlight };
+    const current = currentJobManager(status, partial);
+    const jobManager = this.jobManagers.find((it) => it.podUid === current?.podUid);
+    const answers =
+      jobManager !== undefined && jobManager.process.state === 'Alive' && jobManager.listening && !jobManager.paused;
+    const isOurs = jobManager?.attempt.token === status.attempt?.token;
+    return {
+      ...partial,
+      document: answers && isOurs ? this.#document(jobManager) : undefined,
+      refusals: [],
+      hindrance: undefined,
+    };
+  }
+
+  act(command: Command): void {
+    switch (command.type) {
+      case 'RunPreFlight':
+        if (!this.preFlights.some((it) => it.operationId === command.operationId)) {
+          const fact: PreFlightFact = { operationId: command.operationId, state: 'Running' };
+          this.preFlights.push({ operationId: command.operationId, revision: command.revision, fact });
+        }
+        return;
+      case 'EnsureJobManager':
+        this.#ensureJobManager(command);
+        return;
+      case 'EnsureTaskManagers':
+        this.#ensureTaskManagers(command);
+        return;
+      case 'StopJob':
+        this.#stop(command);
+        return;
+      case 'CancelJob': {
+        const jobManager = this.jobManagers.find(
+          (it) => `127.0.0.1:${it.podUid}` === command.address && it.process.state === 'Alive' && !it.paused,
+        );
+        if (jobManager !== undefined && this.#isWriter(jobManager)) {
+          jobManager.state = 'Canceled';
+        }
+        return;
+      }
+      case 'Terminate': {
+        const { which } = command;
+        const meantJobManager = (it: FakeJobManager) =>
+          which.type === 'All' ||
+          (which.type === 'AttemptsBefore' && it.attempt.number < which.attemptNumber) ||
+          (which.type === 'InstancesBefore' && it.attempt.number === which.attemptNumber && it.instance < which.instance);
+        this.jobManagers = this.jobManagers.filter((it) => !meantJobManager(it));
+        this.taskManagers = this.taskManagers.filter(
+          (it) => !(which.type === 'All' || (which.type === 'AttemptsBefore' && it.attemptNumber < which.attemptNumber)),
+        );
+        return;
+      }
+      case 'Release':
+        return;
+    }
+  }
+
+  /** One step of everything that is not stuck. */
+  progress(): void {
+    for (const preFlight of this.preFlights) {
+      if (preFlight.fact.state === 'Running') {
+        preFlight.fact = { operationId: preFlight.operationId, state: 'Completed', result: this.#plan(preFlight.revision) };
+      }
+    }
+    for (const jobManager of this.jobManagers) {
+      if (jobManager.process.state === 'Alive' && !jobManager.paused) {
+        this.#stepJobManager(jobManager);
+      }
+    }
+  }
+
+  crashJobManager(jobManager: FakeJobManager): void {
+    if (jobManager.process.state === 'Alive') {
+      exitWith(jobManager, { kind: 'Failed', problem: { code: 'ProcessEnded', message: 'signal SIGKILL' } }, this.nowMs);
+    }
+  }
+
+  crashTaskManager(taskManager: FakeTaskManager): void {
+    taskManager.process = { state: 'BackOff', untilMs: this.nowMs + 500, exit: { kind: 'Failed', problem: undefined } };
+  }
+
+  /** The JobManager that holds the epoch, if it still may write. */
+  writer(): FakeJobManager | undefined {
+    return this.jobManagers.find((it) => this.#isWriter(it));
+  }
+
+  #isWriter(jobManager: FakeJobManager): boolean {
+    return jobManager.epoch !== undefined && jobManager.epoch === this.lineage.epoch && jobManager.process.state === 'Alive';
+  }
+
+  #plan(revision: string) {
+    const { lineage } = this;
+    const facts = {
+      attemptNumber: lineage.attempt?.number ?? 0,
+      epoch: lineage.epoch,
+      restorePath: lineage.latest?.path,
+      owner: undefined,
+    };
+    return this.broken.has(revision)
+      ? planWith({
+          ok: false,
+          problems: [{ code: 'JobModuleThrew', message: 'the module throws', remedy: 'Correct it.' }],
+          lineage: facts,
+        })
+      : planWith({ lineage: facts });
+  }
+
+  #ensureJobManager(command: Extract<Command, { type: 'EnsureJobManager' }>): void {
+    const existing = this.jobManagers.find(
+      (it) => it.attempt.number === command.attempt.number && it.instance === command.instance,
+    );
+    if (existing !== undefined && (existing.process.state !== 'BackOff' || this.nowMs < existing.process.untilMs)) {
+      return;
+    }
+    this.#pods += 1;
+    const fresh: FakeJobManager = {
+      attempt: command.attempt,
+      instance: command.instance,
+      podUid: `pod-${this.#pods}`,
+      revision: command.revision,
+      restore: command.restore,
+      process: { state: 'Alive', pid: this.#pods, startedAtMs: this.nowMs },
+      listening: false,
+      paused: false,
+      epoch: undefined,
+      state: 'Initializing',
+      restored: undefined,
+      error: undefined,
+    };
+    this.jobManagers = [...this.jobManagers.filter((it) => it !== existing), fresh];
+  }
+
+  #ensureTaskManagers(command: Extract<Command, { type: 'EnsureTaskManagers' }>): void {
+    for (let index = 0; index < command.replicas; index += 1) {
+      const existing = this.taskManagers.find((it) => it.attemptNumber === command.attemptNumber && it.index === index);
+      if (existing?.process.state === 'Alive') {
+        continue;
+      }
+      this.taskManagers = this.taskManagers.filter((it) => it !== existing);
+      this.taskManagers.push({
+        attemptNumber: command.attemptNumber,
+        index,
+        revision: command.revision,
+        process: { state: 'Alive', pid: 0, startedAtMs: this.nowMs },
+      });
+    }
+  }
+
+  #stop(command: Extract<Command, { type: 'StopJob' }>): void {
+    const { lineage } = this;
+    const jobManager = this.jobManagers.find(
+      (it) => `127.0.0.1:${it.podUid}` === command.address && it.process.state === 'Alive' && !it.paused,
+    );
+    const known = lineage.operations.some((it) => it.operationId === command.operationId);
+    if (jobManager === undefined || !this.#isWriter(jobManager) || jobManager.state !== 'Running' || known) {
+      return;
+    }
+    jobManager.state = 'Stopping';
+    lineage.stopping = { operationId: command.operationId, deadlineMs: this.nowMs + command.deadlineSeconds * 1000 };
+    lineage.operations.push(operation(command.operationId, 'InProgress'));
+  }
+
+  #stepJobManager(jobManager: FakeJobManager): void {
+    if (!jobManager.listening) {
+      jobManager.listening = true;
+      return;
+    }
+    if (jobManager.epoch === undefined) {
+      if (jobManager.state === 'Initializing') {
+        this.#open(jobManager);
+      }
+      return;
+    }
+    if (!this.#isWriter(jobManager)) {
+      jobManager.state = 'Fenced';
+      exitWith(jobManager, { kind: 'Fenced', problem: { code: 'Fenced', message: 'a higher epoch' } }, this.nowMs);
+      return;
+    }
+    switch (jobManager.state) {
+      case 'Initializing':
+        jobManager.state = 'WaitingForTaskManagers';
+        return;
+      case 'WaitingForTaskManagers':
+      case 'Restarting':
+        if (
+          !this.doomed.has(jobManager.revision) &&
+          this.taskManagers.some((it) => it.attemptNumber === jobManager.attempt.number && it.process.state === 'Alive')
+        ) {
+          jobManager.state = 'Running';
+        }
+        return;
+      case 'Running':
+        if (!this.taskManagers.some((it) => it.attemptNumber === jobManager.attempt.number && it.process.state === 'Alive')) {
+          jobManager.state = 'Restarting';
+          return;
+        }
+        this.#checkpoint('Checkpoint');
+        return;
+      case 'Stopping':
+        this.#finishStop(jobManager);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #open(jobManager: FakeJobManager): void {
+    const { lineage } = this;
+    const head = lineage.attempt;
+    const refusal =
+      head === undefined || jobManager.attempt.number > head.number
+        ? undefined
+        : jobManager.attempt.number < head.number
+          ? 'AttemptSuperseded'
+          : jobManager.attempt.token !== head.token
+            ? 'AttemptTaken'
+            : lineage.closed !== undefined
+              ? 'AttemptClosed'
+              : lineage.superseded.has(jobManager.podUid)
+                ? 'PodSuperseded'
+                : undefined;
+    if (refusal !== undefined) {
+      jobManager.state = 'Refused';
+      jobManager.error = refusal;
+      exitWith(jobManager, { kind: 'Fenced', problem: { code: refusal, message: refusal } }, this.nowMs);
+      return;
+    }
+    if (head?.number === jobManager.attempt.number && lineage.openedBy !== undefined) {
+      lineage.superseded.add(lineage.openedBy);
+    } else {
+      lineage.superseded.clear();
+    }
+    lineage.attempt = jobManager.attempt;
+    lineage.openedBy = jobManager.podUid;
+    lineage.closed = undefined;
+    lineage.epoch += 1;
+    jobManager.epoch = lineage.epoch;
+    const finishes = lineage.stopping !== undefined && this.nowMs < lineage.stopping.deadlineMs;
+    if (finishes) {
+      jobManager.state = 'Stopping';
+    } else {
+      this.#abortStop();
+      this.#restore(jobManager);
+    }
+  }
+
+  #restore(jobManager: FakeJobManager): void {
+    const { lineage } = this;
+    const { restore } = jobManager;
+    if (restore.from === 'None' && !lineage.honoured.has(restore.token)) {
+      lineage.honoured.add(restore.token);
+      lineage.latest = undefined;
+      lineage.emptied = true;
+      jobManager.restored = {
+        source: 'Nothing',
+        checkpointId: undefined,
+        path: undefined,
+        reason: 'RequestedNone',
+        note: undefined,
+      };
+      return;
+    }
+    const note = restore.from === 'Latest' ? undefined : 'honoured before';
+    jobManager.restored =
+      lineage.latest === undefined
+        ? { source: 'Nothing', checkpointId: undefined, path: undefined, reason: lineage.emptied ? 'Latest' : 'Empty', note }
+        : { source: 'Checkpoint', checkpointId: lineage.latest.id, path: lineage.latest.path, reason: 'Latest', note };
+  }
+
+  #finishStop(jobManager: FakeJobManager): void {
+    const { lineage } = this;
+    const { stopping } = lineage;
+    if (stopping === undefined) {
+      jobManager.state = 'Running';
+      return;
+    }
+    if (this.savepointsFail || this.nowMs >= stopping.deadlineMs) {
+      this.#abortStop();
+      jobManager.state = 'Restarting';
+      return;
+    }
+    this.#checkpoint('Savepoint');
+    lineage.closed = { reason: 'StoppedWithSavepoint', checkpointId: lineage.checkpoints, operationId: stopping.operationId };
+    lineage.operations = lineage.operations.map((it) =>
+      it.operationId === stopping.operationId ? operation(it.operationId, 'Completed') : it,
+    );
+    lineage.stopping = undefined;
+    jobManager.state = 'Stopped';
+  }
+
+  #abortStop(): void {
+    const { lineage } = this;
+    const id = lineage.stopping?.operationId;
+    lineage.operations = lineage.operations.map((it) => (it.operationId === id ? operation(it.operationId, 'Failed') : it));
+    lineage.stopping = undefined;
+  }
+
+  /** All input has ended. */
+  finish(jobManager: FakeJobManager): void {
+    if (this.#isWriter(jobManager) && jobManager.state === 'Running') {
+      this.#checkpoint('Checkpoint');
+      this.lineage.closed = { reason: 'Finished', checkpointId: this.lineage.checkpoints, operationId: undefined };
+      jobManager.state = 'Finished';
+    }
+  }
+
+  #checkpoint(kind: 'Checkpoint' | 'Savepoint'): void {
+    const { lineage, nowMs } = this;
+    lineage.checkpoints += 1;
+    const id = lineage.checkpoints;
+    lineage.latest = { id, kind, path: `chk-${id}-e${lineage.epoch}`, triggeredAtMs: nowMs, completedAtMs: nowMs, sizeBytes: 1 };
+  }
+
+  #document(jobManager: FakeJobManager): JobStatusDocument {
+    const { lineage } = this;
+    const closed = jobManager.state === 'Stopped' || jobManager.state === 'Finished' ? lineage.closed : undefined;
+    const opened = jobManager.epoch !== undefined;
+    return documentWith({
+      revision: jobManager.revision,
+      attempt: jobManager.attempt,
+      podUid: jobManager.podUid,
+      state: jobManager.state,
+      epoch: jobManager.epoch,
+      restored: jobManager.restored,
+      lastCheckpoint: opened ? lineage.latest : undefined,
+      operations: opened ? lineage.operations : [],
+      closed,
+      error:
+        jobManager.error === undefined
+          ? undefined
+          : { code: jobManager.error, message: jobManager.error, domain: 'external', retry: 'never' },
+    });
+  }
+}
+
+interface FakeLineage {
+  epoch: number;
+  attempt: { readonly number: number; readonly token: string } | undefined;
+  openedBy: string | undefined;
+  readonly superseded: Set<string>;
+  closed: JobStatusDocument['closed'];
+  stopping: { readonly operationId: string; readonly deadlineMs: number } | undefined;
+  latest: CheckpointSummary | undefined;
+  checkpoints: number;
+  readonly honoured: Set<string>;
+  /** The lineage was started from nothing as requested. */
+  emptied: boolean;
+  operations: OperationStatus[];
+}
+
+export interface FakeJobManager {
+  readonly attempt: { readonly number: number; readonly token: string };
+  readonly instance: number;
+  readonly podUid: string;
+  readonly revision: string;
+  readonly restore: RestoreRequest;
+  process: ProcessState;
+  listening: boolean;
+  /** SIGSTOP. */
+  paused: boolean;
+  epoch: number | undefined;
+  state: JobState;
+  restored: JobStatusDocument['restored'];
+  error: string | undefined;
+}
+
+export interface FakeTaskManager {
+  readonly attemptNumber: number;
+  readonly index: number;
+  readonly revision: string;
+  process: ProcessState;
+}
+
+interface FakePreFlight {
+  readonly operationId: string;
+  readonly revision: string;
+  fact: PreFlightFact;
+}
+
+function exitWith(jobManager: FakeJobManager, exit: ExitFact, nowMs: number): void {
+  jobManager.process =
+    exit.kind === 'Fenced' || exit.kind === 'Unusable'
+      ? { state: 'Ended', exit }
+      : { state: 'BackOff', untilMs: nowMs + 500, exit };
+}
+
+function operation(operationId: string, state: OperationStatus['state']): OperationStatus {
+  const error =
+    state === 'Failed'
+      ? ({ code: 'StopAborted', message: 'no savepoint', domain: 'external', retry: 'backoff' } as const)
+      : undefined;
+  return { operationId, type: 'Stop', state, checkpointId: undefined, location: undefined, error };
+}

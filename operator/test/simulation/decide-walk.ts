@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { findCondition } from '../../src/api/conditions.ts';
+import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
+import type { Command } from '../../src/flink-job/decision.ts';
+import type { Revision } from '../../src/flink-job/revision.ts';
+import { FakeWorld } from '../fakes/fake-world.ts';
+import { revisionWith, type SpecChoices } from '../fakes/flink-job-builders.ts';
+import { PureController } from '../fakes/pure-controller.ts';
+import { Random } from '../fakes/random.ts';
+
+/**
+ * A seeded walk of the controller through a world in which anything may fail: specs change at any moment, also to invalid ones and to
+ * ones that cannot start; processes crash, pause and wake; savepoints fail; another controller opens the lineage; this one dies between
+ * storing the status and carrying out its commands. What must never happen is checked at every command, and at the end, with the faults
+ * gone and a good spec applied, the job must arrive: no state is without a way out.
+ */
+export function walk(seed: number, steps: number): void {
+  const random = new Random(seed);
+  const world = new FakeWorld();
+  const controller = new PureController(world, revisionWith());
+  const watch = new Watch(world);
+  controller.onCommand((command, status) => watch.check(command, status));
+  for (let step = 0; step < steps; step += 1) {
+    disturb(random, world, controller);
+    controller.pass(random.chance(0.15) ? random.below(2) : Number.POSITIVE_INFINITY);
+    if (random.chance(0.8)) {
+      world.progress();
+    }
+    world.nowMs += random.pick([100, 500, 1_000, 1_000, 5_000, 40_000]);
+  }
+  arrive(random, world, controller);
+}
+
+/** A spec of the walk; few values, so that walks come back to what they had. */
+function anySpec(random: Random): Revision {
+  const choices: SpecChoices = {
+    job: {
+      parallelism: random.pick([1, 2, 3]),
+      args: { version: random.pick(['1', '2', '3']) },
+      desiredState: random.chance(0.25) ? 'Suspended' : 'Running',
+    },
+    upgrade: {
+      mode: random.pick(['Savepoint', 'Savepoint', 'LastState', 'Stateless']),
+      stopTimeoutSeconds: random.pick([10, 120]),
+    },
+    restore: random.chance(0.15) ? { from: 'None', token: random.pick(['a', 'b']) } : {},
+  };
+  return revisionWith(choices, random.pick(['digest-1', 'digest-2']));
+}
+
+function disturb(random: Random, world: FakeWorld, controller: PureController): void {
+  if (random.chance(0.08)) {
+    const revision = anySpec(random);
+    controller.apply(revision);
+    if (random.chance(0.25)) {
+      world.broken.add(revision.name);
+    }
+    if (random.chance(0.15)) {
+      world.doomed.add(revision.name);
+    }
+  }
+  if (random.chance(0.02)) {
+    controller.applyInvalid();
+  }
+  if (random.chance(0.05)) {
+    world.broken.clear();
+  }
+  if (random.chance(0.05)) {
+    world.savepointsFail = !world.savepointsFail;
+  }
+  for (const jobManager of [...world.jobManagers]) {
+    if (random.chance(0.04)) {
+      world.crashJobManager(jobManager);
+    }
+    if (random.chance(0.04)) {
+      jobManager.paused = !jobManager.paused;
+    }
+    if (random.chance(0.005)) {
+      world.finish(jobManager);
+    }
+    if (random.chance(0.005) && jobManager.state === 'Running') {
+      jobManager.state = 'Failed';
+      jobManager.error = 'RestartsExhausted';
+    }
+  }
+  for (const taskManager of world.taskManagers) {
+    if (random.chance(0.04)) {
+      world.crashTaskManager(taskManager);
+    }
+  }
+  if (random.chance(0.01) && world.lineage.attempt !== undefined) {
+    // Another controller of the same owner.
+    world.lineage.attempt = { number: world.lineage.attempt.number + random.below(2), token: `other-${random.below(1000)}` };
+    world.lineage.epoch += 1;
+    world.lineage.closed = undefined;
+  }
+  if (random.chance(world.lineage.stopping === undefined ? 0.01 : 0.1)) {
+    // The work directory is deleted: processes run on that nobody knows, a new resource knows nothing.
+    controller.status = { state: 'Unknown', conditions: [], rollouts: 0, restarts: 0 };
+    controller.uid = `uid-${random.below(1_000_000)}-${world.nowMs}`;
+    controller.generation = 1;
+    world.preFlights = [];
+    world.jobManagers = [];
+    world.taskManagers = [];
+  }
+}
+
+/** Enough passes for the longest back-offs and deadlines to run out many times. */
+const roundsToArrive = 400;
+
+function arrive(random: Random, world: FakeWorld, controller: PureController): void {
+  world.broken.clear();
+  world.savepointsFail = false;
+  for (const jobManager of world.jobManagers) {
+    jobManager.paused = jobManager.paused && random.chance(0.5);
+  }
+  const { desired } = controller;
+  const usable = desired.valid && !world.doomed.has(desired.revision.name);
+  const renewed = !usable || random.chance(0.5);
+  if (renewed) {
+    controller.apply(revisionWith({ job: { args: { version: `last-${random.below(1000)}` } } }));
+  }
+  const hasArrived = () => controller.isSettled() || (!renewed && waitsForSpec(controller));
+  for (let round = 0; round < roundsToArrive && !hasArrived(); round += 1) {
+    controller.pass();
+    world.progress();
+    world.nowMs += 2_000;
+  }
+  assert.ok(hasArrived(), `not arrived: ${JSON.stringify(controller.status, undefined, 2)}`);
+  controller.pass();
+  const attempts = world.jobManagers.filter(({ process }) => process.state === 'Alive').map(({ attempt }) => attempt.number);
+  assert.ok(
+    attempts.every((number) => number === controller.status.attempt?.number),
+    `attempts ${attempts} live side by side`,
+  );
+}
+
+/** The ends that only another spec leads out of; they have to say so. */
+function waitsForSpec({ status }: PureController): boolean {
+  const stalled = findCondition(status.conditions, 'Stalled')?.status === 'True';
+  const { ended, rollout } = status;
+  return rollout === undefined && stalled && (ended?.state === 'Failed' || ended?.state === 'Fenced');
+}
+
+/** What no command may ever do. */
+class Watch {
+  readonly #world: FakeWorld;
+  readonly #meanings = new Map<string, string>();
+  readonly #attempts = new Map<string, string>();
+  readonly #highest = new Map<string, number>();
+
+  constructor(world: FakeWorld) {
+    this.#world = world;
+  }
+
+  check(command: Command, status: FlinkJobStatus): void {
+    this.#sameIdSameMeaning(command);
+    switch (command.type) {
+      case 'EnsureJobManager':
+        this.#startIsLegal(command, status);
+        return;
+      case 'StopJob':
+      case 'CancelJob':
+        assert.ok(
+          status.rollout?.reason === 'Suspend' || status.rollout?.leastAttempt !== undefined,
+          `${command.type} without a passed pre-flight: ${JSON.stringify(status.rollout)}`,
+        );
+        assert.equal(status.rollout?.operationId, command.operationId, 'the operation is not in status');
+        return;
+      case 'RunPreFlight':
+        assert.equal(status.rollout?.operationId, command.operationId, 'the operation is not in status');
+        return;
+      default:
+        return;
+    }
+  }
+
+  #sameIdSameMeaning(command: Command): void {
+    const { operationId, ...meaning } = command;
+    const text = JSON.stringify({ ...meaning, address: undefined });
+    assert.equal(this.#meanings.get(operationId) ?? text, text, `${operationId} has two meanings`);
+    this.#meanings.set(operationId, text);
+  }
+
+  #startIsLegal(command: Extract<Command, { type: 'EnsureJobManager' }>, status: FlinkJobStatus): void {
+    const uid = command.operationId.split('/')[0] ?? '';
+    const { number, token } = command.attempt;
+    assert.equal(status.attempt?.number, number, 'the attempt is not in status');
+    assert.equal(status.attempt.token, token, 'the token is not in status');
+    const attempt = `${uid}/${number}`;
+    const meaning = JSON.stringify([command.revision, token, command.restore]);
+    if (this.#attempts.has(attempt)) {
+      assert.equal(this.#attempts.get(attempt), meaning, `attempt ${attempt} runs two things`);
+      return;
+    }
+    this.#attempts.set(attempt, meaning);
+    const highest = this.#highest.get(uid) ?? 0;
+    assert.ok(number > highest, `attempt ${number} after ${highest}`);
+    this.#highest.set(uid, number);
+    this.#hasPreFlight(command, { number, rolloutId: status.rollout?.id });
+    this.#hasReceipt(number);
+  }
+
+  #hasPreFlight(
+    command: Extract<Command, { type: 'EnsureJobManager' }>,
+    start: { readonly number: number; readonly rolloutId: number | undefined },
+  ): void {
+    const uid = command.operationId.split('/')[0] ?? '';
+    const passed = this.#world.preFlights.filter(
+      ({ operationId, revision, fact }) =>
+        operationId.startsWith(`${uid}/r${start.rolloutId}/pre-flight/`) &&
+        revision === command.revision &&
+        fact.state === 'Completed' &&
+        fact.result.ok &&
+        fact.result.lineage.attemptNumber < start.number,
+    );
+    assert.ok(passed.length > 0, `attempt ${start.number} starts ${command.revision} without a pre-flight of its rollout`);
+  }
+
+  /** A stop that was sent and is not decided forbids the next start: the writer would still be taking its savepoint. */
+  #hasReceipt(number: number): void {
+    const writer = this.#world.writer();
+    assert.ok(
+      writer?.state !== 'Stopping' || writer.paused || writer.attempt.number >= number,
+      `attempt ${number} starts while attempt ${writer?.attempt.number} is stopping`,
+    );
+  }
+}

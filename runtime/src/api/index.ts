@@ -1,0 +1,14 @@
+// What job authors import as '@flinkjob/runtime'.
+export { type DatagenRecord, datagen } from '../connectors/datagen/datagen.ts';
+export { fileLines } from '../connectors/file-lines/file-lines.ts';
+export { fileSink } from '../connectors/file-sink/file-sink.ts';
+export { print } from '../connectors/print/print.ts';
+export { socketLines } from '../connectors/socket-lines/socket-lines.ts';
+export type { CommittableData, Sink, SinkWriter, SinkWriterContext } from '../core/job-graph/sink.ts';
+export type { Source, SourceReader, SourceReaderContext, Split } from '../core/job-graph/source.ts';
+export { type Infer, t } from '../core/types/t.ts';
+export type { Type } from '../core/types/type.ts';
+export type { DataStream, KeyedStream, StreamExecutionEnvironment } from './data-stream.ts';
+export { defineJob, type JobContext, type JobDefinition } from './define-job.ts';
+export { type KeyedProcess, type KeyedProcessContext, type KeyedTimers, keyedProcess } from './keyed-process.ts';
+export { type ListState, type MapState, state, type ValueState } from './state.ts';

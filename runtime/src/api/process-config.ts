@@ -1,0 +1,169 @@
+import { z } from 'zod';
+
+/**
+ * How a platform starts runtime processes: `flinkjob-runtime job-manager --config FILE`, `flinkjob-runtime task-manager --config FILE`
+ * and `flinkjob-runtime plan --config FILE`, each with a JSON file of one of these shapes. Unknown fields are errors.
+ */
+
+/** What `spec.job` says: how to build the JobGraph. Every process of a revision gets the same. */
+export const JobSourceConfig = z.strictObject({
+  /** Absolute path of the job module. */
+  module: z.string().min(1),
+  args: z.record(z.string(), z.string()).default({}),
+  parallelism: z.int().min(1).max(32768),
+  maxParallelism: z.int().min(1).max(32768),
+});
+
+export const LineageConfig = z.strictObject({
+  /** `file:///absolute/dir`: the root that holds the lineages of many jobs. */
+  checkpointStorage: z.string().min(1),
+  namespace: z.string().min(1),
+  name: z.string().min(1),
+  /** Who may write here; a lineage of another cluster is refused (lineage.md, rule 5). */
+  clusterId: z.string().min(1),
+  /** `restore.adopt.from`: the owner, `clusterId/namespace/name`, whose lineage may be taken over. */
+  adoptFrom: z.string().optional(),
+});
+
+/** What to start from (lineage.md, rule 6). */
+export const RestoreConfig = z.discriminatedUnion('from', [
+  z.strictObject({ from: z.literal('Latest') }),
+  /** Empty, once per token. */
+  z.strictObject({ from: z.literal('None'), token: z.string().min(1) }),
+  /** A checkpoint or savepoint of this lineage, by its folder (`chk-000117-e7`), once per token. */
+  z.strictObject({ from: z.literal('Path'), path: z.string().min(1), token: z.string().min(1) }),
+]);
+
+export const RestartStrategyConfig = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('None') }),
+  z.strictObject({
+    type: z.literal('FixedDelay'),
+    attempts: z.int().min(0).default(10),
+    delaySeconds: z.number().min(0).default(1),
+  }),
+  z.strictObject({
+    type: z.literal('ExponentialDelay'),
+    initialDelaySeconds: z.number().min(0).default(1),
+    maxDelaySeconds: z.number().min(0).default(60),
+    multiplier: z.number().min(1).default(2),
+    /** A run this long without failure starts the delays anew. */
+    resetAfterSeconds: z.number().min(0).default(600),
+  }),
+]);
+
+export const JobManagerProcessConfig = z.strictObject({
+  job: JobSourceConfig,
+  lineage: LineageConfig,
+  /** Of the revision that this process belongs to; for people. */
+  revision: z.string().min(1),
+  attempt: z.strictObject({ number: z.int().min(1), token: z.string().min(1) }),
+  /** Of this pod or process; a new one for every replacement (lineage.md, rule 4). */
+  podUid: z.string().min(1),
+  restore: RestoreConfig,
+  /** uids whose state may be dropped because the graph no longer has them. */
+  allowDroppedState: z.array(z.string()).default([]),
+  /** `uid.state`: states that may start empty in an operator whose other state is restored. */
+  allowNewState: z.array(z.string()).default([]),
+  checkpoints: z.strictObject({
+    intervalSeconds: z.number().positive(),
+    /** A checkpoint that takes longer is aborted. */
+    timeoutSeconds: z.number().positive().default(600),
+    /** How many completed checkpoints stay restorable. */
+    retain: z.int().min(1).default(3),
+    /** How many checkpoints in a row may fail before the job restarts. */
+    tolerableFailedCheckpoints: z.int().min(0).default(3),
+    /** Between condemning files and deleting them (lineage.md, rule 8). */
+    deleteGraceSeconds: z.number().min(0).default(60),
+  }),
+  restartStrategy: RestartStrategyConfig,
+  heartbeat: z.strictObject({
+    intervalMs: z.int().positive().default(500),
+    /** Silence after which a TaskManager counts as lost. */
+    timeoutMs: z.int().positive().default(4000),
+    /** Without a word from its JobManager for so long a TaskManager stops its sinks and tasks. */
+    leaseMs: z.int().positive().default(10000),
+  }),
+  /** Listening addresses; port 0 lets the system choose. */
+  rest: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
+  rpc: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
+  /**
+   * Where the process writes `{ rest, rpc, pid, epoch }` (host:port each) once it listens, replacing the file atomically; TaskManagers and
+   * the platform read it. It never replaces the entry of a higher epoch.
+   */
+  addressFile: z.string().min(1),
+});
+
+export const TaskManagerProcessConfig = z.strictObject({
+  job: JobSourceConfig,
+  lineage: LineageConfig,
+  revision: z.string().min(1),
+  taskManagerId: z.string().min(1),
+  slots: z.int().min(1),
+  stateBackend: z.enum(['HashMap']).default('HashMap'),
+  /** Over all slots; the hashmap backend fails by name above its share. */
+  stateSizeBytesMax: z
+    .int()
+    .positive()
+    .default(1024 * 1024 * 1024),
+  /** The JobManager's address file; read again before every connection attempt. */
+  addressFile: z.string().min(1),
+  /** Listening address for record exchange; port 0 lets the system choose. */
+  data: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
+});
+
+export type JobSourceConfig = z.infer<typeof JobSourceConfig>;
+export type LineageConfig = z.infer<typeof LineageConfig>;
+export type RestoreConfig = z.infer<typeof RestoreConfig>;
+export type RestartStrategyConfig = z.infer<typeof RestartStrategyConfig>;
+export type JobManagerProcessConfig = z.infer<typeof JobManagerProcessConfig>;
+export type JobManagerProcessConfigInput = z.input<typeof JobManagerProcessConfig>;
+export type TaskManagerProcessConfig = z.infer<typeof TaskManagerProcessConfig>;
+export type TaskManagerProcessConfigInput = z.input<typeof TaskManagerProcessConfig>;
+
+/** Content of the address file. */
+export interface JobManagerAddress {
+  readonly rest: string;
+  readonly rpc: string;
+  readonly pid: number;
+  readonly podUid: string;
+  readonly epoch: number;
+}
+
+/** Exit codes of runtime processes; a platform restarts only what may heal. */
+export const exitCodes = {
+  ok: 0,
+  /** Crashed or gave up for a reason that may heal: restart with back-off. */
+  failed: 1,
+  /** The configuration, module or arguments cannot work: do not restart. */
+  unusable: 2,
+  /** A newer JobManager took over, or the lineage refuses this one: do not restart. */
+  fenced: 3,
+} as const;
+
+/** What `flinkjob-runtime plan --json` prints: can this revision start, and from what? Pre-flight and `flinkjob plan` show it. */
+export interface PlanResult {
+  readonly ok: boolean;
+  /** Each names what, where and what to do; empty when `ok`. */
+  readonly problems: readonly PlanProblem[];
+  readonly jobGraphHash: string | undefined;
+  /** Vertices in order, for people. */
+  readonly vertices: readonly { readonly id: string; readonly name: string; readonly parallelism: number }[];
+  readonly slotsRequired: number;
+  readonly lineage: {
+    /** Head attempt number; 0 for an empty lineage. A start must use a higher one. */
+    readonly attemptNumber: number;
+    readonly epoch: number;
+    /** The checkpoint a start would restore, by folder; undefined when it would start empty. */
+    readonly restorePath: string | undefined;
+    readonly owner: string | undefined;
+  };
+  /** What maps to what. */
+  readonly restore: readonly { readonly uid: string; readonly action: 'Restore' | 'New' | 'Drop'; readonly detail: string }[];
+  readonly bytesToMove: number;
+}
+
+export interface PlanProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string | undefined;
+}

@@ -1,0 +1,133 @@
+import type { ErrorInfo } from '../core/job-error.ts';
+
+export { type ErrorInfo, JobError } from '../core/job-error.ts';
+
+/**
+ * What a controller may know and ask of a running job: the `/v1/status` document and the bodies of the POST calls. The rest of the REST
+ * surface follows Flink's paths and shapes. Times are milliseconds since the epoch.
+ */
+export interface JobStatusDocument {
+  readonly format: 1;
+  readonly jobId: string;
+  readonly jobName: string;
+  readonly revision: string;
+  readonly attempt: JobAttempt;
+  readonly podUid: string;
+  readonly state: JobState;
+  /** When `state` was entered. */
+  readonly stateSinceMs: number;
+  /** Why the job is in a state that nobody wished for: Refused, Fenced, Failed, Restarting. */
+  readonly error: ErrorInfo | undefined;
+  /** Undefined until the lineage is open. */
+  readonly epoch: number | undefined;
+  readonly executionAttempt: number;
+  /** Automatic restarts since this JobManager opened the lineage. */
+  readonly restarts: number;
+  readonly parallelism: number;
+  readonly maxParallelism: number;
+  /** What this JobManager started from; undefined until decided. */
+  readonly restored: RestoredFrom | undefined;
+  readonly lastCheckpoint: CheckpointSummary | undefined;
+  readonly checkpointCounts: { readonly completed: number; readonly failed: number; readonly inProgress: number };
+  readonly taskManagers: { readonly registered: number; readonly slotsTotal: number; readonly slotsRequired: number };
+  readonly vertices: readonly VertexStatus[];
+  /** Newest last; bounded. */
+  readonly operations: readonly OperationStatus[];
+  /** End-to-end guarantee of every sink, and why. */
+  readonly guarantees: readonly {
+    readonly uid: string;
+    readonly guarantee: 'ExactlyOnce' | 'AtLeastOnce' | 'AtMostOnce';
+    readonly reason: string;
+  }[];
+  /** How the lineage was closed, once it was. */
+  readonly closed:
+    | { readonly reason: CloseReason; readonly checkpointId: number; readonly operationId: string | undefined }
+    | undefined;
+}
+
+/** One start of a revision by the controller (lineage.md, rule 4). `token` tells two controllers apart that chose one number. */
+export interface JobAttempt {
+  readonly number: number;
+  readonly token: string;
+}
+
+export type CloseReason = 'StoppedWithSavepoint' | 'Finished';
+
+export type JobState =
+  /** Loading the module, opening the lineage, deciding what to restore. */
+  | 'Initializing'
+  /** The lineage is open; not enough slots have registered. */
+  | 'WaitingForTaskManagers'
+  /** Tasks are being placed and load their state. */
+  | 'Deploying'
+  | 'Running'
+  /** A failure; tasks are being cancelled, or the restart delay runs. */
+  | 'Restarting'
+  /** `Stopping` is in the lineage. */
+  | 'Stopping'
+  /** All input ended; the final checkpoint is being taken and committed. */
+  | 'Finishing'
+  /** Terminal: `Closed` is in the lineage. The document is still served. */
+  | 'Stopped'
+  | 'Finished'
+  /** Terminal: the restart strategy gave up, or the error says that trying again cannot help. */
+  | 'Failed'
+  | 'Canceled'
+  /** Terminal: a JobManager with a higher epoch took over. */
+  | 'Fenced'
+  /** Terminal: this JobManager may not open the lineage, or cannot start; `error` says why. Nothing was changed. */
+  | 'Refused';
+
+export interface RestoredFrom {
+  readonly source: 'Nothing' | 'Checkpoint' | 'Savepoint';
+  readonly checkpointId: number | undefined;
+  readonly path: string | undefined;
+  /** `Empty`: the lineage had nothing. `RequestedNone`: `restore.from: None`, honoured now. `Latest`: the head. */
+  readonly reason: 'Empty' | 'RequestedNone' | 'Latest' | 'Requested';
+  /** Set when a restore request was not honoured because it was honoured before. */
+  readonly note: string | undefined;
+}
+
+export interface CheckpointSummary {
+  readonly id: number;
+  readonly kind: 'Checkpoint' | 'Savepoint';
+  /** Relative to the lineage's directory. */
+  readonly path: string;
+  readonly triggeredAtMs: number;
+  readonly completedAtMs: number;
+  readonly sizeBytes: number;
+}
+
+export interface VertexStatus {
+  readonly id: string;
+  readonly name: string;
+  readonly parallelism: number;
+  readonly runningSubtasks: number;
+  readonly endedSubtasks: number;
+  readonly recordsIn: number;
+  readonly recordsOut: number;
+  readonly stateSizeBytes: number;
+}
+
+export interface OperationStatus {
+  readonly operationId: string;
+  readonly type: 'Savepoint' | 'Stop' | 'Cancel';
+  readonly state: 'InProgress' | 'Completed' | 'Failed';
+  readonly checkpointId: number | undefined;
+  /** Where the savepoint is: absolute URL of its `_metadata`'s folder. */
+  readonly location: string | undefined;
+  readonly error: ErrorInfo | undefined;
+}
+
+/** `POST /jobs/:id/savepoints`. Answer: `{ "request-id": operationId }`, 202; then `GET /jobs/:id/savepoints/:request-id`. */
+export interface SavepointRequest {
+  /** The idempotency key: the same id again returns the stored outcome. */
+  readonly operationId: string;
+}
+
+/** `POST /jobs/:id/stop`. The same answer and polling as a savepoint. */
+export interface StopRequest {
+  readonly operationId: string;
+  /** Past it (from the call on) the stop is given up and the job runs on. */
+  readonly deadlineSeconds: number;
+}

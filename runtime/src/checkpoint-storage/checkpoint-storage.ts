@@ -1,0 +1,55 @@
+/**
+ * All that the engine asks of a medium (lineage.md): put-if-absent, get, list, delete. One folder per medium. Paths are relative,
+ * with `/`, and no path is also the folder of another. Values are immutable: a path is written at most once.
+ */
+export interface CheckpointStorage {
+  /** For people and error messages: `file:///var/checkpoints/default/word-count`. */
+  readonly url: string;
+
+  /**
+   * `Created`: this call's bytes are durable under `path`. `Occupied`: something is there already, perhaps from an earlier try of
+   * the same call. Throws `StorageError`; with `outcome: 'Unknown'` the bytes may yet appear, at any later time.
+   */
+  putIfAbsent(path: string, bytes: Uint8Array): Promise<'Created' | 'Occupied'>;
+
+  /** Undefined when nothing is there. Reads its own and others' completed puts (strong consistency). */
+  get(path: string): Promise<Uint8Array | undefined>;
+
+  /**
+   * Everything below `prefix` (a folder, ending in `/`, or '' for all), sorted by path; with `after`, only paths greater than that one, at
+   * the cost of those alone. Not one moment's picture: what comes or goes meanwhile may or may not appear.
+   */
+  list(prefix: string, after?: string): Promise<readonly StoredObject[]>;
+
+  /** Missing paths are no error. */
+  delete(paths: readonly string[]): Promise<void>;
+}
+
+export interface StoredObject {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+}
+
+export class StorageError extends Error {
+  override readonly name = 'StorageError';
+  /** `NotApplied`: surely without effect. `Unknown`: it may have had its effect, or may have it later. */
+  readonly outcome: 'NotApplied' | 'Unknown';
+  /** Whether the same call can succeed in a moment without anybody changing anything (a full disk: no; a time-out: yes). */
+  readonly retryable: boolean;
+  /**
+   * Whether to come back to it later without the job being changed, for a `JobError` about it. Not the same: there is no point in
+   * repeating a call on a full disk at once, but space comes back, and a job that gave up for ever would not.
+   */
+  readonly retry: 'never' | 'backoff';
+
+  constructor(
+    message: string,
+    options: { outcome: 'NotApplied' | 'Unknown'; retryable: boolean; mayHeal?: boolean; cause?: unknown },
+  ) {
+    super(message, { cause: options.cause });
+    this.outcome = options.outcome;
+    this.retryable = options.retryable;
+    this.retry = options.retryable || options.mayHeal === true ? 'backoff' : 'never';
+  }
+}

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import { type Clock, sleep } from '../core/clock.ts';
+import { JobError } from '../core/job-error.ts';
+import type { CheckpointStorage } from './checkpoint-storage.ts';
+import { StorageError } from './checkpoint-storage.ts';
+
+/** Where bytes are and what they must be. Fits both a manifest reference and a state handle. */
+export interface ObjectReference {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** SHA-256, lower-case hex. */
+  readonly sha256: string;
+}
+
+const retryDelayFirstMs = 50;
+const retryDelayMaxMs = 2_000;
+/** Tries of one object; a checkpoint that cannot write for so long is better aborted. */
+const putTriesMax = 10;
+
+export function referenceTo(path: string, bytes: Uint8Array): ObjectReference {
+  return { path, sizeBytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+/**
+ * Writes a manifest or a file of state (not a lineage entry: those are appended) and returns the reference to put into what names it.
+ * Finding the same bytes there already is success: an earlier try landed. Other bytes under the name are a bug or another writer, and
+ * an error. When it throws, the bytes may still land later: the name must not be used for anything else.
+ */
+export async function putObject(
+  ports: { readonly storage: CheckpointStorage; readonly clock: Clock },
+  path: string,
+  bytes: Uint8Array,
+): Promise<ObjectReference> {
+  const { storage, clock } = ports;
+  const reference = referenceTo(path, bytes);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      if ((await storage.putIfAbsent(path, bytes)) === 'Created') {
+        return reference;
+      }
+      await getVerified(storage, reference);
+      return reference;
+    } catch (error) {
+      if (!(error instanceof StorageError)) {
+        throw error;
+      }
+      if (!error.retryable || tries >= putTriesMax) {
+        throw new JobError(`could not write ${path} in ${storage.url}: ${error.message}`, {
+          domain: 'external',
+          retry: error.retry,
+          code: 'CheckpointStorageNotWritable',
+          remedy: 'Make the checkpoint storage writable; the job goes on from its last completed checkpoint.',
+          cause: error,
+        });
+      }
+      await sleep(clock, Math.min(retryDelayFirstMs * 2 ** (tries - 1), retryDelayMaxMs));
+    }
+  }
+}
+
+/** Reads an object and checks length and hash before anybody sees a byte of it. Throws `StorageError` when the storage fails. */
+export async function getVerified(storage: CheckpointStorage, reference: ObjectReference): Promise<Uint8Array> {
+  const bytes = await storage.get(reference.path);
+  if (bytes === undefined) {
+    throw damaged(storage, reference, 'is missing');
+  }
+  if (bytes.byteLength !== reference.sizeBytes) {
+    throw damaged(storage, reference, `has ${bytes.byteLength} bytes and should have ${reference.sizeBytes}`);
+  }
+  if (referenceTo(reference.path, bytes).sha256 !== reference.sha256) {
+    throw damaged(storage, reference, 'has other content than was written (its SHA-256 differs)');
+  }
+  return bytes;
+}
+
+function damaged(storage: CheckpointStorage, reference: ObjectReference, problem: string): JobError {
+  return new JobError(`${storage.url}/${reference.path} ${problem}`, {
+    domain: 'external',
+    retry: 'never',
+    code: 'CheckpointDamaged',
+    remedy:
+      'Restore the file from a backup, or start from another checkpoint with restore.from: Path; `flinkjob lineage DIR` lists them.',
+  });
+}

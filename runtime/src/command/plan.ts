@@ -1,0 +1,166 @@
+import { Console } from 'node:console';
+import { randomUUID } from 'node:crypto';
+import { exitCodes, JobManagerProcessConfig, type PlanProblem, type PlanResult } from '../api/process-config.ts';
+import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import { probeStorage } from '../checkpoint-storage/probe-storage.ts';
+import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
+import { lineageRules } from '../core/lineage/lineage-rules.ts';
+import { directoryOfManifest } from '../core/lineage/object-paths.ts';
+import { slotsRequired } from '../core/scheduling/slot-assignment.ts';
+import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
+import { loadJob } from '../job-loading/load-job.ts';
+import { LineageLog } from '../job-manager/lineage-log.ts';
+import { allowedStateChanges, openRequest } from '../job-manager/open-lineage.ts';
+import { proveRestorable } from '../job-manager/prove-restorable.ts';
+import type { Log } from '../log.ts';
+import { systemClock } from '../system-clock.ts';
+import { readProcessConfig } from './read-process-config.ts';
+
+/** `plan` reads less than a JobManager, and may be given the JobManager's whole file. */
+export const PlanProcessConfig = JobManagerProcessConfig.partial({
+  revision: true,
+  attempt: true,
+  podUid: true,
+  checkpoints: true,
+  restartStrategy: true,
+  heartbeat: true,
+  rest: true,
+  rpc: true,
+  addressFile: true,
+});
+type PlanProcessConfig = typeof PlanProcessConfig._output;
+
+const nothing: PlanResult = {
+  ok: false,
+  problems: [],
+  jobGraphHash: undefined,
+  vertices: [],
+  slotsRequired: 0,
+  lineage: { attemptNumber: 0, epoch: 0, restorePath: undefined, owner: undefined },
+  restore: [],
+  bytesToMove: 0,
+};
+
+/** `plan --config FILE [--json]`: can this revision start, and from what? Changes nothing; the storage is probed. Returns the exit code. */
+export async function planCommand(argv: readonly string[]): Promise<number> {
+  // What a job module prints while it is loaded must not get between the lines of the answer.
+  globalThis.console = new Console(process.stderr);
+  const isJson = argv.includes('--json');
+  const result = await planOf(argv);
+  process.stdout.write(isJson ? `${JSON.stringify(result)}\n` : formatPlan(result));
+  return result.ok ? exitCodes.ok : exitCodes.unusable;
+}
+
+async function planOf(argv: readonly string[]): Promise<PlanResult> {
+  try {
+    return await plan(await readProcessConfig(PlanProcessConfig, argv));
+  } catch (error) {
+    return { ...nothing, problems: [toProblem(toErrorInfo(error))] };
+  }
+}
+
+/** All that can be found out, even when a part of it is a problem. */
+export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
+  const graph = await attempt(async () => {
+    const job = await loadJob(config.job);
+    return job.graph;
+  });
+  const storage = await attempt(async () => {
+    const opened = openCheckpointStorage(config.lineage.checkpointStorage, config.lineage);
+    await probeStorage(opened, randomUUID());
+    return opened;
+  });
+  const aboutGraph =
+    graph.value === undefined
+      ? {}
+      : {
+          jobGraphHash: jobGraphHash(graph.value),
+          vertices: graph.value.vertices.map(({ id, name, parallelism }) => ({ id, name, parallelism })),
+          slotsRequired: slotsRequired(graph.value),
+        };
+  const before = { ...nothing, ...aboutGraph };
+  const early = [...graph.problems, ...storage.problems];
+  if (storage.value === undefined) {
+    return { ...before, problems: early };
+  }
+  const ports = { storage: storage.value, clock: systemClock, nonce: randomUUID, log: silent };
+  const lineage = await attempt(() => LineageLog.read(ports));
+  if (lineage.value === undefined) {
+    return { ...before, problems: [...early, ...lineage.problems] };
+  }
+  const { view } = lineage.value;
+  const known = { attemptNumber: view.attempt?.number ?? 0, epoch: view.epoch, owner: view.opened?.owner };
+  const decision = lineageRules.decideOpen(view, {
+    ...openRequest({ config: { ...config, ...asNextAttempt(known.attemptNumber) } }, storage.value.url),
+    nowMs: Date.now(),
+  });
+  if (decision.type === 'Refuse') {
+    return { ...before, problems: [...early, toProblem(decision.error)], lineage: { ...known, restorePath: undefined } };
+  }
+  const record = decision.restore.checkpoint;
+  const about = { ...before, lineage: { ...known, restorePath: record && directoryOfManifest(record.manifest.path) } };
+  const found = graph.value;
+  if (found === undefined) {
+    return { ...about, problems: early };
+  }
+  const restorable = await attempt(() =>
+    proveRestorable(ports, {
+      record,
+      graph: found,
+      allowed: allowedStateChanges(config),
+      closedWith: view.closed?.checkpointId,
+    }),
+  );
+  const problems = [...early, ...restorable.problems, ...(restorable.value?.errors ?? []).map(toProblem)];
+  return {
+    ...about,
+    ok: problems.length === 0,
+    problems,
+    restore: restorable.value?.plan.lines ?? [],
+    bytesToMove: restorable.value?.plan.bytesToMove ?? 0,
+  };
+}
+
+/** The controller numbers attempts when it starts one; a plan is about the next. */
+function asNextAttempt(head: number): {
+  readonly attempt: { readonly number: number; readonly token: string };
+  readonly podUid: string;
+  readonly revision: string;
+} {
+  return { attempt: { number: head + 1, token: 'plan' }, podUid: 'plan', revision: 'plan' };
+}
+
+async function attempt<T>(
+  action: () => Promise<T>,
+): Promise<{ readonly value: T | undefined; readonly problems: readonly PlanProblem[] }> {
+  try {
+    return { value: await action(), problems: [] };
+  } catch (error) {
+    return { value: undefined, problems: [toProblem(toErrorInfo(error, 'user'))] };
+  }
+}
+
+function toProblem({ code, message, remedy }: ErrorInfo): PlanProblem {
+  return { code, message, remedy };
+}
+
+/** A plan speaks through its result. */
+const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+function formatPlan(result: PlanResult): string {
+  const { lineage, vertices, problems, restore } = result;
+  const lines = [
+    ...vertices.map(({ name, parallelism }) => `  ${name}  x ${parallelism}`),
+    ...(vertices.length > 0 ? [`  ${result.slotsRequired} slots`] : []),
+    lineage.restorePath === undefined
+      ? 'Starts from nothing.'
+      : `Restores ${lineage.restorePath}, ${result.bytesToMove} bytes to move:`,
+    ...restore.map(({ uid, action, detail }) => `  ${action.padEnd(8)}${uid}  ${detail}`),
+    ...problems.flatMap(({ code, message, remedy }) => [
+      `Problem ${code}: ${message}`,
+      ...(remedy === undefined ? [] : [`  ${remedy}`]),
+    ]),
+    result.ok ? 'This revision can start.' : 'This revision cannot start.',
+  ];
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,322 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, extname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { exitCodes, JobManagerProcessConfig, type JobSourceConfig } from '../api/process-config.ts';
+import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import { JobError } from '../core/job-error.ts';
+import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
+import { defaultMaxParallelism } from '../core/key-groups/key-group.ts';
+import { slotsRequired } from '../core/scheduling/slot-assignment.ts';
+import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
+import { loadJob } from '../job-loading/load-job.ts';
+import { JobManager, type JobManagerOutcome } from '../job-manager/job-manager.ts';
+import type { JobManagerPorts } from '../job-manager/job-manager-ports.ts';
+import { LineageLog } from '../job-manager/lineage-log.ts';
+import type { Log } from '../log.ts';
+import { systemClock } from '../system-clock.ts';
+import { TaskManager } from '../task-manager/task-manager.ts';
+import { inProcessDataTransport } from '../transport/data/in-process-data-transport.ts';
+import { connectInMemory } from '../transport/in-memory-connection.ts';
+import { reportError } from './report-error.ts';
+import { splitDiscovery } from './source-splits.ts';
+
+export const runUsage = `Usage: run MODULE [options]
+
+Runs a job in one process, until its input ends or Ctrl-C.
+
+  --arg NAME=VALUE           an argument for the module; may be repeated
+  --parallelism N            subtasks of each operator that asks for no other number (default 1)
+  --max-parallelism N        key groups, a power of two from 128; must stay the same while state is kept
+  --checkpoint-storage DIR   keeps the job's state: Ctrl-C stops with a savepoint, running it again continues
+  --checkpoint-interval S    seconds between checkpoints (default 10)
+  --fresh                    starts from nothing although there is a checkpoint
+`;
+
+/** How long a stop with savepoint may take after Ctrl-C; a second Ctrl-C does not wait for it. */
+const stopDeadlineSeconds = 60;
+/** What a shell gives for a process that Ctrl-C ended. */
+const interruptedExitCode = 130;
+
+interface RunArguments {
+  readonly job: JobSourceConfig;
+  /** Undefined: nothing is kept. */
+  readonly checkpointStorage: string | undefined;
+  readonly checkpointIntervalSeconds: number;
+  readonly fresh: boolean;
+}
+
+/** `run MODULE …`: JobManager and TaskManager in this process. A finite job ends with exit code 0. */
+export async function runCommand(argv: readonly string[]): Promise<number> {
+  try {
+    const options = parseRunArguments(argv);
+    if (options === 'Help') {
+      process.stdout.write(runUsage);
+      return exitCodes.ok;
+    }
+    return await withStorage(options, (storage) => runJob(options, storage));
+  } catch (error) {
+    return reportError(error);
+  }
+}
+
+function parseRunArguments(argv: readonly string[]): RunArguments | 'Help' {
+  const { values, positionals } = parseOptions(argv);
+  if (values.help === true) {
+    return 'Help';
+  }
+  const [module, ...more] = positionals;
+  if (module === undefined || more.length > 0) {
+    throw usage(module === undefined ? 'the job module is missing' : `one job module at a time; what is '${more[0]}'?`);
+  }
+  if (values.fresh === true && values['checkpoint-storage'] === undefined) {
+    throw usage('--fresh means something only with --checkpoint-storage: without it every run starts from nothing');
+  }
+  const parallelism = positiveInteger('parallelism', values.parallelism ?? '1');
+  const interval = Number(values['checkpoint-interval'] ?? '10');
+  if (!(interval > 0)) {
+    throw usage(`--checkpoint-interval must be seconds above 0, not '${values['checkpoint-interval']}'`);
+  }
+  return {
+    job: {
+      module: resolve(module),
+      args: Object.fromEntries((values.arg ?? []).map(parseArgument)),
+      parallelism,
+      maxParallelism: values['max-parallelism']
+        ? positiveInteger('max-parallelism', values['max-parallelism'])
+        : defaultMaxParallelism(parallelism),
+    },
+    checkpointStorage: values['checkpoint-storage'],
+    checkpointIntervalSeconds: interval,
+    fresh: values.fresh === true,
+  };
+}
+
+function parseOptions(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        arg: { type: 'string', multiple: true },
+        parallelism: { type: 'string' },
+        'max-parallelism': { type: 'string' },
+        'checkpoint-storage': { type: 'string' },
+        'checkpoint-interval': { type: 'string' },
+        fresh: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function parseArgument(text: string): readonly [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1) {
+    throw usage(`--arg must be NAME=VALUE, not '${text}'`);
+  }
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function positiveInteger(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 32_768) {
+    throw usage(`--${option} must be a whole number from 1 to 32768, not '${text}'`);
+  }
+  return value;
+}
+
+function usage(message: string): JobError {
+  return new JobError(message, {
+    domain: 'user',
+    retry: 'never',
+    code: 'UsageError',
+    remedy: 'See: run --help',
+  });
+}
+
+/** Gives the URL of the storage; a temporary one is removed at the end. */
+async function withStorage(options: RunArguments, use: (url: string) => Promise<number>): Promise<number> {
+  if (options.checkpointStorage !== undefined) {
+    return use(pathToFileURL(resolve(options.checkpointStorage)).href);
+  }
+  const directory = await mkdtemp(join(tmpdir(), 'flinkjob-run-'));
+  try {
+    return await use(pathToFileURL(directory).href);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function runJob(options: RunArguments, storageUrl: string): Promise<number> {
+  const job = await loadJob(options.job);
+  const lineage = {
+    checkpointStorage: storageUrl,
+    namespace: 'default',
+    name: lineageName(options.job.module),
+    clusterId: 'local',
+  };
+  const ports: JobManagerPorts = {
+    clock: systemClock,
+    storage: openCheckpointStorage(storageUrl, lineage),
+    log: consoleLog,
+    nonce: randomUUID,
+    discoverSplits: splitDiscovery(job),
+  };
+  const signals = new Signals(options.checkpointStorage !== undefined);
+  try {
+    const restore = options.fresh ? ({ from: 'None', token: randomUUID() } as const) : ({ from: 'Latest' } as const);
+    let outcome: JobManagerOutcome;
+    do {
+      const attempt = { number: ((await LineageLog.read(ports)).view.attempt?.number ?? 0) + 1, token: randomUUID() };
+      const config = JobManagerProcessConfig.parse({
+        job: options.job,
+        lineage,
+        revision: 'run',
+        attempt,
+        podUid: randomUUID(),
+        restore,
+        checkpoints: { intervalSeconds: options.checkpointIntervalSeconds },
+        // Whoever runs a job by hand wants to see what is wrong, not wait for the tenth try.
+        restartStrategy: { type: 'None' },
+        heartbeat: {},
+        rest: { host: 'localhost', port: 0 },
+        rpc: { host: 'localhost', port: 0 },
+        addressFile: 'unused',
+      });
+      outcome = await runAttempt({ config, job, ports, signals });
+      // A run that was killed while it stopped left a stop to be finished; then comes the run that was asked for now.
+    } while (outcome.state === 'Stopped' && !signals.isInterrupted);
+    return report(outcome, { isKept: options.checkpointStorage !== undefined });
+  } finally {
+    signals.close();
+  }
+}
+
+async function runAttempt(options: {
+  readonly config: JobManagerProcessConfig;
+  readonly job: ExecutableJob;
+  readonly ports: JobManagerPorts;
+  readonly signals: Signals;
+}): Promise<JobManagerOutcome> {
+  const { config, job, ports, signals } = options;
+  const jobManager = new JobManager({ config, graph: job.graph }, ports);
+  const taskManager = new TaskManager({
+    config: {
+      job: config.job,
+      lineage: config.lineage,
+      revision: config.revision,
+      taskManagerId: 'local',
+      slots: slotsRequired(job.graph),
+      stateBackend: 'HashMap',
+      stateSizeBytesMax: 1024 * 1024 * 1024,
+      data: { host: 'localhost', port: 0 },
+    },
+    graph: job.graph,
+    jobGraphHash: jobGraphHash(job.graph),
+    connect: async () => {
+      const { jobManagerSide, taskManagerSide } = connectInMemory();
+      jobManager.acceptTaskManager(jobManagerSide);
+      return taskManagerSide;
+    },
+    transport: inProcessDataTransport,
+    log: ports.log,
+  });
+  signals.direct(jobManager);
+  const tasksEnd = taskManager.run();
+  const outcome = await jobManager.run();
+  taskManager.stop();
+  await tasksEnd;
+  return outcome;
+}
+
+/** A name that is fit for a directory, from the module's. */
+function lineageName(module: string): string {
+  const name = basename(module, extname(module)).replaceAll(/[^A-Za-z0-9._-]/g, '-');
+  return /^[A-Za-z0-9]/.test(name) ? name : `job${name}`;
+}
+
+function report({ state, error }: JobManagerOutcome, { isKept }: { readonly isKept: boolean }): number {
+  switch (state) {
+    case 'Finished':
+      return exitCodes.ok;
+    case 'Stopped':
+      process.stderr.write('stopped with a savepoint; running it again continues there\n');
+      return exitCodes.ok;
+    case 'Canceled':
+      process.stderr.write(isKept ? 'cancelled; running it again continues from the last checkpoint\n' : 'cancelled\n');
+      return interruptedExitCode;
+    default:
+      process.stderr.write(`error: ${error?.message ?? `the job is ${state}`}${error ? ` [${error.code}]` : ''}\n`);
+      if (error?.remedy !== undefined) {
+        process.stderr.write(`  ${error.remedy}\n`);
+      }
+      if (error !== undefined && authorsErrorCodes.has(error.code) && error.stack !== undefined) {
+        process.stderr.write(`${error.stack}\n`);
+      }
+      return state === 'Refused' ? exitCodes.unusable : exitCodes.failed;
+  }
+}
+
+/** Their stacks lead into the author's code. */
+const authorsErrorCodes: ReadonlySet<string> = new Set(['UserCodeFailed', 'SlotThreadDied']);
+
+/** Ctrl-C: the first ends the job in an orderly way, the second at once. */
+class Signals {
+  readonly #isKept: boolean;
+  readonly #handler = () => this.#interrupt();
+  #jobManager: JobManager | undefined;
+  #count = 0;
+
+  constructor(isKept: boolean) {
+    this.#isKept = isKept;
+    process.on('SIGINT', this.#handler);
+    process.on('SIGTERM', this.#handler);
+  }
+
+  get isInterrupted(): boolean {
+    return this.#count > 0;
+  }
+
+  direct(jobManager: JobManager): void {
+    this.#jobManager = jobManager;
+  }
+
+  close(): void {
+    process.off('SIGINT', this.#handler);
+    process.off('SIGTERM', this.#handler);
+  }
+
+  #interrupt(): void {
+    this.#count++;
+    const operationId = `interrupt-${randomUUID()}`;
+    try {
+      if (this.#isKept && this.#count === 1) {
+        this.#jobManager?.requestStop({ operationId, deadlineSeconds: stopDeadlineSeconds });
+        process.stderr.write('\nstopping with a savepoint; Ctrl-C again ends it at once\n');
+      } else {
+        this.#jobManager?.terminate();
+      }
+    } catch {
+      // Not running yet, or not any more: there is nothing that a savepoint could hold.
+      this.#jobManager?.terminate();
+    }
+  }
+}
+
+/** For a person at a terminal: only what needs attention. */
+const consoleLog: Log = {
+  debug() {},
+  info() {},
+  warn: (fields, message) => writeNote('warning', fields, message),
+  error: (fields, message) => writeNote('error', fields, message),
+};
+
+function writeNote(level: string, fields: object, message: string): void {
+  const { err } = fields as { readonly err?: { readonly message?: string } };
+  process.stderr.write(`${level}: ${message}${err?.message === undefined ? '' : `: ${err.message}`}\n`);
+}

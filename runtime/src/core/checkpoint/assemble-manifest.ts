@@ -1,0 +1,102 @@
+import { assert } from '../assert.ts';
+import type { JobGraph, JobVertex, OperatorDescription } from '../job-graph/job-graph.ts';
+import { keyGroupHash } from '../key-groups/key-group.ts';
+import type { OperatorSubtaskState } from '../protocol/messages.ts';
+import type { PendingCheckpoint } from './checkpoint-coordinator.ts';
+import type { CheckpointManifest, KeyedOperatorState, KeyedStatePart, OperatorState } from './manifest.ts';
+
+/** Pure: what all subtasks acknowledged, put together by operator. Asserts that nothing is missing before it becomes durable. */
+export function assembleManifest(graph: JobGraph, checkpoint: PendingCheckpoint): CheckpointManifest {
+  assert(checkpoint.acknowledgements.size === checkpoint.subtaskCount, `every subtask acknowledged checkpoint ${checkpoint.id}`);
+  return {
+    format: 1,
+    checkpointId: checkpoint.id,
+    epoch: checkpoint.token.epoch,
+    executionAttempt: checkpoint.token.executionAttempt,
+    triggeredAtMs: checkpoint.triggeredAtMs,
+    kind: isSavepoint(checkpoint) ? 'Savepoint' : 'Checkpoint',
+    jobName: graph.name,
+    operators: graph.vertices.flatMap((vertex) => vertexStates(vertex, checkpoint)),
+  };
+}
+
+/** A savepoint is pinned: no later checkpoint subsumes it. */
+export function isSavepoint({ purpose }: PendingCheckpoint): boolean {
+  return purpose === 'Savepoint' || purpose === 'Stop';
+}
+
+/** Bytes of state that a manifest names, inline pieces included. */
+export function stateSizeBytes(manifest: CheckpointManifest): number {
+  const parts = manifest.operators.flatMap(({ keyed }) => keyed?.parts ?? []);
+  return parts.reduce(
+    (sum, { handle }) => sum + (handle.type === 'file' ? handle.sizeBytes : decodedSizeBytes(handle.base64)),
+    0,
+  );
+}
+
+/** Files that a manifest names, relative to the lineage's directory. */
+export function manifestFiles(manifest: CheckpointManifest): readonly { readonly path: string; readonly sizeBytes: number }[] {
+  const handles = manifest.operators.flatMap(({ keyed }) => (keyed?.parts ?? []).map(({ handle }) => handle));
+  return handles.flatMap((handle) => (handle.type === 'file' ? [{ path: handle.path, sizeBytes: handle.sizeBytes }] : []));
+}
+
+function decodedSizeBytes(base64: string): number {
+  return Math.floor((base64.replace(/=+$/, '').length * 3) / 4);
+}
+
+function vertexStates(vertex: JobVertex, checkpoint: PendingCheckpoint): readonly OperatorState[] {
+  const bySubtask = Array.from({ length: vertex.parallelism }, (_, subtaskIndex) => {
+    const acknowledgement = checkpoint.acknowledgements.get(`${vertex.id}#${subtaskIndex}`);
+    assert(acknowledgement, `subtask ${subtaskIndex} of ${vertex.id} acknowledged checkpoint ${checkpoint.id}`);
+    return acknowledgement.operators;
+  });
+  return vertex.operators.filter(hasState).map((operator) => operatorState(vertex, operator, bySubtask));
+}
+
+function hasState({ keyed, source, sink }: OperatorDescription): boolean {
+  return keyed !== undefined || source !== undefined || sink !== undefined;
+}
+
+function operatorState(
+  vertex: JobVertex,
+  operator: OperatorDescription,
+  bySubtask: readonly (readonly OperatorSubtaskState[])[],
+): OperatorState {
+  const { uid, name } = operator;
+  assert(uid !== undefined, `${operator.id}: an operator with state has a uid`);
+  const states = bySubtask.map((operators) => operators.find((state) => state.uid === uid));
+  return {
+    uid,
+    name,
+    parallelism: vertex.parallelism,
+    maxParallelism: vertex.maxParallelism,
+    keyed: keyedState(vertex, operator, states),
+    splits: operator.source === undefined ? undefined : states.flatMap((state) => state?.splits ?? []),
+    positionType: operator.source?.positionType,
+    committables: operator.sink === undefined ? undefined : states.flatMap((state) => state?.committables ?? []),
+  };
+}
+
+function keyedState(
+  vertex: JobVertex,
+  operator: OperatorDescription,
+  states: readonly (OperatorSubtaskState | undefined)[],
+): KeyedOperatorState | undefined {
+  if (operator.keyed === undefined) {
+    return undefined;
+  }
+  const parts = states.flatMap((state) => (state?.keyed === undefined ? [] : [state.keyed]));
+  assertCovers(parts, vertex.maxParallelism, operator.id);
+  return { description: operator.keyed, keyGroupHash, parts };
+}
+
+/** A gap would be lost state, an overlap state that is there twice. */
+function assertCovers(parts: readonly KeyedStatePart[], maxParallelism: number, operatorId: string): void {
+  const sorted = parts.toSorted((a, b) => a.keyGroups.first - b.keyGroups.first);
+  let next = 0;
+  for (const { keyGroups } of sorted) {
+    assert(keyGroups.first === next && keyGroups.last >= keyGroups.first, `${operatorId}: the parts' key groups join at ${next}`);
+    next = keyGroups.last + 1;
+  }
+  assert(next === maxParallelism, `${operatorId}: the parts cover all ${maxParallelism} key groups, not ${next}`);
+}

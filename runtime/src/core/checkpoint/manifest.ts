@@ -1,0 +1,75 @@
+import type { KeyedDescription } from '../job-graph/job-graph.ts';
+import type { TypeDescriptor } from '../types/type.ts';
+
+/**
+ * The content of `chk-<id>-e<epoch>/_metadata`: all that a restore needs to know of one checkpoint. JSON. Paths are relative to
+ * the lineage's directory.
+ */
+export interface CheckpointManifest {
+  readonly format: 1;
+  readonly checkpointId: number;
+  readonly epoch: number;
+  readonly executionAttempt: number;
+  /** Milliseconds since the epoch, by the JobManager's clock. */
+  readonly triggeredAtMs: number;
+  readonly kind: 'Checkpoint' | 'Savepoint';
+  readonly jobName: string;
+  readonly operators: readonly OperatorState[];
+}
+
+/** The state of one operator over all its subtasks. Operators without state do not appear. */
+export interface OperatorState {
+  readonly uid: string;
+  readonly name: string;
+  readonly parallelism: number;
+  readonly maxParallelism: number;
+  readonly keyed: KeyedOperatorState | undefined;
+  /** Positions of a source's splits. */
+  readonly splits: readonly SplitState[] | undefined;
+  /** Of the splits' positions. */
+  readonly positionType: TypeDescriptor | undefined;
+  /** What a sink has written but not yet committed, over all checkpoints up to this one. */
+  readonly committables: readonly Committable[] | undefined;
+}
+
+export interface KeyedOperatorState {
+  readonly description: KeyedDescription;
+  /** How keys become key groups; a restore with another hash is refused. */
+  readonly keyGroupHash: 'murmur3-fmix32-v1';
+  /** One per subtask that took part; ranges do not overlap and cover all key groups. */
+  readonly parts: readonly KeyedStatePart[];
+}
+
+export interface KeyedStatePart {
+  /** First and last key group, both inclusive. */
+  readonly keyGroups: { readonly first: number; readonly last: number };
+  readonly handle: StateHandle;
+}
+
+/** Where bytes of state are. Small pieces travel inside the manifest. */
+export type StateHandle =
+  | { readonly type: 'inline'; readonly base64: string }
+  | {
+      readonly type: 'file';
+      /** Relative to the lineage's directory. */
+      readonly path: string;
+      readonly sizeBytes: number;
+      /** SHA-256 of the whole file, lower-case hex; checked on reading. */
+      readonly sha256: string;
+    };
+
+export interface SplitState {
+  readonly splitId: string;
+  /** The position encoded with the source's position type. */
+  readonly positionBase64: string;
+}
+
+export interface Committable {
+  /** Checkpoint at whose barrier it was written. */
+  readonly checkpointId: number;
+  /** JSON data that only the sink understands. */
+  readonly data: unknown;
+}
+
+/** Pieces below this size go inline (design 4.5). */
+export const inlineStateSizeBytesMax = 20 * 1024;

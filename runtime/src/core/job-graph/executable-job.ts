@@ -1,0 +1,48 @@
+import type { Type } from '../types/type.ts';
+import type { JobGraph, StateDeclaration } from './job-graph.ts';
+import type { KeyedProcessFunction } from './keyed-process.ts';
+import type { Sink } from './sink.ts';
+import type { Source } from './source.ts';
+
+/** A JobGraph together with the author's functions: what a process holds after loading the job module. */
+export interface ExecutableJob {
+  readonly graph: JobGraph;
+  /** By operator id. */
+  readonly operators: ReadonlyMap<string, OperatorImplementation>;
+  /** By edge id. */
+  readonly edges: ReadonlyMap<string, EdgeImplementation>;
+}
+
+export type OperatorImplementation =
+  | { readonly type: 'source'; readonly source: Source<unknown, unknown> }
+  | { readonly type: 'map'; readonly map: (record: unknown) => unknown }
+  | { readonly type: 'filter'; readonly filter: (record: unknown) => boolean }
+  | { readonly type: 'flatMap'; readonly flatMap: (record: unknown) => Iterable<unknown> }
+  /** `reduce` is compiled to this too. */
+  | {
+      readonly type: 'keyedProcess';
+      readonly key: KeySelection;
+      readonly function: KeyedProcessFunction;
+      readonly states: readonly StateImplementation[];
+    }
+  | { readonly type: 'sink'; readonly sink: Sink<unknown> };
+
+export interface KeySelection {
+  readonly select: (record: unknown) => unknown;
+  readonly keyType: Type<unknown>;
+}
+
+/** A declared state with its codecs. */
+export interface StateImplementation {
+  readonly declaration: StateDeclaration;
+  /** Value, element or map value. */
+  readonly valueType: Type<unknown>;
+  /** Only of a map state. */
+  readonly mapKeyType: Type<unknown> | undefined;
+}
+
+export interface EdgeImplementation {
+  readonly recordType: Type<unknown>;
+  /** Of a Hash edge. */
+  readonly key: KeySelection | undefined;
+}

@@ -1,0 +1,77 @@
+import type { TypeDescriptor } from '../types/type.ts';
+
+/** What a job author declared, as plain data: the same in every process that loads the same module with the same arguments. */
+export interface JobGraph {
+  readonly name: string;
+  readonly parallelism: number;
+  /** A power of two, 128 to 32768; the number of key groups. */
+  readonly maxParallelism: number;
+  /** In topological order: every edge goes from an earlier to a later vertex. */
+  readonly vertices: readonly JobVertex[];
+  readonly edges: readonly JobEdge[];
+}
+
+/** A chain of operators that runs as one task; it has `parallelism` subtasks. */
+export interface JobVertex {
+  /** The id of the chain's first operator. */
+  readonly id: string;
+  /** For people: `lines -> flatMap`. */
+  readonly name: string;
+  readonly parallelism: number;
+  readonly maxParallelism: number;
+  /** The chain, first operator first; never empty. */
+  readonly operators: readonly OperatorDescription[];
+}
+
+export type OperatorType = 'source' | 'map' | 'filter' | 'flatMap' | 'keyedProcess' | 'reduce' | 'sink';
+
+export interface OperatorDescription {
+  /** The uid, or for a stateless operator without one a name made from its place, such as `#3-map`. Unique in the graph. */
+  readonly id: string;
+  /** Given by the author; always there for sources, sinks and operators with state. */
+  readonly uid: string | undefined;
+  readonly type: OperatorType;
+  readonly name: string;
+  /** Only keyed operators have it. */
+  readonly keyed: KeyedDescription | undefined;
+  /** Only sources have it. */
+  readonly source: SourceDescription | undefined;
+  /** Only sinks have it. */
+  readonly sink: SinkDescription | undefined;
+}
+
+export interface KeyedDescription {
+  readonly keyType: TypeDescriptor;
+  readonly states: readonly StateDeclaration[];
+  /** Whether the operator can register processing-time timers. */
+  readonly timers: boolean;
+}
+
+export type StateDeclaration =
+  | { readonly name: string; readonly stateType: 'value'; readonly valueType: TypeDescriptor }
+  | { readonly name: string; readonly stateType: 'list'; readonly elementType: TypeDescriptor }
+  | { readonly name: string; readonly stateType: 'map'; readonly mapKeyType: TypeDescriptor; readonly valueType: TypeDescriptor };
+
+interface SourceDescription {
+  readonly bounded: boolean;
+  /** Whether records can be read again from a position; if not, a failure loses what was read since the last checkpoint. */
+  readonly replayable: boolean;
+  /** How positions of splits are encoded in checkpoints; a restore with another type is refused. */
+  readonly positionType: TypeDescriptor;
+}
+
+interface SinkDescription {
+  readonly guarantee: 'ExactlyOnce' | 'AtLeastOnce';
+}
+
+export type Partitioning = 'Forward' | 'Hash' | 'Rebalance';
+
+export interface JobEdge {
+  /** `<from>-><to>`; unique. */
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly partitioning: Partitioning;
+  /** Of the records on the edge; `any` where the author declared none. */
+  readonly recordType: TypeDescriptor;
+}

@@ -1,0 +1,97 @@
+// Covers the hash, key groups and their ranges. Golden values pin what stored state depends on: they never change.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BinaryWriter } from '../types/binary-writer.ts';
+import { t } from '../types/t.ts';
+import type { Type } from '../types/type.ts';
+import { defaultMaxParallelism, isMaxParallelism, keyGroupOf, keyGroupRangeOf, subtaskIndexOf } from './key-group.ts';
+import { murmur3 } from './murmur-hash.ts';
+
+const utf8 = new TextEncoder();
+
+function encode<T>(type: Type<T>, value: T): Uint8Array {
+  const writer = new BinaryWriter();
+  type.encode(value, writer);
+  return writer.toBytes();
+}
+
+test('murmur3 gives the published values of its 32-bit variant', () => {
+  // Known answers of the reference implementation with seed 0.
+  assert.equal(murmur3(utf8.encode('')), 0);
+  assert.equal(murmur3(utf8.encode('test')), 0xba6bd213);
+  assert.equal(murmur3(utf8.encode('Hello, world!')), 0xc0363e43);
+  assert.equal(murmur3(utf8.encode('The quick brown fox jumps over the lazy dog')), 0x2e4ff723);
+  assert.equal(murmur3(Uint8Array.of(0xff, 0xff, 0xff, 0xff)), 0x76293b50);
+  assert.equal(murmur3(Uint8Array.of(0x21, 0x43, 0x65)), 0x7e4a8634);
+});
+
+test('keys keep the key group that stored state has them in', () => {
+  const groups = (max: number) => [
+    keyGroupOf(encode(t.string, ''), max),
+    keyGroupOf(encode(t.string, 'hello'), max),
+    keyGroupOf(encode(t.string, 'world'), max),
+    keyGroupOf(encode(t.string, 'žluťoučký kůň'), max),
+    keyGroupOf(encode(t.int, 0), max),
+    keyGroupOf(encode(t.int, -1), max),
+    keyGroupOf(encode(t.int, Number.MAX_SAFE_INTEGER), max),
+    keyGroupOf(encode(t.struct({ user: t.string, shard: t.int }), { user: 'u1', shard: 7 }), max),
+  ];
+  assert.deepEqual(groups(128), [15, 75, 94, 34, 15, 4, 17, 2]);
+  assert.deepEqual(groups(4096), [3215, 3403, 2654, 1570, 3215, 772, 3089, 1666]);
+  assert.deepEqual(groups(32768), [23695, 23883, 23134, 9762, 23695, 4868, 23569, 26242]);
+});
+
+test('every key group belongs to exactly one subtask, the one that the range formula names', () => {
+  const parallelisms = [1, 2, 3, 5, 7, 64, 100, 127, 128];
+  for (const maxParallelism of [128, 256, 1024, 4096, 32768]) {
+    for (const parallelism of [...parallelisms, maxParallelism - 1, maxParallelism]) {
+      let next = 0;
+      for (let index = 0; index < parallelism; index++) {
+        const { first, last } = keyGroupRangeOf(index, parallelism, maxParallelism);
+        assert.equal(first, next);
+        assert.ok(last >= first);
+        assert.equal(subtaskIndexOf(first, parallelism, maxParallelism), index);
+        assert.equal(subtaskIndexOf(last, parallelism, maxParallelism), index);
+        next = last + 1;
+      }
+      assert.equal(next, maxParallelism);
+    }
+  }
+});
+
+test('doubling maxParallelism splits each key group in two', () => {
+  for (let value = 0; value < 500; value++) {
+    const bytes = encode(t.int, value);
+    assert.equal(keyGroupOf(bytes, 256) % 128, keyGroupOf(bytes, 128));
+  }
+});
+
+test('keys spread evenly over key groups', () => {
+  const counts = new Array<number>(128).fill(0);
+  for (let value = 0; value < 128_000; value++) {
+    const group = keyGroupOf(encode(t.int, value), 128);
+    counts[group] = (counts[group] ?? 0) + 1;
+  }
+  // 1,000 expected with a standard deviation near 32: five deviations either way.
+  assert.ok(Math.min(...counts) > 840 && Math.max(...counts) < 1160, `${Math.min(...counts)}..${Math.max(...counts)}`);
+});
+
+test('the default maxParallelism leaves room to grow within the limits', () => {
+  const cases = [1, 85, 86, 128, 200, 21845, 32768].map((parallelism) => [parallelism, defaultMaxParallelism(parallelism)]);
+  assert.deepEqual(cases, [
+    [1, 128],
+    [85, 128],
+    [86, 256],
+    [128, 256],
+    [200, 512],
+    [21845, 32768],
+    [32768, 32768],
+  ]);
+});
+
+test('only powers of two from 128 to 32768 are a maxParallelism', () => {
+  assert.deepEqual(
+    [1, 64, 127, 128, 129, 1000, 4096, 32768, 65536].filter((value) => isMaxParallelism(value)),
+    [128, 4096, 32768],
+  );
+});

@@ -1,0 +1,134 @@
+import type { Committable, KeyedStatePart, SplitState } from '../checkpoint/manifest.ts';
+import type { FencingToken } from '../fencing-token.ts';
+import type { ErrorInfo } from '../job-error.ts';
+
+/**
+ * What JobManager and TaskManager say to each other, over one ordered connection per TaskManager that the TaskManager opens. When the
+ * connection breaks, both sides treat the other as gone: the TaskManager cancels its tasks, connects again and registers anew.
+ * `runtime/proto` is the wire form; `transport/` translates. Receivers ignore a message whose token is older than theirs.
+ */
+export type TaskManagerMessage =
+  | {
+      readonly type: 'Register';
+      readonly taskManagerId: string;
+      readonly slots: number;
+      /** `host:port` where other TaskManagers reach its data server. */
+      readonly dataAddress: string;
+      readonly pid: number;
+      /** SHA-256 over the JobGraph that this process built; must equal the JobManager's. */
+      readonly jobGraphHash: string;
+    }
+  | { readonly type: 'Heartbeat'; readonly residentSizeBytes: number }
+  /** All subtasks of the deployment have their state, restored committables are committed; nothing runs before `Start`. */
+  | { readonly type: 'TasksReady'; readonly token: FencingToken }
+  | { readonly type: 'TaskFailed'; readonly token: FencingToken; readonly task: SubtaskId; readonly error: ErrorInfo }
+  | {
+      readonly type: 'CheckpointAcknowledged';
+      readonly token: FencingToken;
+      readonly checkpointId: number;
+      readonly task: SubtaskId;
+      readonly operators: readonly OperatorSubtaskState[];
+      readonly syncDurationMs: number;
+      readonly asyncDurationMs: number;
+    }
+  | {
+      readonly type: 'CheckpointDeclined';
+      readonly token: FencingToken;
+      readonly checkpointId: number;
+      readonly task: SubtaskId;
+      readonly error: ErrorInfo;
+    }
+  /** Everything that the subtask's sinks had pending up to `checkpointId` is committed. Sent by every subtask with a sink. */
+  | { readonly type: 'Committed'; readonly token: FencingToken; readonly checkpointId: number; readonly task: SubtaskId }
+  /** All inputs of the subtask have ended. It stays, takes part in checkpoints, and ends when cancelled. */
+  | { readonly type: 'EndOfInput'; readonly token: FencingToken; readonly task: SubtaskId }
+  /** Every subtask of the token is gone: no thread, no open sink, no upload in flight. */
+  | { readonly type: 'TasksCanceled'; readonly token: FencingToken }
+  | { readonly type: 'Metrics'; readonly token: FencingToken; readonly subtasks: readonly SubtaskMetrics[] };
+
+export type JobManagerMessage =
+  | { readonly type: 'Registered'; readonly epoch: number; readonly heartbeatIntervalMs: number; readonly leaseMs: number }
+  | { readonly type: 'RegistrationRefused'; readonly error: ErrorInfo }
+  /** Renews the lease. */
+  | { readonly type: 'Heartbeat'; readonly epoch: number }
+  | { readonly type: 'Deploy'; readonly token: FencingToken; readonly deployment: TaskManagerDeployment }
+  | { readonly type: 'Start'; readonly token: FencingToken }
+  | { readonly type: 'Cancel'; readonly token: FencingToken }
+  | {
+      readonly type: 'TriggerCheckpoint';
+      readonly token: FencingToken;
+      readonly checkpointId: number;
+      /** Directory for state files, relative to the lineage's directory: `chk-000117-e7`. */
+      readonly directory: string;
+      /** Sources emit nothing after this barrier (stop with savepoint, final checkpoint). */
+      readonly stopSources: boolean;
+    }
+  /** `Completed` is in the lineage: commit everything up to and including this checkpoint. */
+  | { readonly type: 'CheckpointCompleted'; readonly token: FencingToken; readonly checkpointId: number }
+  | { readonly type: 'CheckpointAborted'; readonly token: FencingToken; readonly checkpointId: number }
+  /** The job is over: the TaskManager process may end. */
+  | { readonly type: 'Shutdown'; readonly reason: string };
+
+export interface SubtaskId {
+  readonly vertexId: string;
+  readonly subtaskIndex: number;
+}
+
+/** What one TaskManager runs under one token. */
+export interface TaskManagerDeployment {
+  readonly subtasks: readonly SubtaskDeployment[];
+  /** Where every subtask of the job runs, this TaskManager's own included. */
+  readonly locations: readonly SubtaskLocation[];
+}
+
+export interface SubtaskLocation {
+  readonly task: SubtaskId;
+  readonly taskManagerId: string;
+  readonly dataAddress: string;
+  /** From 0; all subtasks of a slot share one thread. */
+  readonly slotIndex: number;
+}
+
+export interface SubtaskDeployment {
+  readonly task: SubtaskId;
+  readonly slotIndex: number;
+  /** By operator uid; only operators with state appear. */
+  readonly operators: readonly OperatorSubtaskRestore[];
+}
+
+export interface OperatorSubtaskRestore {
+  readonly uid: string;
+  /** Parts that overlap this subtask's key groups; only the overlap is loaded. */
+  readonly keyedParts: readonly KeyedStatePart[];
+  /** For sources: the splits that this subtask reads, with their positions. */
+  readonly splits: readonly SplitState[];
+  /** For sinks: to be committed before the first new record. */
+  readonly committables: readonly Committable[];
+}
+
+/** One operator's part in an acknowledged checkpoint. */
+export interface OperatorSubtaskState {
+  readonly uid: string;
+  readonly keyed: KeyedStatePart | undefined;
+  readonly splits: readonly SplitState[] | undefined;
+  readonly committables: readonly Committable[] | undefined;
+}
+
+export interface SubtaskMetrics {
+  readonly task: SubtaskId;
+  /** Totals since deployment. */
+  readonly recordsIn: number;
+  readonly recordsOut: number;
+  readonly stateSizeBytes: number;
+}
+
+/** One side of an open connection. `send` never blocks and drops silently after `close`. */
+export interface Connection<Out, In> {
+  send(message: Out): void;
+  /** Set once, before the first message is delivered. `onClose` is called exactly once, also after `close()`. */
+  listen(handlers: { readonly onMessage: (message: In) => void; readonly onClose: (reason: string) => void }): void;
+  close(reason: string): void;
+}
+
+export type TaskManagerConnection = Connection<JobManagerMessage, TaskManagerMessage>;
+export type JobManagerConnection = Connection<TaskManagerMessage, JobManagerMessage>;

@@ -1,0 +1,239 @@
+// What of a checkpoint goes where, and what is refused: tables over graphs and manifests.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { operator, wordCountGraph } from '../../../test/fakes/job-graphs.ts';
+import type { CheckpointManifest, OperatorState } from '../checkpoint/manifest.ts';
+import type { JobGraph, KeyedDescription, StateDeclaration } from '../job-graph/job-graph.ts';
+import { keyGroupHash, keyGroupRangeOf } from '../key-groups/key-group.ts';
+import { planRestore } from './plan-restore.ts';
+
+const count: StateDeclaration = { name: 'count', stateType: 'value', valueType: { type: 'int' } };
+const last: StateDeclaration = { name: 'last', stateType: 'value', valueType: { type: 'string' } };
+const described: KeyedDescription = { keyType: { type: 'string' }, states: [count], timers: false };
+
+/** A checkpoint of the word-count graph with this many subtasks. */
+function manifest(
+  overrides: { readonly parallelism?: number; readonly operators?: (states: OperatorState[]) => OperatorState[] } = {},
+): CheckpointManifest {
+  const { parallelism = 2, operators = (states) => states } = overrides;
+  const widths = { parallelism, maxParallelism: 128 };
+  const parts = Array.from({ length: parallelism }, (_, subtaskIndex) => ({
+    keyGroups: keyGroupRangeOf(subtaskIndex, parallelism, 128),
+    handle: { type: 'file', path: `chk-000001-e1/counts-${subtaskIndex}`, sizeBytes: 100, sha256: '' } as const,
+  }));
+  const splits = Array.from({ length: 3 }, (_, index) => ({ splitId: `split-${index}`, positionBase64: 'stored' }));
+  const none = { keyed: undefined, splits: undefined, positionType: undefined, committables: undefined };
+  return {
+    ...{ format: 1, checkpointId: 1, epoch: 1, executionAttempt: 1, triggeredAtMs: 0, kind: 'Checkpoint', jobName: 'word-count' },
+    operators: operators([
+      { uid: 'lines', name: 'lines', ...widths, ...none, splits, positionType: { type: 'int' } },
+      { uid: 'counts', name: 'counts', ...widths, ...none, keyed: { description: described, keyGroupHash, parts } },
+      { uid: 'out', name: 'out', ...widths, ...none, committables: [{ checkpointId: 1, data: 'a' }] },
+    ]),
+  };
+}
+
+function plan(
+  graph: JobGraph,
+  options: {
+    readonly from?: CheckpointManifest;
+    readonly allow?: readonly string[];
+    readonly allowNew?: readonly string[];
+    readonly isOutputCommitted?: boolean;
+    readonly discovered?: readonly string[];
+  } = {},
+) {
+  const splits = (options.discovered ?? []).map((splitId) => ({ splitId, positionBase64: 'first' }));
+  return planRestore({
+    manifest: options.from,
+    graph,
+    allowed: { dropped: options.allow ?? [], added: options.allowNew ?? [] },
+    isOutputCommitted: options.isOutputCommitted ?? false,
+    discoveredSplits: new Map([['lines', splits]]),
+  });
+}
+
+function problemsOf(graph: JobGraph, options: Parameters<typeof plan>[1] = {}): readonly string[] {
+  return plan(graph, { from: manifest(), ...options }).problems.map(({ code }) => code);
+}
+
+/** What of the state each subtask of `counts` reads. */
+function partsPerSubtask(graph: JobGraph, from: CheckpointManifest): readonly (readonly string[])[] {
+  const { subtasks } = plan(graph, { from });
+  return Array.from({ length: graph.parallelism }, (_, index) =>
+    (subtasks.get(`counts#${index}`) ?? []).flatMap(({ keyedParts }) =>
+      keyedParts.map(({ handle }) => (handle.type === 'file' ? (handle.path.at(-1) ?? '') : '')),
+    ),
+  );
+}
+
+test('without a checkpoint every operator is new, and sources get what they discovered', () => {
+  const { lines, problems, subtasks, bytesToMove } = plan(wordCountGraph(), { discovered: ['a', 'b', 'c'] });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    lines.map(({ action }) => action),
+    ['New', 'New', 'New'],
+  );
+  assert.deepEqual(
+    subtasks.get('lines#0')?.[0]?.splits.map(({ splitId }) => splitId),
+    ['a', 'c'],
+  );
+  assert.deepEqual(subtasks.get('counts#1')?.[0]?.keyedParts, []);
+  assert.equal(bytesToMove, 0);
+});
+
+test('at the same parallelism every subtask reads its own part', () => {
+  assert.deepEqual(partsPerSubtask(wordCountGraph({ parallelism: 2 }), manifest({ parallelism: 2 })), [['0'], ['1']]);
+});
+
+test('at another parallelism a subtask reads every part whose key groups overlap its own', () => {
+  assert.deepEqual(partsPerSubtask(wordCountGraph({ parallelism: 3 }), manifest({ parallelism: 2 })), [['0'], ['0', '1'], ['1']]);
+  assert.deepEqual(partsPerSubtask(wordCountGraph({ parallelism: 1 }), manifest({ parallelism: 3 })), [['0', '1', '2']]);
+});
+
+test('bytes to move count a file once per reader', () => {
+  assert.equal(plan(wordCountGraph({ parallelism: 3 }), { from: manifest({ parallelism: 2 }) }).bytesToMove, 400);
+});
+
+test('stored splits keep their positions, new ones start at their first, and all are dealt in turn', () => {
+  const { subtasks } = plan(wordCountGraph({ parallelism: 2 }), { from: manifest(), discovered: ['split-1', 'split-9'] });
+  const dealt = [0, 1].map((index) =>
+    subtasks.get(`lines#${index}`)?.[0]?.splits.map((split) => `${split.splitId} ${split.positionBase64}`),
+  );
+  assert.deepEqual(dealt, [
+    ['split-0 stored', 'split-2 stored'],
+    ['split-1 stored', 'split-9 first'],
+  ]);
+});
+
+test('pending committables of all subtasks are committed by one, older checkpoints first', () => {
+  const committables = [3, 1, 2].map((checkpointId) => ({ checkpointId, data: checkpointId }));
+  const from = manifest({
+    operators: (states) => states.map((state) => (state.uid === 'out' ? { ...state, committables } : state)),
+  });
+  const { subtasks } = plan(wordCountGraph({ parallelism: 2 }), { from });
+  const dealt = [0, 1].map((index) => subtasks.get(`out#${index}`)?.[0]?.committables.map(({ data }) => data));
+  assert.deepEqual(dealt, [[1, 2, 3], []]);
+});
+
+test('what was committed before the lineage was closed is not committed again', () => {
+  const { subtasks } = plan(wordCountGraph({ parallelism: 2 }), { from: manifest(), isOutputCommitted: true });
+  const dealt = [0, 1].map((index) => subtasks.get(`out#${index}`)?.[0]?.committables);
+  assert.deepEqual(dealt, [[], []]);
+});
+
+test('a state that the checkpoint does not have is refused by name', () => {
+  const { problems, subtasks } = plan(wordCountGraph({ keyed: { states: [count, last] } }), { from: manifest() });
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ['StateMissingInSnapshot'],
+  );
+  assert.match(problems[0]?.message ?? '', /'counts'.*'last'/);
+  assert.equal(subtasks.size, 0);
+});
+
+test('an operator with a new uid is listed as new', () => {
+  const graph = wordCountGraph();
+  const extra = operator({ id: 'more', type: 'keyedProcess', keyed: described });
+  const wider: JobGraph = {
+    ...graph,
+    vertices: graph.vertices.map((vertex) =>
+      vertex.id === 'counts' ? { ...vertex, operators: [...vertex.operators, extra] } : vertex,
+    ),
+  };
+  const { lines, problems } = plan(wider, { from: manifest() });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    lines.map(({ uid, action }) => `${uid} ${action}`),
+    ['lines Restore', 'counts Restore', 'more New', 'out Restore'],
+  );
+});
+
+test('a state that the checkpoint does not have starts empty when it is named as new', () => {
+  const graph = wordCountGraph({ keyed: { states: [count, last] } });
+  assert.deepEqual(problemsOf(graph, { allowNew: ['counts.last'] }), []);
+  assert.deepEqual(problemsOf(graph, { allowNew: ['counts.other'] }), ['StateMissingInSnapshot']);
+});
+
+test('a uid that vanished is refused unless it is named as dropped', () => {
+  const renamed = wordCountGraph({ uids: { keyed: 'counts2' } });
+  assert.deepEqual(problemsOf(renamed), ['OperatorMissingInJob']);
+  assert.deepEqual(problemsOf(renamed, { allow: ['counts'] }), []);
+  assert.deepEqual(plan(renamed, { from: manifest(), allow: ['counts'] }).lines.at(-1)?.action, 'Drop');
+  assert.deepEqual(problemsOf(wordCountGraph({ uids: { source: 'lines2' } })), ['OperatorMissingInJob']);
+});
+
+test('a sink that vanished with output to commit is refused whatever is allowed; without, it may go', () => {
+  const renamed = wordCountGraph({ uids: { sink: 'out2' } });
+  assert.deepEqual(problemsOf(renamed, { isOutputCommitted: true }), []);
+  assert.deepEqual(problemsOf(renamed, { allow: ['out'] }), ['PendingCommittablesDropped']);
+  const from = manifest({
+    operators: (states) => states.map((state) => (state.uid === 'out' ? { ...state, committables: [] } : state)),
+  });
+  assert.deepEqual(problemsOf(renamed, { from }), []);
+});
+
+test('a state that the operator no longer declares is refused unless it is named as dropped', () => {
+  const from = manifest({
+    operators: (states) =>
+      states.map((state) =>
+        state.keyed === undefined
+          ? state
+          : { ...state, keyed: { ...state.keyed, description: { ...described, states: [count, last] } } },
+      ),
+  });
+  assert.deepEqual(problemsOf(wordCountGraph(), { from }), ['StateMissingInJob']);
+  assert.deepEqual(problemsOf(wordCountGraph(), { from, allow: ['counts.last'] }), []);
+});
+
+test('timers that the operator no longer has are refused unless they are named as dropped; new ones are fine', () => {
+  const from = manifest({
+    operators: (states) =>
+      states.map((state) =>
+        state.keyed === undefined ? state : { ...state, keyed: { ...state.keyed, description: { ...described, timers: true } } },
+      ),
+  });
+  assert.deepEqual(problemsOf(wordCountGraph(), { from }), ['TimersMissingInJob']);
+  assert.deepEqual(problemsOf(wordCountGraph(), { from, allow: ['counts.timers'] }), []);
+  assert.deepEqual(problemsOf(wordCountGraph({ keyed: { timers: true } })), []);
+});
+
+test('changed types are refused by name', () => {
+  const changes: readonly (readonly [Partial<KeyedDescription>, string])[] = [
+    [{ keyType: { type: 'int' } }, 'KeyTypeChanged'],
+    [{ states: [{ name: 'count', stateType: 'value', valueType: { type: 'string' } }] }, 'StateTypeChanged'],
+    [{ states: [{ name: 'count', stateType: 'list', elementType: { type: 'int' } }] }, 'StateTypeChanged'],
+  ];
+  for (const [keyed, code] of changes) {
+    assert.deepEqual(problemsOf(wordCountGraph({ keyed })), [code]);
+  }
+});
+
+test('another number of key groups, or another hash, is refused', () => {
+  assert.deepEqual(problemsOf(wordCountGraph({ maxParallelism: 256 })), ['MaxParallelismChanged']);
+  const from = manifest({
+    operators: (states) =>
+      states.map((state) =>
+        state.keyed === undefined ? state : { ...state, keyed: { ...state.keyed, keyGroupHash: 'other' as typeof keyGroupHash } },
+      ),
+  });
+  assert.deepEqual(problemsOf(wordCountGraph(), { from }), ['KeyGroupHashChanged']);
+});
+
+test('another kind of source under the uid of an old one is refused, because its positions mean nothing to it', () => {
+  assert.deepEqual(problemsOf(wordCountGraph({ positionType: { type: 'string' } })), ['PositionTypeChanged']);
+});
+
+test('a uid that changed what it is, is refused', () => {
+  const swapped = wordCountGraph({ uids: { source: 'out', sink: 'lines' } });
+  assert.deepEqual(problemsOf(swapped), ['OperatorKindChanged', 'OperatorKindChanged']);
+});
+
+test('every problem has a remedy, and all problems are said at once', () => {
+  const { problems } = plan(wordCountGraph({ maxParallelism: 256, keyed: { states: [last] } }), { from: manifest() });
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ['MaxParallelismChanged', 'StateMissingInSnapshot', 'StateMissingInJob'],
+  );
+  assert.ok(problems.every(({ remedy }) => remedy.length > 0));
+});

@@ -1,0 +1,192 @@
+/**
+ * A growable buffer that codecs append to. One writer is used for many values: `reset`, write, then `toBytes` (a copy) or `view` (no
+ * copy, valid until the next write). Nothing here validates a value beyond what its bytes can hold; types do.
+ */
+export class BinaryWriter {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
+  #length = 0;
+
+  constructor(capacityBytes = 256) {
+    this.#bytes = new Uint8Array(Math.max(capacityBytes, 16));
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Bytes written since the last reset. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Forgets what was written and keeps the buffer. */
+  reset(): void {
+    this.#length = 0;
+  }
+
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  /** What was written, without a copy: the next write may change or move it. */
+  view(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  writeByte(byte: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = byte;
+  }
+
+  /** Four bytes, little-endian; of `value` modulo 2^32. */
+  writeUint32(value: number): void {
+    this.#reserve(4);
+    this.#view.setUint32(this.#length, value >>> 0, true);
+    this.#length += 4;
+  }
+
+  /** Eight bytes, little-endian IEEE 754. */
+  writeDouble(value: number): void {
+    this.#reserve(8);
+    this.#view.setFloat64(this.#length, value, true);
+    this.#length += 8;
+  }
+
+  /** An integer from 0 to 2^53 - 1: seven bits per byte, lowest first, the top bit says that more follow. */
+  writeVarint(value: number): void {
+    this.#reserve(8);
+    this.#length = this.#putVarint(this.#length, value);
+  }
+
+  /**
+   * An integer from -(2^53 - 1) to 2^53 - 1 as a varint of its zigzag form (0, -1, 1, -2, 2 …). The sign bit and the lowest six bits
+   * are put first by hand: the zigzag form of a large number would not be a safe integer.
+   */
+  writeZigzag(value: number): void {
+    this.#reserve(9);
+    const negative = value < 0;
+    const magnitude = negative ? -value - 1 : value;
+    const low = ((magnitude & 0x3f) << 1) | (negative ? 1 : 0);
+    if (magnitude < 0x40) {
+      this.#bytes[this.#length++] = low;
+      return;
+    }
+    this.#bytes[this.#length++] = low | 0x80;
+    this.#length = this.#putVarint(this.#length, Math.floor(magnitude / 0x40));
+  }
+
+  /** The bytes alone, without their length. */
+  writeRaw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  /** The length as a varint, then the bytes. */
+  writeBytes(bytes: Uint8Array): void {
+    this.writeVarint(bytes.length);
+    this.writeRaw(bytes);
+  }
+
+  /**
+   * The length of the UTF-8 form as a varint, then the UTF-8 form. A surrogate without its partner, which UTF-8 cannot express, is
+   * written as the three bytes of its code point, so every string survives and no two strings have the same bytes.
+   */
+  writeString(text: string): void {
+    const count = text.length;
+    this.#reserve(count * 3 + 8);
+    if (count < shortStringCountMax && this.#putShortAscii(text, count)) {
+      return;
+    }
+    const headerLength = varintLength(count * 3);
+    const start = this.#length + headerLength;
+    const end = text.isWellFormed()
+      ? start + encoder.encodeInto(text, this.#bytes.subarray(start)).written
+      : putWithLoneSurrogates(text, this.#bytes, start);
+    const byteCount = end - start;
+    const headerEnd = this.#putVarint(this.#length, byteCount);
+    if (headerEnd < start) {
+      this.#bytes.copyWithin(headerEnd, start, end);
+    }
+    this.#length = headerEnd + byteCount;
+  }
+
+  /** Most words and keys: calling the encoder would cost more than this loop. False, with nothing written, at the first other character. */
+  #putShortAscii(text: string, count: number): boolean {
+    const bytes = this.#bytes;
+    let at = this.#length;
+    bytes[at++] = count;
+    for (let index = 0; index < count; index++) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7f) {
+        return false;
+      }
+      bytes[at++] = code;
+    }
+    this.#length = at;
+    return true;
+  }
+
+  #putVarint(at: number, value: number): number {
+    const bytes = this.#bytes;
+    let rest = value;
+    let next = at;
+    // Bit operations see 32 bits only, so a larger number is divided until it fits.
+    while (rest > 0x7fffffff) {
+      bytes[next++] = (rest & 0x7f) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    while (rest > 0x7f) {
+      bytes[next++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[next++] = rest;
+    return next;
+  }
+
+  #reserve(count: number): void {
+    const needed = this.#length + count;
+    if (needed <= this.#bytes.length) {
+      return;
+    }
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+/** Below 128, so that the length is one byte. */
+const shortStringCountMax = 40;
+
+const encoder = new TextEncoder();
+
+function varintLength(value: number): number {
+  let length = 1;
+  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 0x80)) {
+    length++;
+  }
+  return length;
+}
+
+function putWithLoneSurrogates(text: string, bytes: Uint8Array, start: number): number {
+  let at = start;
+  // Iterating a string by code points gives a lone surrogate as itself.
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    if (code < 0x80) {
+      bytes[at++] = code;
+    } else if (code < 0x800) {
+      bytes[at++] = 0xc0 | (code >> 6);
+      bytes[at++] = 0x80 | (code & 0x3f);
+    } else if (code < 0x10000) {
+      bytes[at++] = 0xe0 | (code >> 12);
+      bytes[at++] = 0x80 | ((code >> 6) & 0x3f);
+      bytes[at++] = 0x80 | (code & 0x3f);
+    } else {
+      bytes[at++] = 0xf0 | (code >> 18);
+      bytes[at++] = 0x80 | ((code >> 12) & 0x3f);
+      bytes[at++] = 0x80 | ((code >> 6) & 0x3f);
+      bytes[at++] = 0x80 | (code & 0x3f);
+    }
+  }
+  return at;
+}

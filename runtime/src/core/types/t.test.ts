@@ -1,0 +1,290 @@
+// Covers the codecs of declared types, with values made from seeds, and their descriptors.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { JobError } from '../job-error.ts';
+import { BinaryReader } from './binary-reader.ts';
+import { BinaryWriter } from './binary-writer.ts';
+import { t } from './t.ts';
+import type { Type } from './type.ts';
+import { descriptorsEqual, formatDescriptor, identifiesByBytes } from './type-descriptor.ts';
+
+type Random = (limit: number) => number;
+
+function createRandom(seed: number): Random {
+  let state = seed | 1;
+  return (limit) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return Math.floor(((state >>> 0) / 2 ** 32) * limit);
+  };
+}
+
+/** A type together with values of it. */
+interface Sample {
+  readonly type: Type<unknown>;
+  readonly value: (random: Random) => unknown;
+}
+
+const strings = ['', 'a', 'hello', 'žluťoučký', '😀', '\ud800', 'x'.repeat(50), '__proto__', 'constructor'];
+const doubles = [0, 1.5, -1e300, Number.MIN_VALUE, Number.POSITIVE_INFINITY, Number.NaN];
+
+const primitives: readonly Sample[] = [
+  { type: t.string, value: (random) => strings[random(strings.length)] },
+  {
+    type: t.int,
+    value: (random) => (random(2) === 0 ? random(300) - 150 : random(2 ** 32) * random(2 ** 21) * (random(2) - 0.5) * 2 + 0),
+  },
+  { type: t.double, value: (random) => doubles[random(doubles.length)] },
+  { type: t.boolean, value: (random) => random(2) === 0 },
+  { type: t.bytes, value: (random) => Uint8Array.from({ length: random(6) }, () => random(256)) },
+  { type: t.bigint, value: (random) => BigInt(random(2 ** 32)) ** BigInt(random(6)) * BigInt(random(3) - 1) },
+];
+
+function randomSample(random: Random, depth: number): Sample {
+  const choice = depth === 0 ? 0 : random(5);
+  if (choice === 1) {
+    const element = randomSample(random, depth - 1);
+    return { type: t.array(element.type), value: (source) => Array.from({ length: source(4) }, () => element.value(source)) };
+  }
+  if (choice === 2) {
+    const of = randomSample(random, depth - 1);
+    return { type: t.optional(of.type), value: (source) => (source(2) === 0 ? undefined : of.value(source)) };
+  }
+  if (choice >= 3) {
+    return randomStruct(random, depth);
+  }
+  return primitives[random(primitives.length)] as Sample;
+}
+
+function randomStruct(random: Random, depth: number): Sample {
+  const fields = Array.from({ length: 1 + random(4) }, (_, index) => ({
+    name: `f${index}`,
+    sample: randomSample(random, depth - 1),
+  }));
+  const ids = fields.map((_, index) => index + 1).sort(() => random(3) - 1);
+  const type = t.struct(
+    Object.fromEntries(fields.map(({ name, sample }, index) => [name, t.field(ids[index] ?? 0, sample.type)])),
+  );
+  const value = (source: Random): Record<string, unknown> => {
+    const record: Record<string, unknown> = {};
+    for (const { name, sample } of fields) {
+      const fieldValue = sample.value(source);
+      // An absent field is what an undefined one becomes.
+      if (fieldValue !== undefined) {
+        record[name] = fieldValue;
+      }
+    }
+    return record;
+  };
+  return { type, value };
+}
+
+function randomData(random: Random, depth: number): unknown {
+  const list = <T>(make: () => T): T[] => Array.from({ length: random(4) }, make);
+  const inner = (): unknown => randomData(random, depth - 1);
+  switch (random(depth === 0 ? 4 : 10)) {
+    case 0:
+      return [undefined, null, true, false][random(4)];
+    case 4:
+      return list(inner);
+    case 5:
+      return new Map(list(() => [inner(), inner()]));
+    case 6:
+      return new Set(list(inner));
+    case 7:
+      return new Date(random(2 ** 31) * 1000);
+    case 8:
+    case 9:
+      return Object.fromEntries(list(() => [strings.filter((name) => name !== '__proto__')[random(8)], inner()]));
+    default:
+      return (primitives[random(primitives.length)] as Sample).value(random);
+  }
+}
+
+function encode(type: Type<unknown>, value: unknown): Uint8Array {
+  const writer = new BinaryWriter();
+  type.encode(value, writer);
+  return writer.toBytes();
+}
+
+function decode(type: Type<unknown>, bytes: Uint8Array): unknown {
+  const reader = new BinaryReader(bytes);
+  const value = type.decode(reader);
+  assert.equal(reader.remaining, 0);
+  return value;
+}
+
+/** The same value with every object's properties in the opposite order. */
+function reverseProperties(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map(reverseProperties);
+  }
+  if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array)) {
+    return Object.fromEntries(
+      Object.entries(value)
+        .reverse()
+        .map(([name, inner]) => [name, reverseProperties(inner)]),
+    );
+  }
+  return value;
+}
+
+test('random values of random types are decoded equal, and equal values have equal bytes', () => {
+  for (let seed = 1; seed <= 400; seed++) {
+    const random = createRandom(seed * 7919);
+    const { type, value } = randomSample(random, 3);
+    for (let round = 0; round < 5; round++) {
+      const original = value(random);
+      const bytes = encode(type, original);
+      const about = `seed ${seed}: ${formatDescriptor(type.descriptor)}`;
+      assert.deepEqual(decode(type, bytes), original, about);
+      assert.deepEqual(encode(type, reverseProperties(original)), bytes, about);
+    }
+  }
+});
+
+test('random data is decoded equal by t.any, with its order kept', () => {
+  for (let seed = 1; seed <= 400; seed++) {
+    const original = randomData(createRandom(seed * 104729), 4);
+    const bytes = encode(t.any, original);
+    const decoded = decode(t.any, bytes);
+    assert.deepEqual(decoded, original, `seed ${seed}`);
+    assert.deepEqual(encode(t.any, decoded), bytes, `seed ${seed}`);
+  }
+});
+
+test('no prefix of a value is taken for a value', () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = createRandom(seed * 31337);
+    const { type, value } = seed % 2 === 0 ? randomSample(random, 3) : { type: t.any, value: () => randomData(random, 3) };
+    const bytes = encode(type, value(random));
+    for (let length = 0; length < bytes.length; length++) {
+      assert.throws(() => decode(type, bytes.subarray(0, length)), JobError);
+    }
+  }
+});
+
+test('random bytes are decoded or refused, nothing else', () => {
+  const random = createRandom(99);
+  for (let round = 0; round < 5000; round++) {
+    const bytes = Uint8Array.from({ length: random(30) }, () => (random(2) === 0 ? random(256) : random(14)));
+    try {
+      t.any.decode(new BinaryReader(bytes));
+    } catch (error) {
+      assert.ok(error instanceof JobError, String(error));
+    }
+  }
+});
+
+test('-0 becomes 0 and every NaN has the same bytes', () => {
+  const otherNaN = new Float64Array(new BigUint64Array([0xfff8000000000001n]).buffer)[0];
+  for (const type of [t.int, t.double, t.any] as Type<unknown>[]) {
+    assert.deepEqual(encode(type, -0), encode(type, 0));
+    assert.ok(Object.is(decode(type, encode(type, -0)), 0));
+  }
+  for (const type of [t.double, t.any] as Type<unknown>[]) {
+    assert.deepEqual(encode(type, otherNaN), encode(type, Number.NaN));
+  }
+});
+
+test('the bytes of a struct follow the ids of its fields', () => {
+  const byOrder = t.struct({ name: t.string, count: t.int });
+  assert.deepEqual([...encode(byOrder as Type<unknown>, { count: 3, name: 'a' })], [1, 0x61, 6]);
+  const byId = t.struct({ name: t.field(2, t.string), count: t.field(1, t.int) });
+  assert.deepEqual([...encode(byId as Type<unknown>, { count: 3, name: 'a' })], [6, 1, 0x61]);
+});
+
+test('a property named __proto__ stays a property', () => {
+  const original: unknown = JSON.parse('{"__proto__":{"admin":true},"a":1}');
+  const decoded = decode(t.any, encode(t.any, original));
+  assert.deepEqual(Object.keys(decoded as object), ['__proto__', 'a']);
+  assert.equal(Object.getPrototypeOf(decoded), Object.prototype);
+});
+
+class Visit {
+  page = '/';
+}
+
+const refusals: readonly [string, unknown, unknown, RegExp][] = [
+  ['text for a string', t.string, 5, /expected string, got the number 5/],
+  ['a fraction for an int', t.int, 1.5, /expected int .* got the number 1\.5/],
+  ['an unsafe int', t.int, 2 ** 53, /expected int/],
+  ['a string for a number', t.double, '5', /expected double, got the string "5"/],
+  ['a number for a boolean', t.boolean, 1, /expected boolean/],
+  ['an array for bytes', t.bytes, [1], /expected bytes .* got an array of 1/],
+  ['a number for a bigint', t.bigint, 1, /expected bigint/],
+  ['null for an optional', t.optional(t.int), null, /expected int .* got null/],
+  ['a hole in an array', t.array(t.int), [1, undefined], /expected int .* at \[1\], got undefined/],
+  [
+    'a part deep inside',
+    t.struct({ users: t.array(t.struct({ age: t.int })) }),
+    { users: [{ age: 1 }, { age: 'x' }] },
+    /at \.users\[1\]\.age, got the string "x"/,
+  ],
+  ['a missing field', t.struct({ a: t.int, b: t.int }), { a: 1 }, /at \.b, got undefined/],
+  ['a property that is no field', t.struct({ a: t.int }), { a: 1, b: 2 }, /a struct without a field "b"/],
+  ['a function', t.any, { run: function start() {} }, /at \.run, got the function start/],
+  ['a symbol', t.any, [Symbol('x')], /at \[0\], got a symbol/],
+  ['an instance of a class', t.any, { visit: new Visit() }, /at \.visit, got an instance of Visit/],
+  ['a promise', t.any, Promise.resolve(1), /got an instance of Promise/],
+  ['a value inside a Map', t.any, new Map([['a', () => 1]]), /at \.<value>/],
+];
+
+for (const [name, type, value, message] of refusals) {
+  test(`${name} is refused with its place`, () => {
+    assert.throws(
+      () => encode(type as Type<unknown>, value),
+      (error) => {
+        assert.ok(error instanceof JobError);
+        assert.equal(error.code, 'ValueNotOfType');
+        assert.equal(error.domain, 'user');
+        assert.match(error.message, message);
+        return true;
+      },
+    );
+  });
+}
+
+test('a value that contains itself is refused instead of exhausting the stack', () => {
+  const loop: unknown[] = [];
+  loop.push({ loop });
+  assert.throws(() => encode(t.any, loop), /nested at most 200 deep/);
+});
+
+test('a struct must have fields with ids of their own', () => {
+  assert.throws(() => t.struct({}), { code: 'TypeInvalid' });
+  assert.throws(() => t.struct({ a: t.field(1, t.int), b: t.int }), { code: 'TypeInvalid' });
+  assert.throws(() => t.struct({ a: t.field(1, t.int), b: t.field(1, t.int) }), { code: 'TypeInvalid' });
+  assert.throws(() => t.struct({ a: t.field(0, t.int) }), { code: 'TypeInvalid' });
+  assert.throws(() => t.struct({ ['__proto__']: t.int }), { code: 'TypeInvalid' });
+});
+
+test('descriptors are equal when types, ids and names are', () => {
+  const descriptor = t.struct({ a: t.array(t.int), b: t.optional(t.string) }).descriptor;
+  const written = JSON.parse(JSON.stringify(descriptor)) as typeof descriptor;
+  assert.ok(descriptorsEqual(descriptor, written));
+  const others = [
+    t.struct({ b: t.array(t.int), a: t.optional(t.string) }),
+    t.struct({ a: t.array(t.double), b: t.optional(t.string) }),
+    t.struct({ a: t.array(t.int), b: t.string }),
+    t.struct({ a: t.array(t.int) }),
+    t.struct({ a: t.array(t.int), b: t.optional(t.string), c: t.int }),
+    t.struct({ a: t.field(1, t.array(t.int)), b: t.field(3, t.optional(t.string)) }),
+    t.array(t.int),
+    t.int,
+  ];
+  for (const other of others) {
+    assert.ok(!descriptorsEqual(descriptor, other.descriptor), formatDescriptor(other.descriptor));
+    assert.ok(!descriptorsEqual(other.descriptor, descriptor));
+  }
+  // Written in another order, with the same ids.
+  const moved = t.struct({ b: t.field(2, t.optional(t.string)), a: t.field(1, t.array(t.int)) });
+  assert.ok(descriptorsEqual(descriptor, moved.descriptor));
+  assert.equal(formatDescriptor(descriptor), 'struct{1 a: array<int>, 2 b: optional<string>}');
+});
+
+test('types with any inside do not identify keys', () => {
+  assert.ok(identifiesByBytes(t.struct({ a: t.array(t.optional(t.bytes)) }).descriptor));
+  assert.ok(!identifiesByBytes(t.struct({ a: t.array(t.optional(t.any)) }).descriptor));
+});

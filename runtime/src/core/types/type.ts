@@ -1,0 +1,27 @@
+import type { BinaryReader } from './binary-reader.ts';
+import type { BinaryWriter } from './binary-writer.ts';
+
+/** What a type is, as data: stored in checkpoints and compared on restore. */
+export type TypeDescriptor =
+  | { readonly type: 'string' | 'int' | 'double' | 'boolean' | 'bytes' | 'bigint' | 'any' }
+  | { readonly type: 'array'; readonly element: TypeDescriptor }
+  | { readonly type: 'optional'; readonly of: TypeDescriptor }
+  | { readonly type: 'struct'; readonly fields: readonly StructField[] };
+
+interface StructField {
+  /** Stable over renames; from 1. */
+  readonly id: number;
+  readonly name: string;
+  readonly type: TypeDescriptor;
+}
+
+/**
+ * A declared type: its description and its codec. `decode(encode(x))` equals `x`, but for -0, which becomes 0, and for fields that are
+ * undefined, which become absent. Equal values have equal bytes; only `any` keeps the order of properties, and is no type for keys.
+ */
+export interface Type<T> {
+  readonly descriptor: TypeDescriptor;
+  /** Appends the value's bytes. Throws a `JobError` (domain `user`) that names the value when it is not of this type. */
+  encode(value: T, writer: BinaryWriter): void;
+  decode(reader: BinaryReader): T;
+}

@@ -1,0 +1,404 @@
+import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
+import { assert, unreachable } from '../core/assert.ts';
+import { assembleManifest, isSavepoint, manifestFiles, stateSizeBytes } from '../core/checkpoint/assemble-manifest.ts';
+import {
+  type AbortCause,
+  type CheckpointCommand,
+  type CheckpointEvent,
+  type CheckpointPurpose,
+  canTrigger,
+  createCheckpointCoordinator,
+  type PendingCheckpoint,
+  step,
+  stopsSources,
+} from '../core/checkpoint/checkpoint-coordinator.ts';
+import type { CheckpointManifest } from '../core/checkpoint/manifest.ts';
+import type { Clock } from '../core/clock.ts';
+import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
+import type { JobGraph } from '../core/job-graph/job-graph.ts';
+import type { CheckpointRecord, EntryDraft } from '../core/lineage/entries.ts';
+import type { LineageRules } from '../core/lineage/lineage-rules.ts';
+import { manifestPath } from '../core/lineage/object-paths.ts';
+import type { LineageView } from '../core/lineage/view.ts';
+import type { TaskManagerMessage } from '../core/protocol/messages.ts';
+import type { Log } from '../log.ts';
+import type { Execution } from './execution.ts';
+import type { JobHistory } from './job-history.ts';
+import { limits } from './limits.ts';
+import { isFencedError, type LineageLog } from './lineage-log.ts';
+import { writeManifest } from './manifest-store.ts';
+
+/** A completed checkpoint with its content. */
+export interface CompletedCheckpoint {
+  readonly record: CheckpointRecord;
+  readonly manifest: CheckpointManifest;
+  /** What it lists as pending output is known to be committed, because the lineage was closed with it. */
+  readonly isOutputCommitted: boolean;
+}
+
+export interface CheckpointingOptions {
+  readonly graph: JobGraph;
+  readonly lineage: LineageLog;
+  readonly rules: LineageRules;
+  readonly storage: CheckpointStorage;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly history: JobHistory;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly tolerableFailures: number;
+  /** `Completed` is in the lineage. */
+  readonly onCompleted: (checkpoint: PendingCheckpoint, completed: CompletedCheckpoint) => void;
+  readonly onAborted: (checkpoint: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause) => void;
+  /** The tasks have to start anew. */
+  readonly onExecutionFailure: (error: ErrorInfo) => void;
+  /** Fenced, or a bug: this JobManager must write nothing more. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/**
+ * Drives the checkpoint coordinator: decides when to trigger and why, sends, writes, appends. What happens to the job after a checkpoint is
+ * its owner's business.
+ *
+ * 1. The append of `Completed` is the commit point: tasks hear of it after it, never before.
+ * 2. A stop comes before savepoints, savepoints before the final checkpoint, all before the periodic one.
+ * 3. After the barrier of a stop, and after a final checkpoint is complete, nothing more is triggered in that execution.
+ */
+export class Checkpointing {
+  readonly #options: CheckpointingOptions;
+  #coordinator;
+  #execution: Execution | undefined;
+  #head: CompletedCheckpoint | undefined;
+  #stopOperationId: string | undefined;
+  #savepointOperationIds: readonly string[] = [];
+  #isQuiesced = false;
+  /** Monotonic. */
+  #nextPeriodicMs = 0;
+  #finalNotBeforeMs = 0;
+  #writing: Promise<void> = Promise.resolve();
+  /** Own checkpoints that uploads may still belong to. */
+  readonly #unsettledIds = new Set<number>();
+  #completedCount = 0;
+  #failedCount = 0;
+  #stopTimer: () => void = () => {};
+  #isStopped = false;
+
+  constructor(options: CheckpointingOptions, head: CompletedCheckpoint | undefined) {
+    this.#options = options;
+    this.#head = head;
+    this.#coordinator = createCheckpointCoordinator({
+      nextCheckpointId: options.lineage.view.nextCheckpointId,
+      tolerableFailures: options.tolerableFailures,
+    });
+  }
+
+  /** What the next execution restores. */
+  get head(): CompletedCheckpoint | undefined {
+    return this.#head;
+  }
+
+  get counts(): { readonly completed: number; readonly failed: number; readonly inProgress: number } {
+    const inProgress = this.#coordinator.checkpoint.state === 'Idle' ? 0 : 1;
+    return { completed: this.#completedCount, failed: this.#failedCount, inProgress };
+  }
+
+  /** Own checkpoints with lower ids are completed, or given up with nobody left who writes their files. */
+  get settledBelowId(): number {
+    return Math.min(...this.#unsettledIds, this.#coordinator.nextCheckpointId);
+  }
+
+  executionStarted(execution: Execution): void {
+    this.#execution = execution;
+    this.#isQuiesced = false;
+    this.#nextPeriodicMs = this.#options.clock.monotonicMs() + this.#options.intervalMs;
+    this.#finalNotBeforeMs = 0;
+    this.#feed({ type: 'ExecutionStarted', execution: { token: execution.token, subtasks: execution.subtasks } });
+  }
+
+  /** Its tasks answer no more; they may still upload until `executionGone`. */
+  executionEnded(reason: string): void {
+    if (this.#execution !== undefined) {
+      this.#execution = undefined;
+      this.#isQuiesced = false;
+      this.#feed({ type: 'ExecutionEnded', reason });
+    }
+  }
+
+  executionGone(): void {
+    const { checkpoint } = this.#coordinator;
+    const kept = checkpoint.state === 'Idle' ? undefined : checkpoint.checkpoint.id;
+    for (const id of this.#unsettledIds) {
+      if (id !== kept) {
+        this.#unsettledIds.delete(id);
+      }
+    }
+  }
+
+  /** Resolves when no checkpoint's fate is open in the storage. */
+  whenSettled(): Promise<void> {
+    return this.#writing;
+  }
+
+  requestSavepoint(operationId: string): void {
+    this.#savepointOperationIds = [...this.#savepointOperationIds, operationId];
+    this.#consider();
+  }
+
+  /** True when it was waiting and is forgotten; false when it is being taken, or is not known. */
+  forgetSavepoint(operationId: string): boolean {
+    const wasWaiting = this.#savepointOperationIds.includes(operationId);
+    this.#savepointOperationIds = this.#savepointOperationIds.filter((id) => id !== operationId);
+    return wasWaiting;
+  }
+
+  requestStop(operationId: string): void {
+    this.#stopOperationId = operationId;
+    this.#consider();
+  }
+
+  forgetStop(): void {
+    this.#stopOperationId = undefined;
+  }
+
+  /** The sources of the current execution may have been stopped, so that it is of no further use. */
+  get isQuiesced(): boolean {
+    return this.#isQuiesced;
+  }
+
+  inputEnded(): void {
+    this.#consider();
+  }
+
+  receive(message: TaskManagerMessage): void {
+    if (message.type === 'CheckpointAcknowledged') {
+      const { token, checkpointId, task, operators } = message;
+      this.#feed({ type: 'Acknowledged', token, checkpointId, acknowledgement: { task, operators } });
+    } else if (message.type === 'CheckpointDeclined') {
+      const { token, checkpointId, task, error } = message;
+      this.#feed({ type: 'Declined', token, checkpointId, task, error });
+    }
+  }
+
+  /** No timer fires any more; an append under way stays under way. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopTimer();
+  }
+
+  #feed(event: CheckpointEvent): void {
+    const taken = step(this.#coordinator, event, this.#options.rules);
+    this.#coordinator = taken.next;
+    if (event.type === 'Acknowledged' && taken.next.checkpoint.state !== 'Idle') {
+      this.#record(taken.next.checkpoint.checkpoint, 'InProgress');
+    }
+    for (const command of taken.commands) {
+      this.#carryOut(command);
+    }
+    this.#consider();
+  }
+
+  #carryOut(command: CheckpointCommand): void {
+    switch (command.type) {
+      case 'TriggerTasks':
+        this.#triggerTasks(command.checkpoint);
+        return;
+      case 'Write':
+        this.#writing = this.#write(command.checkpoint);
+        return;
+      case 'NotifyCompleted':
+        this.#tell(command.checkpoint, 'CheckpointCompleted');
+        return;
+      case 'Abort':
+        this.#aborted(command.checkpoint, command.error, command.causedBy);
+        return;
+      case 'FailExecution':
+        this.#options.onExecutionFailure(command.error);
+        return;
+      default:
+        unreachable(command);
+    }
+  }
+
+  /** Triggers what is due, or sets the timer for what will be. */
+  #consider(): void {
+    if (this.#isStopped) {
+      return;
+    }
+    const nowMs = this.#options.clock.monotonicMs();
+    const next = this.#nextPurpose(nowMs);
+    if (next !== undefined) {
+      const { clock, timeoutMs } = this.#options;
+      this.#feed({ type: 'Trigger', ...next, nowMs, wallClockMs: clock.nowMs(), timeoutMs });
+      return;
+    }
+    this.#arm(nowMs);
+  }
+
+  #nextPurpose(nowMs: number): { readonly purpose: CheckpointPurpose; readonly operationId: string | undefined } | undefined {
+    const execution = this.#execution;
+    if (execution === undefined || !execution.isRunning || this.#isQuiesced || !canTrigger(this.#coordinator)) {
+      return undefined;
+    }
+    if (this.#stopOperationId !== undefined) {
+      return { purpose: 'Stop', operationId: this.#stopOperationId };
+    }
+    const [savepoint] = this.#savepointOperationIds;
+    if (savepoint !== undefined) {
+      return { purpose: 'Savepoint', operationId: savepoint };
+    }
+    if (execution.isInputEnded) {
+      return nowMs >= this.#finalNotBeforeMs ? { purpose: 'Final', operationId: undefined } : undefined;
+    }
+    return nowMs >= this.#nextPeriodicMs ? { purpose: 'Periodic', operationId: undefined } : undefined;
+  }
+
+  #arm(nowMs: number): void {
+    this.#stopTimer();
+    const dueMs = this.#nextDueMs();
+    if (dueMs !== undefined) {
+      this.#stopTimer = this.#options.clock.schedule(Math.max(0, dueMs - nowMs), () => this.#timePassed());
+    }
+  }
+
+  #nextDueMs(): number | undefined {
+    const { checkpoint } = this.#coordinator;
+    if (checkpoint.state === 'Triggered') {
+      return checkpoint.deadlineMs;
+    }
+    const execution = this.#execution;
+    if (checkpoint.state === 'Writing' || execution === undefined || !execution.isRunning || this.#isQuiesced) {
+      return undefined;
+    }
+    return execution.isInputEnded ? this.#finalNotBeforeMs : this.#nextPeriodicMs;
+  }
+
+  #timePassed(): void {
+    this.#feed({ type: 'TimePassed', nowMs: this.#options.clock.monotonicMs() });
+  }
+
+  #triggerTasks(checkpoint: PendingCheckpoint): void {
+    const { clock, intervalMs, log } = this.#options;
+    this.#nextPeriodicMs = clock.monotonicMs() + intervalMs;
+    this.#unsettledIds.add(checkpoint.id);
+    this.#isQuiesced = checkpoint.purpose === 'Stop';
+    if (checkpoint.purpose === 'Savepoint') {
+      this.#savepointOperationIds = this.#savepointOperationIds.filter((id) => id !== checkpoint.operationId);
+    }
+    this.#record(checkpoint, 'InProgress');
+    log.debug({ checkpointId: checkpoint.id, purpose: checkpoint.purpose }, 'checkpoint triggered');
+    this.#execution?.broadcast({
+      type: 'TriggerCheckpoint',
+      token: checkpoint.token,
+      checkpointId: checkpoint.id,
+      directory: this.#directory(checkpoint),
+      stopSources: stopsSources(checkpoint.purpose),
+    });
+  }
+
+  #tell(checkpoint: PendingCheckpoint, type: 'CheckpointCompleted' | 'CheckpointAborted'): void {
+    const execution = this.#execution;
+    if (execution !== undefined && this.#options.rules.acceptsToken(checkpoint.token, execution.token)) {
+      execution.broadcast({ type, token: checkpoint.token, checkpointId: checkpoint.id });
+    }
+  }
+
+  #aborted(checkpoint: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause): void {
+    const { clock, log } = this.#options;
+    this.#failedCount += 1;
+    this.#record(checkpoint, 'Failed', { error });
+    if (checkpoint.purpose === 'Final') {
+      this.#finalNotBeforeMs = clock.monotonicMs() + limits.finalCheckpointRetryMs;
+    }
+    log.warn({ checkpointId: checkpoint.id, purpose: checkpoint.purpose, causedBy, err: error }, 'checkpoint aborted');
+    this.#tell(checkpoint, 'CheckpointAborted');
+    this.#options.onAborted(checkpoint, error, causedBy);
+  }
+
+  /** Never rejects. */
+  async #write(checkpoint: PendingCheckpoint): Promise<void> {
+    try {
+      const completed = await this.#complete(checkpoint);
+      this.#written(checkpoint, completed);
+    } catch (error) {
+      if (error instanceof JobError && !isFencedError(error)) {
+        this.#feed({ type: 'WriteFailed', checkpointId: checkpoint.id, error: toErrorInfo(error) });
+      } else {
+        this.#options.onFatal(error);
+      }
+    }
+  }
+
+  async #complete(checkpoint: PendingCheckpoint): Promise<CompletedCheckpoint> {
+    const { graph, lineage } = this.#options;
+    const manifest = assembleManifest(graph, checkpoint);
+    const reference = await writeManifest(this.#options, manifestPath(this.#directory(checkpoint)), manifest);
+    const draft: EntryDraft & { type: 'Completed' } = {
+      type: 'Completed',
+      checkpointId: checkpoint.id,
+      kind: manifest.kind,
+      manifest: reference,
+      stateSizeBytes: stateSizeBytes(manifest),
+      triggeredAtMs: checkpoint.triggeredAtMs,
+      operationId: checkpoint.operationId,
+    };
+    await lineage.append((view) => {
+      assertNothingCondemned(view, manifest, reference.path);
+      return draft;
+    });
+    const record = lineage.view.checkpoints.find(({ manifest: { path } }) => path === reference.path);
+    assert(record !== undefined, 'a checkpoint that was appended is in the view');
+    return { record, manifest, isOutputCommitted: false };
+  }
+
+  #written(checkpoint: PendingCheckpoint, completed: CompletedCheckpoint): void {
+    this.#head = completed;
+    this.#completedCount += 1;
+    this.#isQuiesced ||= checkpoint.purpose === 'Final' && this.#execution !== undefined;
+    for (const id of this.#unsettledIds) {
+      // Whoever has written this one has left earlier ones behind.
+      if (id <= checkpoint.id) {
+        this.#unsettledIds.delete(id);
+      }
+    }
+    const sizeBytes = completed.record.stateSizeBytes;
+    this.#record(checkpoint, 'Completed', { sizeBytes });
+    this.#options.log.info({ checkpointId: checkpoint.id, purpose: checkpoint.purpose, sizeBytes }, 'checkpoint completed');
+    this.#feed({ type: 'Written', checkpointId: checkpoint.id });
+    this.#options.onCompleted(checkpoint, completed);
+  }
+
+  #directory(checkpoint: PendingCheckpoint): string {
+    return this.#options.rules.checkpointDirectory({
+      checkpointId: checkpoint.id,
+      epoch: checkpoint.token.epoch,
+      kind: isSavepoint(checkpoint) ? 'Savepoint' : 'Checkpoint',
+    });
+  }
+
+  #record(
+    checkpoint: PendingCheckpoint,
+    state: 'InProgress' | 'Completed' | 'Failed',
+    result: { readonly sizeBytes?: number; readonly error?: ErrorInfo } = {},
+  ): void {
+    this.#options.history.recordCheckpoint({
+      id: checkpoint.id,
+      kind: isSavepoint(checkpoint) ? 'Savepoint' : 'Checkpoint',
+      state,
+      triggeredAtMs: checkpoint.triggeredAtMs,
+      endedAtMs: state === 'InProgress' ? undefined : this.#options.clock.nowMs(),
+      sizeBytes: result.sizeBytes ?? 0,
+      acknowledgedSubtasks: checkpoint.acknowledgements.size,
+      subtasks: checkpoint.subtaskCount,
+      path: this.#directory(checkpoint),
+      error: result.error,
+    });
+  }
+}
+
+/** Rule 8 of the lineage protocol, checked where it would be broken. */
+function assertNothingCondemned(view: LineageView, manifest: CheckpointManifest, path: string): void {
+  const condemned = new Set(view.condemnations.flatMap(({ names }) => names));
+  for (const name of [path, ...manifestFiles(manifest).map((file) => file.path)]) {
+    assert(!condemned.has(name), `${name} is condemned and must not be named again`);
+  }
+}

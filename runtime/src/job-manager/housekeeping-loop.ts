@@ -1,0 +1,78 @@
+import type { Clock } from '../core/clock.ts';
+import { limits } from './limits.ts';
+import type { HousekeepingFacts, LineageHousekeeping } from './lineage-housekeeping.ts';
+
+export interface HousekeepingLoopOptions {
+  readonly housekeeping: Pick<LineageHousekeeping, 'run'>;
+  readonly clock: Clock;
+  readonly facts: () => Omit<HousekeepingFacts, 'sweep'>;
+  /** Whether everything that was condemned is deleted. */
+  readonly isDone: () => boolean;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** When to clean up: after each completed checkpoint and now and then, never twice at a time. */
+export class HousekeepingLoop {
+  readonly #options: HousekeepingLoopOptions;
+  #isRunning = false;
+  #isDue = false;
+  #isEnded = false;
+  #isFinishing = false;
+  /** A sweep lists the whole directory, so it is for the start, for what was aborted, and for now and then. */
+  #isSweepDue = true;
+  #lastSweepMs = 0;
+  #stopTimer: () => void = () => {};
+
+  constructor(options: HousekeepingLoopOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.request();
+  }
+
+  request(options: { readonly sweep: boolean } = { sweep: false }): void {
+    this.#isDue = true;
+    this.#isSweepDue ||= options.sweep;
+    if (!this.#isRunning && !this.#isEnded) {
+      // Not awaited: whoever asks does not wait for it to be clean.
+      void this.#run();
+    }
+  }
+
+  /** The job is over: only what waits for its grace period is still deleted, so that nothing is left behind. */
+  finish(): void {
+    this.#isFinishing = true;
+    this.request();
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#stopTimer();
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    const { clock, facts, housekeeping, onFatal } = this.#options;
+    this.#isRunning = true;
+    this.#stopTimer();
+    try {
+      while (this.#isDue && !this.#isEnded) {
+        this.#isDue = false;
+        const nowMs = clock.monotonicMs();
+        const sweep = this.#isSweepDue || nowMs - this.#lastSweepMs >= limits.sweepIntervalMs;
+        this.#isSweepDue = false;
+        this.#lastSweepMs = sweep ? nowMs : this.#lastSweepMs;
+        await housekeeping.run({ ...facts(), sweep });
+      }
+    } catch (error) {
+      this.#isEnded = true;
+      onFatal(error);
+    }
+    this.#isRunning = false;
+    this.#isEnded ||= this.#isFinishing && this.#options.isDone();
+    if (!this.#isEnded) {
+      this.#stopTimer = clock.schedule(limits.housekeepingIntervalMs, () => this.request());
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import type { CheckpointSummary, JobState, JobStatusDocument, RestoredFrom, VertexStatus } from '../api/rest.ts';
+import { sinkGuarantees } from '../core/checkpoint/sink-guarantees.ts';
+import type { ErrorInfo } from '../core/job-error.ts';
+import type { JobGraph, JobVertex } from '../core/job-graph/job-graph.ts';
+import type { CheckpointRecord, ClosedEntry } from '../core/lineage/entries.ts';
+import { directoryOfManifest } from '../core/lineage/object-paths.ts';
+import type { RestoreDecision } from '../core/lineage/open.ts';
+import { slotsRequired } from '../core/scheduling/slot-assignment.ts';
+import type { Execution } from './execution.ts';
+import { jobIdOf } from './job-id.ts';
+import type { JobManagerInput } from './job-manager-ports.ts';
+
+/** What a JobManager knows of itself, for the status document. */
+export interface JobFacts {
+  readonly input: JobManagerInput;
+  readonly state: JobState;
+  readonly stateSinceMs: number;
+  readonly error: ErrorInfo | undefined;
+  readonly epoch: number | undefined;
+  readonly executionAttempt: number;
+  readonly restarts: number;
+  readonly restored: RestoredFrom | undefined;
+  readonly latest: CheckpointRecord | undefined;
+  readonly checkpointCounts: JobStatusDocument['checkpointCounts'];
+  readonly offeredSlots: readonly { readonly slots: number }[];
+  readonly execution: Execution | undefined;
+  readonly operations: JobStatusDocument['operations'];
+  readonly closed: ClosedEntry | undefined;
+}
+
+export function jobStatus(facts: JobFacts): JobStatusDocument {
+  const { config, graph } = facts.input;
+  const { state, stateSinceMs, error, epoch, executionAttempt, restarts, restored, checkpointCounts, operations } = facts;
+  return {
+    format: 1,
+    jobId: jobIdOf(config.lineage),
+    jobName: graph.name,
+    revision: config.revision,
+    attempt: config.attempt,
+    podUid: config.podUid,
+    ...{ state, stateSinceMs, error, epoch, executionAttempt, restarts },
+    parallelism: graph.parallelism,
+    maxParallelism: graph.maxParallelism,
+    restored,
+    lastCheckpoint: facts.latest === undefined ? undefined : summarize(facts.latest),
+    checkpointCounts,
+    taskManagers: {
+      registered: facts.offeredSlots.length,
+      slotsTotal: facts.offeredSlots.reduce((sum, { slots }) => sum + slots, 0),
+      slotsRequired: graph.vertices.length === 0 ? 0 : slotsRequired(graph),
+    },
+    vertices: graph.vertices.map((vertex) => vertexStatus(vertex, facts.execution)),
+    operations,
+    guarantees: sinkGuarantees(graph),
+    closed: facts.closed && {
+      reason: facts.closed.reason,
+      checkpointId: facts.closed.checkpointId,
+      operationId: facts.closed.operationId,
+    },
+  };
+}
+
+export function restoredFrom({ checkpoint, source, reason, note }: RestoreDecision): RestoredFrom {
+  const path = checkpoint === undefined ? undefined : directoryOfManifest(checkpoint.manifest.path);
+  return { source, checkpointId: checkpoint?.checkpointId, path, reason, note };
+}
+
+function summarize(record: CheckpointRecord): CheckpointSummary {
+  return {
+    id: record.checkpointId,
+    kind: record.kind,
+    path: directoryOfManifest(record.manifest.path),
+    triggeredAtMs: record.triggeredAtMs,
+    completedAtMs: record.completedAtMs,
+    sizeBytes: record.stateSizeBytes,
+  };
+}
+
+function vertexStatus({ id, name, parallelism }: JobVertex, execution: Execution | undefined): VertexStatus {
+  const totals = { runningSubtasks: 0, endedSubtasks: 0, recordsIn: 0, recordsOut: 0, stateSizeBytes: 0 };
+  for (let subtaskIndex = 0; execution !== undefined && subtaskIndex < parallelism; subtaskIndex++) {
+    const task = { vertexId: id, subtaskIndex };
+    const metrics = execution.metricsOf(task);
+    totals.runningSubtasks += execution.isRunning && !execution.isEnded(task) ? 1 : 0;
+    totals.endedSubtasks += execution.isEnded(task) ? 1 : 0;
+    totals.recordsIn += metrics?.recordsIn ?? 0;
+    totals.recordsOut += metrics?.recordsOut ?? 0;
+    totals.stateSizeBytes += metrics?.stateSizeBytes ?? 0;
+  }
+  return { id, name, parallelism, ...totals };
+}
+
+/** For a JobManager that has no graph: its module could not be loaded. */
+export const emptyGraph: JobGraph = { name: '', parallelism: 0, maxParallelism: 0, vertices: [], edges: [] };

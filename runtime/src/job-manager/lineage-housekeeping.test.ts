@@ -1,0 +1,204 @@
+// Condemning, waiting, deleting and trimming against a storage (rules 8 and 16). What may be condemned is tested in core/lineage.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MemoryStorage } from '../../test/fakes/memory-storage.ts';
+import { VirtualTime } from '../../test/simulation/virtual-time.ts';
+import { JobError } from '../core/job-error.ts';
+import type { CheckpointRecord } from '../core/lineage/entries.ts';
+import { lineageRules } from '../core/lineage/lineage-rules.ts';
+import { LineageHousekeeping } from './lineage-housekeeping.ts';
+import { isFencedError, LineageLog } from './lineage-log.ts';
+
+const graceMs = 1_000;
+const facts = { inUse: [], settledBelowId: 100, sweep: false } as const;
+
+class Fixture {
+  readonly storage = new MemoryStorage();
+  readonly time = new VirtualTime();
+  readonly warnings: string[] = [];
+  readonly log = {
+    debug() {},
+    info() {},
+    warn: (_fields: object, message: string) => void this.warnings.push(message),
+    error() {},
+  };
+  unreadable: string | undefined;
+  #nonces = 0;
+
+  async open(podUid = 'pod-1'): Promise<{ readonly lineage: LineageLog; readonly housekeeping: LineageHousekeeping }> {
+    const { storage, time: clock, log } = this;
+    const nonce = (): string => {
+      this.#nonces += 1;
+      return String(this.#nonces);
+    };
+    const rules = {
+      ...lineageRules,
+      nextOldestNumber: (...[view, deleted]: Parameters<typeof lineageRules.nextOldestNumber>) =>
+        lineageRules.nextOldestNumber(view, deleted, 2),
+      renewal: (...[view]: Parameters<typeof lineageRules.renewal>) => lineageRules.renewal(view, 8),
+    };
+    const lineage = await LineageLog.read({ storage, clock, nonce, log }, rules);
+    const attempt = { number: 1, token: 't' };
+    const decision = await lineage.open({
+      ...{ owner: 'c/d/j', adoptFrom: undefined, attempt, podUid, revision: 'r', restore: { from: 'Latest' } },
+    });
+    assert.equal(decision.type, 'Open');
+    const housekeeping = new LineageHousekeeping(
+      lineage,
+      rules,
+      { storage, clock, log, namesOf: async (record) => this.#namesOf(record) },
+      { retain: 2, deleteGraceMs: graceMs },
+    );
+    return { lineage, housekeeping };
+  }
+
+  async complete(lineage: LineageLog, checkpointId: number): Promise<void> {
+    const folder = `chk-${String(checkpointId).padStart(6, '0')}-e${lineage.epoch}`;
+    await this.storage.putIfAbsent(`${folder}/_metadata`, new Uint8Array(1));
+    await this.storage.putIfAbsent(`${folder}/state`, new Uint8Array(1));
+    await lineage.append({
+      ...{ type: 'Completed', checkpointId, kind: 'Checkpoint', stateSizeBytes: 1, triggeredAtMs: 0, operationId: undefined },
+      manifest: { path: `${folder}/_metadata`, sizeBytes: 1, sha256: 'ab' },
+    });
+  }
+
+  async pass(durationMs: number): Promise<void> {
+    await this.time.run(this.time.monotonicMs() + durationMs, () => false);
+  }
+
+  #namesOf({ manifest }: CheckpointRecord): readonly string[] {
+    if (manifest.path === this.unreadable) {
+      throw new JobError('cut', { domain: 'external', retry: 'never', code: 'CheckpointDamaged' });
+    }
+    return [manifest.path, manifest.path.replace('_metadata', 'state')];
+  }
+}
+
+const first = ['chk-000001-e1/_metadata', 'chk-000001-e1/state'];
+
+test('a subsumed checkpoint is condemned, stays for the grace period, and is deleted', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  for (const id of [1, 2, 3]) {
+    await fixture.complete(lineage, id);
+  }
+  await housekeeping.run(facts);
+  assert.deepEqual(
+    lineage.view.condemnations.map(({ names }) => names),
+    [first],
+  );
+  await fixture.pass(graceMs - 1);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.storage.paths('chk-000001'), first);
+  await fixture.pass(1);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.storage.paths('chk-000001'), []);
+  assert.equal(fixture.storage.paths('chk-').length, 4);
+});
+
+test('what is in use is not condemned until it is free', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  for (const id of [1, 2, 3]) {
+    await fixture.complete(lineage, id);
+  }
+  await housekeeping.run({ ...facts, inUse: ['chk-000001-e1/_metadata'] });
+  assert.deepEqual(lineage.view.condemnations, []);
+  await housekeeping.run(facts);
+  assert.equal(lineage.view.condemnations.length, 1);
+});
+
+test('a successor finishes the deleting, with a grace period of its own', async () => {
+  const fixture = new Fixture();
+  const old = await fixture.open();
+  for (const id of [1, 2, 3]) {
+    await fixture.complete(old.lineage, id);
+  }
+  await old.housekeeping.run(facts);
+  await fixture.pass(graceMs - 1);
+  const { housekeeping } = await fixture.open('pod-2');
+  await fixture.pass(graceMs - 1);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.storage.paths('chk-000001'), first);
+  await fixture.pass(1);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.storage.paths('chk-000001'), []);
+  await fixture.storage.putIfAbsent('chk-000009-e1/left', new Uint8Array(1));
+  await assert.rejects(old.housekeeping.run({ ...facts, sweep: true }), isFencedError);
+});
+
+test('a sweep takes what a dead predecessor left unfinished, and nothing that is in progress', async () => {
+  const fixture = new Fixture();
+  const old = await fixture.open();
+  await fixture.complete(old.lineage, 1);
+  const { housekeeping } = await fixture.open('pod-2');
+  const leftovers = ['chk-000002-e1/_metadata', 'chk-000002-e1/state', 'chk-000002-e2/aborted'];
+  for (const path of [...leftovers, 'chk-000003-e2/in-progress']) {
+    await fixture.storage.putIfAbsent(path, new Uint8Array(1));
+  }
+  await housekeeping.run({ ...facts, settledBelowId: 3, sweep: true });
+  await fixture.pass(graceMs);
+  await housekeeping.run({ ...facts, settledBelowId: 3, sweep: true });
+  assert.deepEqual(fixture.storage.paths('chk-'), [...first, 'chk-000003-e2/in-progress']);
+  assert.deepEqual(
+    fixture.storage.entries().flatMap(({ type, names }) => (type === 'Condemned' ? [names] : [])),
+    [leftovers],
+  );
+});
+
+test('while a manifest cannot be read nothing is condemned, and what was condemned before is still deleted', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  for (const id of [1, 2, 3]) {
+    await fixture.complete(lineage, id);
+  }
+  await housekeeping.run(facts);
+  await fixture.complete(lineage, 4);
+  fixture.unreadable = 'chk-000004-e1/_metadata';
+  await fixture.pass(graceMs);
+  await housekeeping.run({ ...facts, sweep: true });
+  assert.equal(lineage.view.condemnations.length, 1);
+  assert.deepEqual(fixture.storage.paths('chk-000001'), []);
+  assert.deepEqual(fixture.warnings, ['a manifest cannot be read; nothing is deleted until it can']);
+  fixture.unreadable = undefined;
+  await housekeeping.run(facts);
+  assert.deepEqual(lineage.view.condemnations.at(-1)?.names, ['chk-000002-e1/_metadata', 'chk-000002-e1/state']);
+});
+
+test('a storage that fails leaves the rest for the next time', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  for (const id of [1, 2, 3]) {
+    await fixture.complete(lineage, id);
+  }
+  await housekeeping.run(facts);
+  await fixture.pass(graceMs);
+  fixture.storage.faults = [{ operation: 'delete', path: 'chk-', outcome: 'Unknown', retryable: true, once: true }];
+  await housekeeping.run(facts);
+  assert.equal(fixture.warnings.length, 1);
+  assert.deepEqual(fixture.storage.paths('chk-000001'), first);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.storage.paths('chk-000001'), []);
+});
+
+test('a log that lives long stays short, and says the same', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  for (let id = 1; id <= 60; id += 1) {
+    await fixture.complete(lineage, id);
+    await fixture.pass(graceMs / 2);
+    await housekeeping.run(facts);
+  }
+  const numbers = fixture.storage.paths('lineage/');
+  assert.ok(numbers.length < 24, `${numbers.length} entries`);
+  assert.ok(lineage.view.headNumber > 100);
+  assert.deepEqual(
+    lineage.view.checkpoints.map(({ checkpointId }) => checkpointId),
+    [59, 60],
+  );
+  assert.equal(lineage.view.epoch, 1);
+  const { lineage: next } = await fixture.open('pod-2');
+  assert.equal(next.view.latest?.checkpointId, 60);
+  assert.equal(next.view.nextCheckpointId, 61);
+  assert.deepEqual(next.view.supersededPodUids, ['pod-1']);
+});

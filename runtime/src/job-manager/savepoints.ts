@@ -1,0 +1,98 @@
+import type { AbortCause, PendingCheckpoint } from '../core/checkpoint/checkpoint-coordinator.ts';
+import type { Clock } from '../core/clock.ts';
+import { type ErrorInfo, JobError } from '../core/job-error.ts';
+import type { Log } from '../log.ts';
+import type { Checkpointing } from './checkpointing.ts';
+import { limits } from './limits.ts';
+import { isFencedError, type LineageLog } from './lineage-log.ts';
+import type { Operations } from './operations.ts';
+
+export interface SavepointsOptions {
+  readonly lineage: LineageLog;
+  readonly checkpointing: Checkpointing;
+  readonly operations: Operations;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** From the request on, waiting for tasks included. */
+  readonly timeoutMs: number;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Savepoints that somebody asked for: each ends with an outcome in the lineage, its `Completed` or a failed `Outcome`. */
+export class Savepoints {
+  readonly #options: SavepointsOptions;
+  /** By operation id: when to give up, by the monotonic clock. */
+  readonly #deadlines = new Map<string, number>();
+
+  constructor(options: SavepointsOptions) {
+    this.#options = options;
+  }
+
+  get isFull(): boolean {
+    return this.#deadlines.size >= limits.pendingSavepointCountMax;
+  }
+
+  request(operationId: string): void {
+    const { clock, timeoutMs, checkpointing } = this.#options;
+    this.#deadlines.set(operationId, clock.monotonicMs() + timeoutMs);
+    clock.schedule(timeoutMs, () => this.#expire(operationId));
+    checkpointing.requestSavepoint(operationId);
+  }
+
+  completed(checkpoint: PendingCheckpoint): void {
+    if (checkpoint.operationId !== undefined) {
+      this.#deadlines.delete(checkpoint.operationId);
+      this.#options.operations.settle(this.#options.lineage.view);
+    }
+  }
+
+  /** Tasks that were lost are no fault of the savepoint: the next ones take it, within its time. */
+  aborted({ operationId }: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause): void {
+    const deadlineMs = operationId === undefined ? undefined : this.#deadlines.get(operationId);
+    if (operationId === undefined || deadlineMs === undefined) {
+      return;
+    }
+    if (causedBy === 'ExecutionEnded' && this.#options.clock.monotonicMs() < deadlineMs) {
+      this.#options.checkpointing.requestSavepoint(operationId);
+    } else {
+      // Not awaited: nothing follows from the outcome's being written.
+      void this.#fail(operationId, error);
+    }
+  }
+
+  #expire(operationId: string): void {
+    // One that is being taken has the time-out of its checkpoint.
+    if (this.#deadlines.has(operationId) && this.#options.checkpointing.forgetSavepoint(operationId)) {
+      // Not awaited: a timer has nobody who waits.
+      void this.#fail(operationId, {
+        code: 'SavepointTimedOut',
+        message: `savepoint ${operationId} could not be taken within ${this.#options.timeoutMs / 1000} s, because the job's tasks were not running`,
+        domain: 'external',
+        retry: 'backoff',
+        remedy: 'Ask again, with a new operation id, when the job is Running.',
+      });
+    }
+  }
+
+  /** Never rejects. */
+  async #fail(operationId: string, error: ErrorInfo): Promise<void> {
+    const { lineage, operations, log, onFatal } = this.#options;
+    this.#deadlines.delete(operationId);
+    const { code, message } = error;
+    try {
+      await lineage.append({
+        type: 'Outcome',
+        operationId,
+        operationType: 'Savepoint',
+        result: { state: 'Failed', code, message },
+      });
+    } catch (cause) {
+      if (!(cause instanceof JobError) || isFencedError(cause)) {
+        onFatal(cause);
+        return;
+      }
+      log.warn({ err: cause, operationId }, 'the outcome of a savepoint could not be written');
+    }
+    operations.fail(operationId, error);
+  }
+}

@@ -1,0 +1,78 @@
+import { BinaryReader } from '../../core/types/binary-reader.ts';
+import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { Type } from '../../core/types/type.ts';
+import { borrowBytes, toBinaryString, writeBinaryString } from './binary-string.ts';
+import { primitiveSizeBytes } from './identity.ts';
+
+/**
+ * How a value is kept. Strings, numbers, booleans and bigints cannot be changed in place, so they are kept as they are. Everything
+ * else is kept as its encoded bytes: written when set, read when got. So neither an open snapshot nor the next `get` can see an
+ * author's change to an object made after `set`, at half the price of copying the object on both ways, and its size is known.
+ */
+export interface StoredValueCodec {
+  /** Throws, and keeps nothing, when the value is not of the type. */
+  store(value: unknown): unknown;
+  load(stored: unknown): unknown;
+  write(stored: unknown, writer: BinaryWriter): void;
+  read(reader: BinaryReader): unknown;
+  sizeBytes(stored: unknown): number;
+}
+
+export function createStoredValueCodec(type: Type<unknown>): StoredValueCodec {
+  switch (type.descriptor.type) {
+    case 'string':
+      return createDirectCodec(type, (value) => typeof value === 'string');
+    case 'boolean':
+      return createDirectCodec(type, (value) => typeof value === 'boolean');
+    case 'bigint':
+      return createDirectCodec(type, (value) => typeof value === 'bigint');
+    // -0 goes the long way, to become the 0 that it would be after a restore.
+    case 'int':
+      return createDirectCodec(type, (value) => Number.isSafeInteger(value) && value !== 0);
+    case 'double':
+      return createDirectCodec(type, (value) => typeof value === 'number' && value !== 0);
+    default:
+      return createBytesCodec(type);
+  }
+}
+
+/** `isPlain` is the quick check for values that need no look by the type. */
+function createDirectCodec(type: Type<unknown>, isPlain: (value: unknown) => boolean): StoredValueCodec {
+  const writer = new BinaryWriter();
+  const reader = new BinaryReader(new Uint8Array(0));
+  return {
+    store(value) {
+      if (isPlain(value)) {
+        return value;
+      }
+      writer.reset();
+      type.encode(value, writer);
+      reader.reset(writer.view());
+      return type.decode(reader);
+    },
+    load: (stored) => stored,
+    write: (stored, to) => type.encode(stored, to),
+    read: (from) => type.decode(from),
+    sizeBytes: primitiveSizeBytes,
+  };
+}
+
+function createBytesCodec(type: Type<unknown>): StoredValueCodec {
+  const writer = new BinaryWriter();
+  const reader = new BinaryReader(new Uint8Array(0));
+  return {
+    store(value) {
+      writer.reset();
+      type.encode(value, writer);
+      return toBinaryString(writer.view());
+    },
+    load(stored) {
+      const binary = String(stored);
+      reader.reset(borrowBytes(binary), 0, binary.length);
+      return type.decode(reader);
+    },
+    write: (stored, to) => writeBinaryString(String(stored), to),
+    read: (from) => toBinaryString(from.readBytes()),
+    sizeBytes: (stored) => String(stored).length,
+  };
+}

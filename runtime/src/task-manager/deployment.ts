@@ -1,0 +1,420 @@
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { TaskManagerProcessConfig } from '../api/process-config.ts';
+import { assert } from '../core/assert.ts';
+import { subtaskKey } from '../core/checkpoint/subtask-key.ts';
+import { compareFencingTokens, type FencingToken } from '../core/fencing-token.ts';
+import { JobError, toErrorInfo } from '../core/job-error.ts';
+import type { JobGraph } from '../core/job-graph/job-graph.ts';
+import type {
+  JobManagerMessage,
+  SubtaskDeployment,
+  SubtaskId,
+  SubtaskLocation,
+  SubtaskMetrics,
+  TaskManagerDeployment,
+  TaskManagerMessage,
+} from '../core/protocol/messages.ts';
+import type {
+  ChannelCredit,
+  ChannelFrame,
+  DataTransport,
+  IncomingStream,
+  OutgoingStream,
+} from '../transport/data/data-transport.ts';
+import { inputChannels, outputChannels, planChannels } from './exchange/channel-plan.ts';
+import { pageBuffers } from './exchange/exchange-outbox.ts';
+import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-thread-messages.ts';
+
+/** For tasks to end in an orderly way; then their threads are ended, whatever they do. Below the JobManager's patience. */
+const closeTimeoutMs = 5_000;
+
+export interface DeploymentOptions {
+  readonly config: Pick<TaskManagerProcessConfig, 'job' | 'lineage' | 'taskManagerId' | 'stateSizeBytesMax'>;
+  readonly token: FencingToken;
+  readonly deployment: TaskManagerDeployment;
+  readonly graph: JobGraph;
+  readonly jobGraphHash: string;
+  /** Threads that share the slots. */
+  readonly threadCount: number;
+  readonly lease: SharedArrayBuffer;
+  readonly transport: DataTransport;
+  readonly send: (message: TaskManagerMessage) => void;
+}
+
+interface ThreadHandle {
+  readonly index: number;
+  readonly worker: Worker;
+  readonly tasks: readonly SubtaskId[];
+  readonly closed: Promise<void>;
+  readonly confirmClosed: () => void;
+}
+
+/**
+ * What one TaskManager runs under one token, seen from its main thread: the threads of its slots and the record streams to and from
+ * other TaskManagers. It lives until `cancel`, also after a failure; then everything of it is gone.
+ */
+export class Deployment {
+  readonly token: FencingToken;
+  readonly #options: DeploymentOptions;
+  readonly #threads = new Map<number, ThreadHandle>();
+  /** By channel number, for what comes from other TaskManagers. */
+  readonly #consumerThreads = new Map<number, number>();
+  readonly #producerThreads = new Map<number, number>();
+  /** By channel number: the TaskManager that reads it, and the one that writes it. */
+  readonly #consumerTaskManagers = new Map<number, string>();
+  readonly #producerTaskManagers = new Map<number, string>();
+  readonly #outgoing = new Map<string, OutgoingStream>();
+  readonly #incoming = new Map<string, IncomingStream>();
+  readonly #abort = new AbortController();
+  #notReady: number;
+  #canceling: Promise<void> | undefined;
+
+  constructor(options: DeploymentOptions) {
+    this.token = options.token;
+    this.#options = options;
+    this.#mapChannels();
+    const byThread = Map.groupBy(options.deployment.subtasks, ({ slotIndex }) => slotIndex % options.threadCount);
+    const consumers = new Set(this.#consumerTaskManagers.values());
+    this.#notReady = byThread.size + consumers.size;
+    this.#startThreads(byThread);
+    for (const taskManagerId of consumers) {
+      // Not awaited: `TasksReady` waits for it, and a failure fails the deployment.
+      void this.#openStream(taskManagerId);
+    }
+  }
+
+  /** A producer that runs the same token. */
+  accept(stream: IncomingStream): void {
+    const { taskManagerId } = stream.hello;
+    assert(compareFencingTokens(stream.hello.token, this.token) === 0, 'a stream belongs to a deployment by its token');
+    this.#incoming.set(taskManagerId, stream);
+    stream.accept({
+      onFrames: (frames) => this.#dispatchFrames(frames),
+      onLost: (reason) => this.#channelLost(taskManagerId, reason),
+    });
+  }
+
+  handle(message: JobManagerMessage): void {
+    switch (message.type) {
+      case 'Start':
+        this.#broadcast({ type: 'Start' });
+        return;
+      case 'TriggerCheckpoint': {
+        const { checkpointId, directory, stopSources } = message;
+        this.#broadcast({ type: 'TriggerCheckpoint', barrier: { checkpointId, directory, stopSources } });
+        return;
+      }
+      case 'CheckpointCompleted':
+        this.#broadcast({ type: 'CompleteCheckpoint', checkpointId: message.checkpointId });
+        return;
+      case 'CheckpointAborted':
+        this.#broadcast({ type: 'AbortCheckpoint', checkpointId: message.checkpointId });
+        return;
+      default:
+    }
+  }
+
+  /** Resolves when nothing of the deployment is left. */
+  cancel(): Promise<void> {
+    this.#canceling ??= this.#cancel();
+    return this.#canceling;
+  }
+
+  async #cancel(): Promise<void> {
+    this.#abort.abort();
+    this.#broadcast({ type: 'Close' });
+    await Promise.all([...this.#threads.values()].map((thread) => endThread(thread)));
+    for (const stream of [...this.#outgoing.values(), ...this.#incoming.values()]) {
+      stream.close('the tasks were cancelled');
+    }
+  }
+
+  #mapChannels(): void {
+    const { graph, deployment, config } = this.#options;
+    const locations = new Map(deployment.locations.map((location) => [subtaskKey(location.task), location]));
+    const locate = (task: SubtaskId): SubtaskLocation => {
+      const location = locations.get(subtaskKey(task));
+      assert(location !== undefined, `the deployment does not say where ${subtaskKey(task)} runs`);
+      return location;
+    };
+    const isHere = (location: SubtaskLocation) => location.taskManagerId === config.taskManagerId;
+    for (const edgeChannels of planChannels(graph).edges) {
+      for (const { task } of deployment.subtasks) {
+        const thread = this.#threadOf(locate(task));
+        const outputs = edgeChannels.edge.from === task.vertexId ? outputChannels(edgeChannels, task.subtaskIndex) : [];
+        for (const { number, consumer } of outputs) {
+          if (!isHere(locate(consumer))) {
+            this.#producerThreads.set(number, thread);
+            this.#consumerTaskManagers.set(number, locate(consumer).taskManagerId);
+          }
+        }
+        const inputs = edgeChannels.edge.to === task.vertexId ? inputChannels(edgeChannels, task.subtaskIndex) : [];
+        for (const { number, producer } of inputs) {
+          if (!isHere(locate(producer))) {
+            this.#consumerThreads.set(number, thread);
+            this.#producerTaskManagers.set(number, locate(producer).taskManagerId);
+          }
+        }
+      }
+    }
+  }
+
+  #threadOf(location: SubtaskLocation): number {
+    return location.slotIndex % this.#options.threadCount;
+  }
+
+  #startThreads(byThread: ReadonlyMap<number, readonly SubtaskDeployment[]>): void {
+    const { config, deployment, graph, jobGraphHash, lease } = this.#options;
+    const threadOfSubtask = new Map(
+      deployment.locations.map((location) => [
+        subtaskKey(location.task),
+        location.taskManagerId === config.taskManagerId ? this.#threadOf(location) : undefined,
+      ]),
+    );
+    const ports = connectThreads([...byThread.keys()]);
+    const keyedCount = countKeyedOperators(graph, deployment.subtasks);
+    for (const [threadIndex, subtasks] of byThread) {
+      const threadPorts = ports.get(threadIndex) ?? new Map();
+      const input: SlotThreadInput = {
+        job: config.job,
+        lineage: config.lineage,
+        token: this.token,
+        jobGraphHash,
+        threadIndex,
+        subtasks,
+        threadOfSubtask,
+        ports: threadPorts,
+        stateSizeBytesMax: Math.floor(config.stateSizeBytesMax / Math.max(1, keyedCount)),
+        lease,
+      };
+      this.#startThread(input, [...threadPorts.values()]);
+    }
+  }
+
+  #startThread(input: SlotThreadInput, transferList: MessagePort[]): void {
+    const worker = new Worker(slotThreadModule, { workerData: input, transferList, name: `slots-${input.threadIndex}` });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const tasks = input.subtasks.map(({ task }) => task);
+    const thread: ThreadHandle = { index: input.threadIndex, worker, tasks, closed: promise, confirmClosed: resolve };
+    this.#threads.set(thread.index, thread);
+    worker.on('message', (message: FromSlotThread) => this.#receive(thread, message));
+    let cause: unknown = new Error('the thread ended by itself');
+    worker.on('error', (error) => {
+      cause = error;
+    });
+    worker.on('exit', () => {
+      resolve();
+      this.#threadDied(thread, cause);
+    });
+  }
+
+  async #openStream(taskManagerId: string): Promise<void> {
+    const { transport, config, deployment } = this.#options;
+    const location = deployment.locations.find((each) => each.taskManagerId === taskManagerId);
+    assert(location !== undefined, `no location of TaskManager ${taskManagerId}`);
+    try {
+      const stream = await transport.open({
+        address: location.dataAddress,
+        hello: { token: this.token, taskManagerId: config.taskManagerId },
+        signal: this.#abort.signal,
+        onCredits: (credits) => this.#dispatchCredits(credits),
+        onLost: (reason) => this.#channelLost(taskManagerId, reason),
+      });
+      this.#outgoing.set(taskManagerId, stream);
+      if (this.#abort.signal.aborted) {
+        stream.close('the tasks were cancelled');
+        return;
+      }
+      this.#oneMoreReady();
+    } catch (error) {
+      this.#fail(this.#anyTask(), error);
+    }
+  }
+
+  #oneMoreReady(): void {
+    this.#notReady--;
+    if (this.#notReady === 0) {
+      this.#send({ type: 'TasksReady', token: this.token });
+    }
+  }
+
+  #receive(thread: ThreadHandle, message: FromSlotThread): void {
+    const { token } = this;
+    switch (message.type) {
+      case 'Ready':
+        this.#oneMoreReady();
+        return;
+      case 'Closed':
+        thread.confirmClosed();
+        return;
+      case 'Frames':
+        this.#sendFrames(message.frames);
+        return;
+      case 'Credits':
+        this.#sendCredits(message.credits);
+        return;
+      case 'Failed':
+        this.#send({ type: 'TaskFailed', token, task: message.task, error: message.error });
+        return;
+      case 'Acknowledged':
+        this.#send({ ...message, type: 'CheckpointAcknowledged', token });
+        return;
+      case 'Declined':
+        this.#send({ ...message, type: 'CheckpointDeclined', token });
+        return;
+      case 'Committed':
+      case 'EndOfInput':
+        this.#send({ ...message, token });
+        return;
+      case 'Metrics':
+        this.#metrics.set(thread.index, message.subtasks);
+        this.#sendMetrics();
+        return;
+    }
+  }
+
+  readonly #metrics = new Map<number, readonly SubtaskMetrics[]>();
+
+  /** Once every thread has reported: one message for the whole TaskManager. */
+  #sendMetrics(): void {
+    if (this.#metrics.size === this.#threads.size) {
+      this.#send({ type: 'Metrics', token: this.token, subtasks: [...this.#metrics.values()].flat() });
+      this.#metrics.clear();
+    }
+  }
+
+  #sendFrames(frames: readonly ChannelFrame[]): void {
+    for (const [taskManagerId, group] of groupBy(frames, ({ channel }) => this.#consumerTaskManagers.get(channel))) {
+      this.#outgoing.get(taskManagerId)?.send(group);
+    }
+  }
+
+  #sendCredits(credits: readonly ChannelCredit[]): void {
+    for (const [taskManagerId, group] of groupBy(credits, ({ channel }) => this.#producerTaskManagers.get(channel))) {
+      this.#incoming.get(taskManagerId)?.sendCredits(group);
+    }
+  }
+
+  #dispatchFrames(frames: readonly ChannelFrame[]): void {
+    for (const [thread, group] of groupBy(frames, ({ channel }) => this.#consumerThreads.get(channel))) {
+      this.#post(thread, { type: 'Frames', frames: group }, pageBuffers(group));
+    }
+  }
+
+  #dispatchCredits(credits: readonly ChannelCredit[]): void {
+    for (const [thread, group] of groupBy(credits, ({ channel }) => this.#producerThreads.get(channel))) {
+      this.#post(thread, { type: 'Credits', credits: group }, []);
+    }
+  }
+
+  #broadcast(message: ToSlotThread): void {
+    for (const index of this.#threads.keys()) {
+      this.#post(index, message, []);
+    }
+  }
+
+  #post(thread: number, message: ToSlotThread, transfer: readonly ArrayBuffer[]): void {
+    this.#threads.get(thread)?.worker.postMessage(message, transfer);
+  }
+
+  #channelLost(taskManagerId: string, reason: string): void {
+    this.#fail(
+      this.#anyTask(),
+      new JobError(
+        `the record stream between TaskManagers ${this.#options.config.taskManagerId} and ${taskManagerId} broke: ${reason}`,
+        {
+          domain: 'external',
+          retry: 'backoff',
+          code: 'RecordStreamLost',
+        },
+      ),
+    );
+  }
+
+  #threadDied(thread: ThreadHandle, error: unknown): void {
+    const [task] = thread.tasks;
+    assert(task !== undefined, 'a thread without subtasks');
+    const isMemory = (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
+    this.#fail(
+      task,
+      new JobError(
+        `the thread of the slots with ${thread.tasks.map(subtaskKey).join(', ')} died: ${error instanceof Error ? error.message : error}`,
+        {
+          domain: isMemory ? 'external' : 'user',
+          retry: 'backoff',
+          code: isMemory ? 'OutOfMemory' : 'SlotThreadDied',
+          remedy: isMemory
+            ? 'The state or the records in flight are too large for the thread: use more TaskManagers or a higher parallelism.'
+            : 'An error outside of the operators, for example in a promise or a timer of the job module; the stack says where.',
+          cause: error,
+        },
+      ),
+      error,
+    );
+  }
+
+  #fail(task: SubtaskId, error: unknown, original?: unknown): void {
+    const info = toErrorInfo(error);
+    const stack = original instanceof Error ? original.stack : info.stack;
+    this.#send({ type: 'TaskFailed', token: this.token, task, error: { ...info, stack } });
+  }
+
+  #anyTask(): SubtaskId {
+    const [subtask] = this.#options.deployment.subtasks;
+    assert(subtask !== undefined, 'a deployment without subtasks');
+    return subtask.task;
+  }
+
+  /** Nothing is said of tasks that are being cancelled, but that they are gone. */
+  #send(message: TaskManagerMessage): void {
+    if (this.#canceling === undefined) {
+      this.#options.send(message);
+    }
+  }
+}
+
+/** As it is in the tree, and as it is after compiling. */
+const slotThreadModule = import.meta.url.endsWith('.ts')
+  ? new URL('./slot-thread-main.ts', import.meta.url)
+  : new URL('./slot-thread-main.js', import.meta.url);
+
+async function endThread({ worker, closed }: ThreadHandle): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, closeTimeoutMs);
+  await Promise.race([closed, late]);
+  clearTimeout(timer);
+  await worker.terminate();
+}
+
+/** A line between every two threads. */
+function connectThreads(indexes: readonly number[]): ReadonlyMap<number, Map<number, MessagePort>> {
+  const ports = new Map(indexes.map((index) => [index, new Map<number, MessagePort>()]));
+  for (const [position, a] of indexes.entries()) {
+    for (const b of indexes.slice(position + 1)) {
+      const { port1, port2 } = new MessageChannel();
+      ports.get(a)?.set(b, port1);
+      ports.get(b)?.set(a, port2);
+    }
+  }
+  return ports;
+}
+
+function countKeyedOperators(graph: JobGraph, subtasks: readonly SubtaskDeployment[]): number {
+  const counts = new Map(graph.vertices.map(({ id, operators }) => [id, operators.filter(({ keyed }) => keyed).length]));
+  return subtasks.reduce((sum, { task }) => sum + (counts.get(task.vertexId) ?? 0), 0);
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K | undefined): ReadonlyMap<K, readonly T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    assert(key !== undefined, 'a channel that does not leave this TaskManager');
+    const group = groups.get(key);
+    if (group === undefined) {
+      groups.set(key, [item]);
+    } else {
+      group.push(item);
+    }
+  }
+  return groups;
+}

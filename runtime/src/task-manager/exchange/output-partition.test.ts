@@ -1,0 +1,178 @@
+// Which consumer gets which record, when pages are sent, and what waits for credit; also the numbering of channels.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { JobEdge, JobGraph, Partitioning } from '../../core/job-graph/job-graph.ts';
+import { keyGroupOf, subtaskIndexOf } from '../../core/key-groups/key-group.ts';
+import { BinaryReader } from '../../core/types/binary-reader.ts';
+import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { t } from '../../core/types/t.ts';
+import type { Type } from '../../core/types/type.ts';
+import type { ChannelFrame } from '../../transport/data/data-transport.ts';
+import { inputChannels, outputChannels, planChannels } from './channel-plan.ts';
+import type { GateElement } from './input-gate.ts';
+import {
+  batchRecordCountMax,
+  initialBatchCredits,
+  initialPageCredits,
+  LocalOutputChannel,
+  PagedOutputChannel,
+  pageSizeBytes,
+} from './output-channel.ts';
+import { OutputPartition } from './output-partition.ts';
+
+const recordType = t.string as Type<unknown>;
+const key = { select: (record: unknown) => record, keyType: recordType };
+const barrier = { checkpointId: 1, directory: 'chk-1', stopSources: false };
+
+function pagedChannels(count: number): { readonly channels: PagedOutputChannel[]; readonly frames: ChannelFrame[] } {
+  const frames: ChannelFrame[] = [];
+  const channels = Array.from(
+    { length: count },
+    (_, channel) => new PagedOutputChannel({ channel, recordType, send: (frame) => frames.push(frame) }),
+  );
+  return { channels, frames };
+}
+
+function partition(partitioning: Partitioning, channels: PagedOutputChannel[], producerIndex = 0): OutputPartition {
+  return new OutputPartition({ partitioning, edge: { recordType, key }, maxParallelism: 128, producerIndex, channels });
+}
+
+function recordsOf(frames: readonly ChannelFrame[], channel: number): string[] {
+  return frames.flatMap((frame) => {
+    if (frame.type !== 'Page' || frame.channel !== channel) {
+      return [];
+    }
+    const reader = new BinaryReader(frame.records);
+    return Array.from({ length: frame.recordCount }, () => t.string.decode(reader));
+  });
+}
+
+test('a hash edge sends every record to the subtask that owns its key group', () => {
+  const { channels, frames } = pagedChannels(3);
+  const words = Array.from({ length: 200 }, (_, index) => `word-${index}`);
+  const output = partition('Hash', channels);
+  output.write(words, 0);
+  output.flush();
+  const owner = (word: string) => {
+    const writer = new BinaryWriter();
+    t.string.encode(word, writer);
+    return subtaskIndexOf(keyGroupOf(writer.toBytes(), 128), 3, 128);
+  };
+  for (const channel of [0, 1, 2]) {
+    assert.deepEqual(
+      recordsOf(frames, channel),
+      words.filter((word) => owner(word) === channel),
+    );
+  }
+});
+
+test('a rebalance edge deals records out in turn, each producer beginning at another consumer', () => {
+  for (const [producerIndex, expected] of [
+    [0, [['a', 'd'], ['b', 'e'], ['c']]],
+    [1, [['c'], ['a', 'd'], ['b', 'e']]],
+  ] as const) {
+    const { channels, frames } = pagedChannels(3);
+    const output = partition('Rebalance', channels, producerIndex);
+    output.write(['a', 'b'], 0);
+    output.write(['c', 'd', 'e'], 0);
+    output.flush();
+    assert.deepEqual(
+      [0, 1, 2].map((channel) => recordsOf(frames, channel)),
+      expected,
+    );
+  }
+});
+
+test('a page leaves when it is full, at a flush and before a barrier, and says since when records wait', () => {
+  const { channels, frames } = pagedChannels(1);
+  const output = partition('Forward', channels);
+  output.write(['small'], 10);
+  output.write(['another'], 20);
+  assert.equal(frames.length, 0);
+  assert.equal(output.unsentSinceMs, 10);
+  output.flush();
+  assert.deepEqual(recordsOf(frames, 0), ['small', 'another']);
+  assert.equal(output.unsentSinceMs, undefined);
+  output.write(['x'.repeat(pageSizeBytes)], 30);
+  assert.equal(frames.length, 2);
+  channels[0]?.addCredits(10);
+  output.write(['last'], 40);
+  output.sendBarrier(barrier);
+  output.sendEnd();
+  assert.deepEqual(
+    frames.map(({ type }) => type),
+    ['Page', 'Page', 'Page', 'Barrier', 'End'],
+  );
+});
+
+test('without credit pages wait in order, and barriers behind them', () => {
+  const { channels, frames } = pagedChannels(1);
+  const output = partition('Forward', channels);
+  for (let page = 0; page < initialPageCredits + 2; page++) {
+    output.write([`${page}`], 0);
+    output.flush();
+  }
+  output.sendBarrier(barrier);
+  assert.equal(frames.length, initialPageCredits);
+  assert.equal(output.hasRoom, false);
+  channels[0]?.addCredits(1);
+  assert.equal(frames.length, initialPageCredits + 1);
+  channels[0]?.addCredits(1);
+  assert.deepEqual(
+    frames.slice(-2).map(({ type }) => type),
+    ['Page', 'Barrier'],
+  );
+  assert.equal(output.hasRoom, true);
+  assert.deepEqual(recordsOf(frames, 0), ['0', '1', '2', '3']);
+});
+
+test('within a thread the very records are handed over, in bounded batches with credit', () => {
+  const elements: GateElement[] = [];
+  const channel = new LocalOutputChannel((element) => elements.push(element));
+  const record = { word: 'hello' };
+  channel.write(record);
+  channel.flush();
+  assert.equal(elements[0]?.type === 'Batch' && elements[0].records[0], record);
+  for (let index = 0; index < batchRecordCountMax * initialBatchCredits; index++) {
+    channel.write(index);
+  }
+  assert.equal(elements.length, initialBatchCredits);
+  assert.equal(channel.hasRoom, false);
+  channel.addCredits(1);
+  assert.equal(channel.hasRoom, true);
+});
+
+test('a record that is not of the declared type is refused by name', () => {
+  const { channels } = pagedChannels(1);
+  assert.throws(() => partition('Forward', channels).write([42], 0), { domain: 'user' });
+});
+
+test('both ends of a channel find the same number, and no number is used twice', () => {
+  const vertex = (id: string, parallelism: number) => ({ id, name: id, parallelism, maxParallelism: 128, operators: [] });
+  const edge = (from: string, to: string, partitioning: Partitioning): JobEdge => ({
+    id: `${from}->${to}`,
+    from,
+    to,
+    partitioning,
+    recordType: { type: 'any' },
+  });
+  const graph: JobGraph = {
+    name: 'plan',
+    parallelism: 3,
+    maxParallelism: 128,
+    vertices: [vertex('a', 3), vertex('b', 3), vertex('c', 2)],
+    edges: [edge('a', 'b', 'Forward'), edge('a', 'c', 'Rebalance'), edge('b', 'c', 'Hash')],
+  };
+  const plan = planChannels(graph);
+  assert.equal(plan.channelCount, 3 + 6 + 6);
+  const written = plan.edges.flatMap((each) => [0, 1, 2].flatMap((producer) => outputChannels(each, producer)));
+  const read = plan.edges.flatMap((each) =>
+    Array.from({ length: each.consumers }, (_, consumer) => inputChannels(each, consumer)).flat(),
+  );
+  const byNumber = (a: { number: number }, b: { number: number }) => a.number - b.number;
+  assert.deepEqual(written.toSorted(byNumber), read.toSorted(byNumber));
+  assert.deepEqual(
+    written.map(({ number }) => number).toSorted((a, b) => a - b),
+    Array.from({ length: 15 }, (_, number) => number),
+  );
+});

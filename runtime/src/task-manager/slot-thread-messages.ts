@@ -1,0 +1,58 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { JobSourceConfig, LineageConfig } from '../api/process-config.ts';
+import type { FencingToken } from '../core/fencing-token.ts';
+import type { ErrorInfo } from '../core/job-error.ts';
+import type { OperatorSubtaskState, SubtaskDeployment, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
+import type { ChannelCredit, ChannelFrame, CheckpointBarrier } from '../transport/data/data-transport.ts';
+
+/**
+ * What the main thread of a TaskManager and a thread of its slots say to each other. A thread lives for one deployment, so nothing
+ * here carries a token.
+ */
+export interface SlotThreadInput {
+  readonly job: JobSourceConfig;
+  readonly lineage: Pick<LineageConfig, 'checkpointStorage' | 'namespace' | 'name'>;
+  readonly token: FencingToken;
+  readonly jobGraphHash: string;
+  readonly threadIndex: number;
+  readonly subtasks: readonly SubtaskDeployment[];
+  /** Where every subtask of the job runs, by subtask key: a thread of this process, or undefined for another process. */
+  readonly threadOfSubtask: ReadonlyMap<string, number | undefined>;
+  /** Straight lines to the other threads of this process. */
+  readonly ports: ReadonlyMap<number, MessagePort>;
+  readonly stateSizeBytesMax: number;
+  readonly lease: SharedArrayBuffer;
+}
+
+export type ToSlotThread =
+  | { readonly type: 'Start' }
+  | { readonly type: 'TriggerCheckpoint'; readonly barrier: CheckpointBarrier }
+  | { readonly type: 'CompleteCheckpoint'; readonly checkpointId: number }
+  | { readonly type: 'AbortCheckpoint'; readonly checkpointId: number }
+  | { readonly type: 'Close' }
+  | Exchanged;
+
+export type FromSlotThread =
+  /** All subtasks of the thread have their state. */
+  | { readonly type: 'Ready' }
+  | { readonly type: 'Failed'; readonly task: SubtaskId; readonly error: ErrorInfo }
+  | {
+      readonly type: 'Acknowledged';
+      readonly task: SubtaskId;
+      readonly checkpointId: number;
+      readonly operators: readonly OperatorSubtaskState[];
+      readonly syncDurationMs: number;
+      readonly asyncDurationMs: number;
+    }
+  | { readonly type: 'Declined'; readonly task: SubtaskId; readonly checkpointId: number; readonly error: ErrorInfo }
+  | { readonly type: 'Committed'; readonly task: SubtaskId; readonly checkpointId: number }
+  | { readonly type: 'EndOfInput'; readonly task: SubtaskId }
+  | { readonly type: 'Metrics'; readonly subtasks: readonly SubtaskMetrics[] }
+  /** Nothing of the thread's subtasks is at work any more; the thread ends. */
+  | { readonly type: 'Closed' }
+  | Exchanged;
+
+/** Records and credits of channels; also what threads send each other directly. Pages are transferred, not copied. */
+type Exchanged =
+  | { readonly type: 'Frames'; readonly frames: readonly ChannelFrame[] }
+  | { readonly type: 'Credits'; readonly credits: readonly ChannelCredit[] };

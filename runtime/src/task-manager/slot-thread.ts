@@ -1,0 +1,185 @@
+import type { MessagePort } from 'node:worker_threads';
+import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import { assert } from '../core/assert.ts';
+import { subtaskKey } from '../core/checkpoint/subtask-key.ts';
+import { toErrorInfo } from '../core/job-error.ts';
+import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
+import type { SubtaskDeployment, SubtaskId } from '../core/protocol/messages.ts';
+import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
+import { loadJob } from '../job-loading/load-job.ts';
+import { createHashmapStateBackend } from '../state-backend/hashmap/keyed-state-backend.ts';
+import { systemClock } from '../system-clock.ts';
+import { buildTask, type TaskEnvironment } from './build-task.ts';
+import { describeTaskError } from './chain/operator-failure.ts';
+import { ThreadExchange } from './exchange/thread-exchange.ts';
+import { LeaseView } from './lease-view.ts';
+import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-thread-messages.ts';
+import { writeState } from './state-files.ts';
+import type { Task, TaskReporter } from './task.ts';
+import { TaskLoop } from './task-loop.ts';
+
+const metricsIntervalMs = 1_000;
+
+/** One thread of a TaskManager: builds the subtasks of its slots, runs them in one loop and answers for them to the main thread. */
+export class SlotThread {
+  readonly #input: SlotThreadInput;
+  readonly #port: MessagePort;
+  readonly #lease: LeaseView;
+  readonly #tasks: Task[] = [];
+  #exchange: ThreadExchange | undefined;
+  #loop: TaskLoop | undefined;
+  #metricsTimer: NodeJS.Timeout | undefined;
+  #isClosing = false;
+  readonly #built: Promise<void>;
+
+  constructor(input: SlotThreadInput, port: MessagePort) {
+    this.#input = input;
+    this.#port = port;
+    this.#lease = new LeaseView(input.lease);
+    port.on('message', (message: ToSlotThread) => this.#receive(message));
+    for (const neighbour of input.ports.values()) {
+      neighbour.on('message', (message: ToSlotThread) => this.#receive(message));
+    }
+    this.#built = this.#build();
+  }
+
+  async #build(): Promise<void> {
+    const [first] = this.#input.subtasks;
+    assert(first !== undefined, 'a thread without subtasks');
+    let current: SubtaskDeployment = first;
+    try {
+      const job = await loadJob(this.#input.job);
+      assert(
+        jobGraphHash(job.graph) === this.#input.jobGraphHash,
+        'the job module builds the same graph each time it is loaded with the same arguments',
+      );
+      const exchange = this.#createExchange(job);
+      const environment = this.#environment(job);
+      for (const subtask of this.#input.subtasks) {
+        if (this.#isClosing) {
+          return;
+        }
+        current = subtask;
+        this.#tasks.push(await buildTask(environment, subtask, exchange.channelsOf(subtask.task, job)));
+      }
+      this.#loop = new TaskLoop({
+        tasks: this.#tasks,
+        onSliceEnd: () => exchange.flush(),
+        isSuspended: () => this.#lease.isExpired,
+        nowMs: systemClock.nowMs,
+        monotonicMs: systemClock.monotonicMs,
+      });
+    } catch (error) {
+      this.#reporter.failed(current.task, error);
+      return;
+    }
+    this.#post({ type: 'Ready' });
+  }
+
+  #createExchange(job: ExecutableJob): ThreadExchange {
+    const { subtasks, threadOfSubtask, threadIndex, ports } = this.#input;
+    this.#exchange = new ThreadExchange({
+      graph: job.graph,
+      subtasks: subtasks.map(({ task }) => task),
+      threadIndex,
+      threadOf: (task: SubtaskId) => threadOfSubtask.get(subtaskKey(task)),
+      postToThread: (thread, message, transfer) => {
+        const port = ports.get(thread);
+        assert(port !== undefined, `no line to thread ${thread}`);
+        port.postMessage(message, transfer);
+      },
+      postToMain: (message, transfer) => this.#port.postMessage(message, transfer),
+    });
+    return this.#exchange;
+  }
+
+  #environment(job: ExecutableJob): TaskEnvironment {
+    const { lineage, token, stateSizeBytesMax } = this.#input;
+    const storage = openCheckpointStorage(lineage.checkpointStorage, lineage);
+    return {
+      job,
+      token,
+      lineageId: `${lineage.namespace}/${lineage.name}`,
+      storage,
+      createBackend: createHashmapStateBackend,
+      stateSizeBytesMax,
+      reporter: this.#reporter,
+      writeState: (path, bytes) => writeState({ storage, clock: systemClock }, path, bytes),
+      mayCommit: () => !this.#isClosing && !this.#lease.isExpired,
+      wake: () => this.#loop?.wake(),
+      nowMs: systemClock.nowMs,
+      monotonicMs: systemClock.monotonicMs,
+    };
+  }
+
+  readonly #reporter: TaskReporter = {
+    acknowledged: (task, report) => this.#post({ type: 'Acknowledged', task, ...report }),
+    declined: (task, checkpointId, error) => this.#post({ type: 'Declined', task, checkpointId, error: toErrorInfo(error) }),
+    committed: (task, checkpointId) => this.#post({ type: 'Committed', task, checkpointId }),
+    endOfInput: (task) => this.#post({ type: 'EndOfInput', task }),
+    failed: (task, error) => {
+      if (!this.#isClosing) {
+        this.#post({ type: 'Failed', task, error: describeTaskError(error, task.subtaskIndex) });
+      }
+    },
+  };
+
+  #receive(message: ToSlotThread): void {
+    switch (message.type) {
+      case 'Start':
+        this.#start();
+        break;
+      case 'Frames':
+        this.#exchange?.receiveFrames(message.frames);
+        break;
+      case 'Credits':
+        this.#exchange?.receiveCredits(message.credits);
+        break;
+      case 'TriggerCheckpoint':
+        for (const task of this.#tasks) {
+          task.triggerCheckpoint(message.barrier);
+        }
+        break;
+      case 'CompleteCheckpoint':
+        for (const task of this.#tasks) {
+          task.completeCheckpoint(message.checkpointId);
+        }
+        break;
+      case 'AbortCheckpoint':
+        for (const task of this.#tasks) {
+          task.abortCheckpoint(message.checkpointId);
+        }
+        break;
+      case 'Close':
+        // Its errors are reported where they happen; what remains is to be gone.
+        void this.#close();
+        return;
+    }
+    this.#loop?.wake();
+  }
+
+  #start(): void {
+    for (const task of this.#tasks) {
+      task.start();
+    }
+    this.#metricsTimer = setInterval(() => this.#sendMetrics(), metricsIntervalMs);
+    this.#sendMetrics();
+  }
+
+  #sendMetrics(): void {
+    this.#post({ type: 'Metrics', subtasks: this.#tasks.map((task) => task.metrics()) });
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true;
+    clearInterval(this.#metricsTimer);
+    await this.#built;
+    this.#loop?.close();
+    await Promise.allSettled(this.#tasks.map((task) => task.close()));
+    this.#post({ type: 'Closed' });
+  }
+
+  #post(message: FromSlotThread): void {
+    this.#port.postMessage(message);
+  }
+}

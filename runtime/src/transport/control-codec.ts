@@ -1,0 +1,402 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { assert, unreachable } from '../core/assert.ts';
+import type { Committable, KeyedStatePart, SplitState, StateHandle } from '../core/checkpoint/manifest.ts';
+import type { FencingToken } from '../core/fencing-token.ts';
+import type { ErrorDomain, ErrorInfo, ErrorRetry } from '../core/job-error.ts';
+import type {
+  JobManagerMessage,
+  OperatorSubtaskRestore,
+  OperatorSubtaskState,
+  SubtaskDeployment,
+  SubtaskId,
+  SubtaskLocation,
+  TaskManagerMessage,
+} from '../core/protocol/messages.ts';
+import type * as common from '../gen/flinkjob/runtime/v1/common_pb.ts';
+import type * as wire from '../gen/flinkjob/runtime/v1/control_pb.ts';
+
+/** Between the unions of the protocol and their wire form; both directions of one shape stand together. */
+
+type TaskManagerInit = MessageInitShape<typeof wire.TaskManagerMessageSchema>;
+type JobManagerInit = MessageInitShape<typeof wire.JobManagerMessageSchema>;
+
+export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManagerInit {
+  switch (message.type) {
+    case 'Register': {
+      const { type: _, ...value } = message;
+      return { message: { case: 'register', value } };
+    }
+    case 'Heartbeat':
+      return { message: { case: 'heartbeat', value: { residentSizeBytes: BigInt(message.residentSizeBytes) } } };
+    case 'TasksReady':
+      return { message: { case: 'tasksReady', value: { token: encodeToken(message.token) } } };
+    case 'TaskFailed':
+      return {
+        message: {
+          case: 'taskFailed',
+          value: { token: encodeToken(message.token), task: message.task, error: encodeError(message.error) },
+        },
+      };
+    case 'CheckpointAcknowledged':
+      return {
+        message: {
+          case: 'checkpointAcknowledged',
+          value: {
+            token: encodeToken(message.token),
+            checkpointId: BigInt(message.checkpointId),
+            task: message.task,
+            operators: message.operators.map(encodeOperatorState),
+            syncDurationMs: message.syncDurationMs,
+            asyncDurationMs: message.asyncDurationMs,
+          },
+        },
+      };
+    case 'CheckpointDeclined':
+      return {
+        message: {
+          case: 'checkpointDeclined',
+          value: {
+            token: encodeToken(message.token),
+            checkpointId: BigInt(message.checkpointId),
+            task: message.task,
+            error: encodeError(message.error),
+          },
+        },
+      };
+    case 'Committed':
+      return {
+        message: {
+          case: 'committed',
+          value: { token: encodeToken(message.token), checkpointId: BigInt(message.checkpointId), task: message.task },
+        },
+      };
+    case 'EndOfInput':
+      return { message: { case: 'endOfInput', value: { token: encodeToken(message.token), task: message.task } } };
+    case 'TasksCanceled':
+      return { message: { case: 'tasksCanceled', value: { token: encodeToken(message.token) } } };
+    case 'Metrics':
+      return {
+        message: {
+          case: 'metrics',
+          value: {
+            token: encodeToken(message.token),
+            subtasks: message.subtasks.map((subtask) => ({
+              task: subtask.task,
+              recordsIn: BigInt(subtask.recordsIn),
+              recordsOut: BigInt(subtask.recordsOut),
+              stateSizeBytes: BigInt(subtask.stateSizeBytes),
+            })),
+          },
+        },
+      };
+    default:
+      return unreachable(message);
+  }
+}
+
+export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): TaskManagerMessage {
+  switch (message.case) {
+    case 'register': {
+      const { taskManagerId, slots, dataAddress, pid, jobGraphHash } = message.value;
+      return { type: 'Register', taskManagerId, slots, dataAddress, pid, jobGraphHash };
+    }
+    case 'heartbeat':
+      return { type: 'Heartbeat', residentSizeBytes: Number(message.value.residentSizeBytes) };
+    case 'tasksReady':
+      return { type: 'TasksReady', token: decodeToken(message.value.token) };
+    case 'taskFailed': {
+      const { token, task, error } = message.value;
+      return { type: 'TaskFailed', token: decodeToken(token), task: decodeTask(task), error: decodeError(error) };
+    }
+    case 'checkpointAcknowledged': {
+      const { token, checkpointId, task, operators, syncDurationMs, asyncDurationMs } = message.value;
+      return {
+        type: 'CheckpointAcknowledged',
+        token: decodeToken(token),
+        checkpointId: Number(checkpointId),
+        task: decodeTask(task),
+        operators: operators.map(decodeOperatorState),
+        syncDurationMs,
+        asyncDurationMs,
+      };
+    }
+    case 'checkpointDeclined': {
+      const { token, checkpointId, task, error } = message.value;
+      return {
+        type: 'CheckpointDeclined',
+        token: decodeToken(token),
+        checkpointId: Number(checkpointId),
+        task: decodeTask(task),
+        error: decodeError(error),
+      };
+    }
+    case 'committed': {
+      const { token, checkpointId, task } = message.value;
+      return { type: 'Committed', token: decodeToken(token), checkpointId: Number(checkpointId), task: decodeTask(task) };
+    }
+    case 'endOfInput':
+      return { type: 'EndOfInput', token: decodeToken(message.value.token), task: decodeTask(message.value.task) };
+    case 'tasksCanceled':
+      return { type: 'TasksCanceled', token: decodeToken(message.value.token) };
+    case 'metrics':
+      return {
+        type: 'Metrics',
+        token: decodeToken(message.value.token),
+        subtasks: message.value.subtasks.map((subtask) => ({
+          task: decodeTask(subtask.task),
+          recordsIn: Number(subtask.recordsIn),
+          recordsOut: Number(subtask.recordsOut),
+          stateSizeBytes: Number(subtask.stateSizeBytes),
+        })),
+      };
+    case undefined:
+      throw new Error('a message of a kind that this version does not know');
+    default:
+      return unreachable(message);
+  }
+}
+
+export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerInit {
+  switch (message.type) {
+    case 'Registered': {
+      const { epoch, heartbeatIntervalMs, leaseMs } = message;
+      return { message: { case: 'registered', value: { epoch: BigInt(epoch), heartbeatIntervalMs, leaseMs } } };
+    }
+    case 'RegistrationRefused':
+      return { message: { case: 'registrationRefused', value: { error: encodeError(message.error) } } };
+    case 'Heartbeat':
+      return { message: { case: 'heartbeat', value: { epoch: BigInt(message.epoch) } } };
+    case 'Deploy':
+      return {
+        message: {
+          case: 'deploy',
+          value: {
+            token: encodeToken(message.token),
+            deployment: {
+              subtasks: message.deployment.subtasks.map(encodeDeployment),
+              locations: message.deployment.locations.map((location) => ({ ...location })),
+            },
+          },
+        },
+      };
+    case 'Start':
+      return { message: { case: 'start', value: { token: encodeToken(message.token) } } };
+    case 'Cancel':
+      return { message: { case: 'cancel', value: { token: encodeToken(message.token) } } };
+    case 'TriggerCheckpoint':
+      return {
+        message: {
+          case: 'triggerCheckpoint',
+          value: {
+            token: encodeToken(message.token),
+            checkpointId: BigInt(message.checkpointId),
+            directory: message.directory,
+            stopSources: message.stopSources,
+          },
+        },
+      };
+    case 'CheckpointCompleted':
+      return {
+        message: {
+          case: 'checkpointCompleted',
+          value: { token: encodeToken(message.token), checkpointId: BigInt(message.checkpointId) },
+        },
+      };
+    case 'CheckpointAborted':
+      return {
+        message: {
+          case: 'checkpointAborted',
+          value: { token: encodeToken(message.token), checkpointId: BigInt(message.checkpointId) },
+        },
+      };
+    case 'Shutdown':
+      return { message: { case: 'shutdown', value: { reason: message.reason } } };
+    default:
+      return unreachable(message);
+  }
+}
+
+export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): JobManagerMessage {
+  switch (message.case) {
+    case 'registered': {
+      const { epoch, heartbeatIntervalMs, leaseMs } = message.value;
+      return { type: 'Registered', epoch: Number(epoch), heartbeatIntervalMs, leaseMs };
+    }
+    case 'registrationRefused':
+      return { type: 'RegistrationRefused', error: decodeError(message.value.error) };
+    case 'heartbeat':
+      return { type: 'Heartbeat', epoch: Number(message.value.epoch) };
+    case 'deploy': {
+      const { token, deployment } = message.value;
+      assert(deployment, 'a Deploy message without a deployment');
+      return {
+        type: 'Deploy',
+        token: decodeToken(token),
+        deployment: {
+          subtasks: deployment.subtasks.map(decodeDeployment),
+          locations: deployment.locations.map(decodeLocation),
+        },
+      };
+    }
+    case 'start':
+      return { type: 'Start', token: decodeToken(message.value.token) };
+    case 'cancel':
+      return { type: 'Cancel', token: decodeToken(message.value.token) };
+    case 'triggerCheckpoint': {
+      const { token, checkpointId, directory, stopSources } = message.value;
+      return {
+        type: 'TriggerCheckpoint',
+        token: decodeToken(token),
+        checkpointId: Number(checkpointId),
+        directory,
+        stopSources,
+      };
+    }
+    case 'checkpointCompleted':
+      return {
+        type: 'CheckpointCompleted',
+        token: decodeToken(message.value.token),
+        checkpointId: Number(message.value.checkpointId),
+      };
+    case 'checkpointAborted':
+      return {
+        type: 'CheckpointAborted',
+        token: decodeToken(message.value.token),
+        checkpointId: Number(message.value.checkpointId),
+      };
+    case 'shutdown':
+      return { type: 'Shutdown', reason: message.value.reason };
+    case undefined:
+      throw new Error('a message of a kind that this version does not know');
+    default:
+      return unreachable(message);
+  }
+}
+
+export function encodeToken(token: FencingToken) {
+  return { epoch: BigInt(token.epoch), executionAttempt: BigInt(token.executionAttempt) };
+}
+
+export function decodeToken(token: common.FencingToken | undefined): FencingToken {
+  assert(token, 'a message without its fencing token');
+  return { epoch: Number(token.epoch), executionAttempt: Number(token.executionAttempt) };
+}
+
+function decodeTask(task: common.SubtaskId | undefined): SubtaskId {
+  assert(task, 'a message without its subtask');
+  return { vertexId: task.vertexId, subtaskIndex: task.subtaskIndex };
+}
+
+function encodeError({ code, message, domain, retry, remedy, stack }: ErrorInfo) {
+  return {
+    code,
+    message,
+    domain,
+    retry,
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(stack === undefined ? {} : { stack }),
+  };
+}
+
+function decodeError(error: common.ErrorInfo | undefined): ErrorInfo {
+  assert(error, 'a message without its error');
+  const { code, message, domain, retry, remedy, stack } = error;
+  assert(domain === 'user' || domain === 'external' || domain === 'internal', `unknown error domain '${domain}'`);
+  assert(retry === 'never' || retry === 'backoff', `unknown error retry '${retry}'`);
+  return { code, message, domain: domain satisfies ErrorDomain, retry: retry satisfies ErrorRetry, remedy, stack };
+}
+
+function encodeDeployment(deployment: SubtaskDeployment) {
+  return { task: deployment.task, slotIndex: deployment.slotIndex, operators: deployment.operators.map(encodeRestore) };
+}
+
+function decodeDeployment(deployment: wire.SubtaskDeployment): SubtaskDeployment {
+  return {
+    task: decodeTask(deployment.task),
+    slotIndex: deployment.slotIndex,
+    operators: deployment.operators.map(decodeRestore),
+  };
+}
+
+function decodeLocation(location: wire.SubtaskLocation): SubtaskLocation {
+  const { task, taskManagerId, dataAddress, slotIndex } = location;
+  return { task: decodeTask(task), taskManagerId, dataAddress, slotIndex };
+}
+
+function encodeRestore(restore: OperatorSubtaskRestore) {
+  return {
+    uid: restore.uid,
+    keyedParts: restore.keyedParts.map(encodeKeyedPart),
+    splits: restore.splits.map(encodeSplit),
+    committables: restore.committables.map(encodeCommittable),
+  };
+}
+
+function decodeRestore(restore: wire.OperatorSubtaskRestore): OperatorSubtaskRestore {
+  return {
+    uid: restore.uid,
+    keyedParts: restore.keyedParts.map(decodeKeyedPart),
+    splits: restore.splits.map(decodeSplit),
+    committables: restore.committables.map(decodeCommittable),
+  };
+}
+
+function encodeOperatorState(state: OperatorSubtaskState) {
+  return {
+    uid: state.uid,
+    ...(state.keyed ? { keyed: encodeKeyedPart(state.keyed) } : {}),
+    ...(state.splits ? { splits: { splits: state.splits.map(encodeSplit) } } : {}),
+    ...(state.committables ? { committables: { committables: state.committables.map(encodeCommittable) } } : {}),
+  };
+}
+
+function decodeOperatorState(state: wire.OperatorSubtaskState): OperatorSubtaskState {
+  return {
+    uid: state.uid,
+    keyed: state.keyed ? decodeKeyedPart(state.keyed) : undefined,
+    splits: state.splits?.splits.map(decodeSplit),
+    committables: state.committables?.committables.map(decodeCommittable),
+  };
+}
+
+function encodeKeyedPart(part: KeyedStatePart) {
+  return { firstKeyGroup: part.keyGroups.first, lastKeyGroup: part.keyGroups.last, handle: encodeHandle(part.handle) };
+}
+
+function decodeKeyedPart(part: wire.KeyedStatePart): KeyedStatePart {
+  return { keyGroups: { first: part.firstKeyGroup, last: part.lastKeyGroup }, handle: decodeHandle(part.handle) };
+}
+
+function encodeHandle(handle: StateHandle): MessageInitShape<typeof wire.StateHandleSchema> {
+  if (handle.type === 'inline') {
+    return { handle: { case: 'inline', value: Uint8Array.from(Buffer.from(handle.base64, 'base64')) } };
+  }
+  const { path, sizeBytes, sha256 } = handle;
+  return { handle: { case: 'file', value: { path, sizeBytes: BigInt(sizeBytes), sha256 } } };
+}
+
+function decodeHandle(message: wire.StateHandle | undefined): StateHandle {
+  const handle = message?.handle;
+  assert(handle?.case, 'a state part without its handle');
+  if (handle.case === 'inline') {
+    return { type: 'inline', base64: Buffer.from(handle.value).toString('base64') };
+  }
+  const { path, sizeBytes, sha256 } = handle.value;
+  return { type: 'file', path, sizeBytes: Number(sizeBytes), sha256 };
+}
+
+function encodeSplit(split: SplitState) {
+  return { splitId: split.splitId, position: Uint8Array.from(Buffer.from(split.positionBase64, 'base64')) };
+}
+
+function decodeSplit(split: wire.SplitState): SplitState {
+  return { splitId: split.splitId, positionBase64: Buffer.from(split.position).toString('base64') };
+}
+
+function encodeCommittable(committable: Committable) {
+  return { checkpointId: BigInt(committable.checkpointId), dataJson: JSON.stringify(committable.data ?? null) };
+}
+
+function decodeCommittable(committable: wire.Committable): Committable {
+  return { checkpointId: Number(committable.checkpointId), data: JSON.parse(committable.dataJson) };
+}

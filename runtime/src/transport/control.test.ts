@@ -1,0 +1,161 @@
+// The control connection over real sockets on loopback, and the wire form of every message. Who sends what is tested with JobManager and TaskManager.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Connection, JobManagerMessage, TaskManagerConnection, TaskManagerMessage } from '../core/protocol/messages.ts';
+import { connectToJobManager, listenForTaskManagers } from './control.ts';
+import { connectInMemory } from './in-memory-connection.ts';
+
+const token = { epoch: 7, executionAttempt: 2 };
+const task = { vertexId: 'counts', subtaskIndex: 3 };
+const error = { code: 'X', message: 'm', domain: 'user', retry: 'never', remedy: undefined, stack: 'at f' } as const;
+const file = { type: 'file', path: 'chk-000001-e7/counts-3-a2.state', sizeBytes: 40_000, sha256: 'ab' } as const;
+
+const taskManagerMessages: TaskManagerMessage[] = [
+  { type: 'Register', taskManagerId: 'tm-0', slots: 2, dataAddress: '127.0.0.1:1', pid: 5, jobGraphHash: 'h' },
+  { type: 'Heartbeat', residentSizeBytes: 5_000_000_000 },
+  { type: 'TasksReady', token },
+  { type: 'TaskFailed', token, task, error },
+  {
+    type: 'CheckpointAcknowledged',
+    token,
+    checkpointId: 569_116,
+    task,
+    operators: [
+      { uid: 'a', keyed: { keyGroups: { first: 0, last: 63 }, handle: file }, splits: undefined, committables: undefined },
+      { uid: 'b', keyed: undefined, splits: [{ splitId: 's', positionBase64: 'AQI=' }], committables: undefined },
+      { uid: 'c', keyed: undefined, splits: [], committables: [{ checkpointId: 4, data: { path: 'x', empty: null } }] },
+      { uid: 'd', keyed: undefined, splits: undefined, committables: [] },
+    ],
+    syncDurationMs: 1.5,
+    asyncDurationMs: 20,
+  },
+  { type: 'CheckpointDeclined', token, checkpointId: 1, task, error: { ...error, remedy: 'do this' } },
+  { type: 'Committed', token, checkpointId: 2, task },
+  { type: 'EndOfInput', token, task },
+  { type: 'TasksCanceled', token },
+  { type: 'Metrics', token, subtasks: [{ task, recordsIn: 1, recordsOut: 2 ** 40, stateSizeBytes: 0 }] },
+];
+
+const jobManagerMessages: JobManagerMessage[] = [
+  { type: 'Registered', epoch: 7, heartbeatIntervalMs: 500, leaseMs: 10_000 },
+  { type: 'RegistrationRefused', error },
+  { type: 'Heartbeat', epoch: 7 },
+  {
+    type: 'Deploy',
+    token,
+    deployment: {
+      subtasks: [
+        {
+          task,
+          slotIndex: 1,
+          operators: [
+            {
+              uid: 'counts',
+              keyedParts: [
+                { keyGroups: { first: 0, last: 1 }, handle: { type: 'inline', base64: 'AAEC' } },
+                { keyGroups: { first: 2, last: 3 }, handle: file },
+              ],
+              splits: [{ splitId: '', positionBase64: '' }],
+              committables: [{ checkpointId: 9, data: 'text' }],
+            },
+          ],
+        },
+      ],
+      locations: [{ task, taskManagerId: 'tm-0', dataAddress: '127.0.0.1:1', slotIndex: 1 }],
+    },
+  },
+  { type: 'Start', token },
+  { type: 'Cancel', token },
+  { type: 'TriggerCheckpoint', token, checkpointId: 3, directory: 'chk-000003-e7', stopSources: true },
+  { type: 'CheckpointCompleted', token, checkpointId: 3 },
+  { type: 'CheckpointAborted', token, checkpointId: 4 },
+  { type: 'Shutdown', reason: 'finished' },
+];
+
+test('every message crosses the wire unchanged and in order, both ways', async () => {
+  const accepted = Promise.withResolvers<TaskManagerConnection>();
+  const listener = await listenForTaskManagers({ host: '127.0.0.1', port: 0, onConnection: accepted.resolve });
+  const taskManager = await connectToJobManager(listener.address);
+  for (const message of taskManagerMessages) {
+    taskManager.send(message);
+  }
+  const jobManager = await accepted.promise;
+  assert.deepEqual(await collect(jobManager, taskManagerMessages.length), taskManagerMessages);
+  for (const message of jobManagerMessages) {
+    jobManager.send(message);
+  }
+  assert.deepEqual(await collect(taskManager, jobManagerMessages.length), jobManagerMessages);
+  await listener.close();
+});
+
+test('what was sent before closing arrives, then both sides hear of the close once', async () => {
+  const accepted = Promise.withResolvers<TaskManagerConnection>();
+  const listener = await listenForTaskManagers({ host: '127.0.0.1', port: 0, onConnection: accepted.resolve });
+  const taskManager = await connectToJobManager(listener.address);
+  const jobManager = await accepted.promise;
+  const events: string[] = [];
+  const closed = [taskManager, jobManager].map((side: Connection<never, { type: string }>, index) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    side.listen({
+      onMessage: ({ type }) => events.push(`${index} ${type}`),
+      onClose: () => {
+        events.push(`${index} closed`);
+        resolve();
+      },
+    });
+    return promise;
+  });
+  jobManager.send({ type: 'Shutdown', reason: 'finished' });
+  jobManager.close('done');
+  await Promise.all(closed);
+  await listener.close();
+  assert.deepEqual(events.toSorted(), ['0 Shutdown', '0 closed', '1 closed']);
+});
+
+test('an address where nobody listens is an error that names it', async () => {
+  await assert.rejects(connectToJobManager('127.0.0.1:1'), { code: 'JobManagerUnreachable', message: /127\.0\.0\.1:1/ });
+});
+
+test('a port in use is an error that names it', async () => {
+  const listener = await listenForTaskManagers({ host: '127.0.0.1', port: 0, onConnection: () => {} });
+  const port = Number(listener.address.split(':')[1]);
+  await assert.rejects(listenForTaskManagers({ host: '127.0.0.1', port, onConnection: () => {} }), {
+    code: 'AddressUnavailable',
+    message: new RegExp(String(port)),
+  });
+  await listener.close();
+});
+
+test('the in-memory pair keeps order, delivers what was sent before a listener came, and closes both sides', async () => {
+  const { jobManagerSide, taskManagerSide } = connectInMemory();
+  const inside: string[] = [];
+  taskManagerSide.send({ type: 'Heartbeat', residentSizeBytes: 1 });
+  taskManagerSide.send({ type: 'TasksReady', token });
+  const done = Promise.withResolvers<void>();
+  jobManagerSide.listen({
+    onMessage: ({ type }) => inside.push(type),
+    onClose: (reason) => {
+      inside.push(reason);
+      done.resolve();
+    },
+  });
+  assert.deepEqual(inside, []);
+  taskManagerSide.close('gone');
+  await done.promise;
+  assert.deepEqual(inside, ['Heartbeat', 'TasksReady', 'gone']);
+});
+
+function collect<In>(connection: Connection<never, In>, count: number): Promise<In[]> {
+  const messages: In[] = [];
+  return new Promise((resolve) => {
+    connection.listen({
+      onMessage: (message) => {
+        messages.push(message);
+        if (messages.length === count) {
+          resolve(messages);
+        }
+      },
+      onClose: () => {},
+    });
+  });
+}

@@ -1,0 +1,66 @@
+import type { Source, SourceReader, Split } from '../../src/core/job-graph/source.ts';
+import { BinaryReader } from '../../src/core/types/binary-reader.ts';
+import { BinaryWriter } from '../../src/core/types/binary-writer.ts';
+
+/** Reads a source as a subtask does: polls, waits to be woken, and hands positions on in their encoded form. */
+export class SourceReading<T, Position> {
+  readonly reader: SourceReader<T, Position>;
+  readonly #source: Source<T, Position>;
+  #woken = Promise.withResolvers<void>();
+  readonly #failed = Promise.withResolvers<never>();
+
+  constructor(source: Source<T, Position>, splits: readonly Split<Position>[], nowMs: () => number = Date.now) {
+    this.#source = source;
+    this.#failed.promise.catch(() => {});
+    this.reader = source.createReader(
+      {
+        subtaskIndex: 0,
+        parallelism: 1,
+        wake: () => this.#woken.resolve(),
+        fail: (error) => this.#failed.reject(error),
+        nowMs,
+      },
+      splits,
+    );
+  }
+
+  static async fromStart<T, Position>(source: Source<T, Position>): Promise<SourceReading<T, Position>> {
+    return new SourceReading(source, await source.discoverSplits());
+  }
+
+  /** At least `countMin` records, or all that are left; at most `pollCountMax` per poll. Rejects when the source fails. */
+  async read(countMin = Number.POSITIVE_INFINITY, pollCountMax = 100): Promise<readonly T[]> {
+    const records: T[] = [];
+    while (records.length < countMin) {
+      this.#woken = Promise.withResolvers();
+      const polled = this.reader.poll(pollCountMax);
+      if (polled === 'End') {
+        break;
+      }
+      if (polled === 'Pending') {
+        await Promise.race([this.#woken.promise, this.#failed.promise]);
+      } else {
+        records.push(...polled);
+      }
+    }
+    return records;
+  }
+
+  /** Rejects with the error that the source fails with. */
+  failure(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  positions(): readonly Split<Position>[] {
+    const { positionType } = this.#source;
+    return this.reader.positions().map(({ id, position }) => {
+      const writer = new BinaryWriter();
+      positionType.encode(position, writer);
+      return { id, position: positionType.decode(new BinaryReader(writer.toBytes())) };
+    });
+  }
+
+  close(): Promise<void> {
+    return this.reader.close();
+  }
+}
