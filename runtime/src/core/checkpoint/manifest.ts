@@ -43,7 +43,12 @@ export interface KeyedOperatorState {
 export interface KeyedStatePart {
   /** First and last key group, both inclusive. */
   readonly keyGroups: { readonly first: number; readonly last: number };
+  /** What wrote it and can read it; `HashMap` when absent. */
+  readonly backend?: 'HashMap' | 'RocksDB';
+  /** The part's description in the backend's own format; of `HashMap` its whole content. */
   readonly handle: StateHandle;
+  /** Files that the description names. */
+  readonly files?: readonly { readonly name: string; readonly handle: StateHandle }[];
 }
 
 /** Where bytes of state are. Small pieces travel inside the manifest. */

@@ -32,13 +32,22 @@ export interface KeySelection {
   readonly keyType: Type<unknown>;
 }
 
-/** A declared state with its codecs. */
+/** A declared state with its codecs and functions. */
 export interface StateImplementation {
   readonly declaration: StateDeclaration;
-  /** Value, element or map value. */
+  /** Value, element, map value, reduced value or accumulator. */
   readonly valueType: Type<unknown>;
   /** Only of a map state. */
   readonly mapKeyType: Type<unknown> | undefined;
+  /** Only of reducing and aggregating states. A reducing state's accumulator is its value, begun by the first one added. */
+  readonly aggregate: AggregateImplementation | undefined;
+}
+
+export interface AggregateImplementation {
+  /** Undefined: the first value added is the accumulator. */
+  readonly createAccumulator: (() => unknown) | undefined;
+  readonly add: (accumulator: unknown, value: unknown) => unknown;
+  readonly getResult: (accumulator: unknown) => unknown;
 }
 
 export interface EdgeImplementation {

@@ -43,14 +43,34 @@ export interface OperatorDescription {
 export interface KeyedDescription {
   readonly keyType: TypeDescriptor;
   readonly states: readonly StateDeclaration[];
-  /** Whether the operator can register processing-time timers. */
+  /** Whether the operator can register timers. */
   readonly timers: boolean;
+  /** What state and timers are kept by within a key, such as a window; undefined without. */
+  readonly namespaceType?: TypeDescriptor | undefined;
 }
 
-export type StateDeclaration =
-  | { readonly name: string; readonly stateType: 'value'; readonly valueType: TypeDescriptor }
-  | { readonly name: string; readonly stateType: 'list'; readonly elementType: TypeDescriptor }
-  | { readonly name: string; readonly stateType: 'map'; readonly mapKeyType: TypeDescriptor; readonly valueType: TypeDescriptor };
+export type StateDeclaration = StateDeclarationBase &
+  (
+    | { readonly stateType: 'value'; readonly valueType: TypeDescriptor }
+    | { readonly stateType: 'list'; readonly elementType: TypeDescriptor }
+    | { readonly stateType: 'map'; readonly mapKeyType: TypeDescriptor; readonly valueType: TypeDescriptor }
+    | { readonly stateType: 'reducing'; readonly valueType: TypeDescriptor }
+    | { readonly stateType: 'aggregating'; readonly accumulatorType: TypeDescriptor }
+  );
+
+interface StateDeclarationBase {
+  readonly name: string;
+  /** Kept by key and namespace; otherwise by key alone. */
+  readonly namespaced?: boolean;
+  readonly ttl?: StateTtl | undefined;
+}
+
+/** Time to live by processing time: of a value, of each element of a list, of each entry of a map. */
+export interface StateTtl {
+  readonly ttlMs: number;
+  /** What gives an entry its full time again. */
+  readonly renewedBy: 'Write' | 'ReadAndWrite';
+}
 
 interface SourceDescription {
   readonly bounded: boolean;

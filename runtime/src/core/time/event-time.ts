@@ -1,0 +1,17 @@
+/** Event time is in milliseconds since the epoch, a safe integer. Before the first watermark it stands here. */
+export const minTimestampMs = Number.MIN_SAFE_INTEGER;
+/** The watermark at the end of input: every event-time timer is due. */
+export const maxTimestampMs = Number.MAX_SAFE_INTEGER;
+
+/** Event times parallel to a batch's records; undefined where the stream has none. */
+export type Timestamps = Float64Array | undefined;
+
+export type TimeDomain = 'EventTime' | 'ProcessingTime';
+
+export interface FiredTimer {
+  readonly domain: TimeDomain;
+  readonly timestampMs: number;
+  readonly key: unknown;
+  /** Undefined without a namespace type. */
+  readonly namespace: unknown;
+}
