@@ -12,6 +12,18 @@ export interface CheckpointStorage {
    */
   putIfAbsent(path: string, bytes: Uint8Array): Promise<'Created' | 'Occupied'>;
 
+  /**
+   * As `putIfAbsent`, with the content of a local file that nobody changes any more: linked where the medium can, else copied. The file
+   * stays the caller's.
+   */
+  putFileIfAbsent(path: string, file: string): Promise<'Created' | 'Occupied'>;
+
+  /**
+   * Brings an object to a local file that must not exist, by a link where the medium can: the file must never be changed. `Missing`: nothing is
+   * there, and no file came of it.
+   */
+  getFile(path: string, file: string): Promise<'Created' | 'Missing'>;
+
   /** Undefined when nothing is there. Reads its own and others' completed puts (strong consistency). */
   get(path: string): Promise<Uint8Array | undefined>;
 

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
 import { type Clock, sleep } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { CheckpointStorage } from './checkpoint-storage.ts';
@@ -31,14 +33,25 @@ export async function putObject(
   path: string,
   bytes: Uint8Array,
 ): Promise<ObjectReference> {
-  const { storage, clock } = ports;
   const reference = referenceTo(path, bytes);
+  return await retryPut(ports, reference, {
+    put: () => ports.storage.putIfAbsent(path, bytes),
+    verify: () => getVerified(ports.storage, reference),
+  });
+}
+
+async function retryPut(
+  { storage, clock }: { readonly storage: CheckpointStorage; readonly clock: Clock },
+  reference: ObjectReference,
+  { put, verify }: { readonly put: () => Promise<'Created' | 'Occupied'>; readonly verify: () => Promise<unknown> },
+): Promise<ObjectReference> {
+  const { path } = reference;
   for (let tries = 1; ; tries += 1) {
     try {
-      if ((await storage.putIfAbsent(path, bytes)) === 'Created') {
+      if ((await put()) === 'Created') {
         return reference;
       }
-      await getVerified(storage, reference);
+      await verify();
       return reference;
     } catch (error) {
       if (!(error instanceof StorageError)) {
@@ -57,6 +70,58 @@ export async function putObject(
     }
   }
 }
+
+/** As `putObject`, with the content of a local file that nobody changes any more. `reference` says what the content is. */
+export async function putObjectFile(
+  ports: { readonly storage: CheckpointStorage; readonly clock: Clock },
+  reference: ObjectReference,
+  file: string,
+): Promise<ObjectReference> {
+  return await retryPut(ports, reference, {
+    put: () => ports.storage.putFileIfAbsent(reference.path, file),
+    verify: async () => {
+      const copy = `${file}.stored`;
+      try {
+        await getVerifiedFile(ports.storage, reference, copy, 'Content');
+      } finally {
+        await rm(copy, { force: true });
+      }
+    },
+  });
+}
+
+/**
+ * Brings an object to a new local file and checks its length, and with `verify: 'Content'` its hash too. `Length` is for content that whoever
+ * reads it verifies by itself, such as RocksDB's files with a checksum in each block: hashing gigabytes would only delay the start.
+ */
+export async function getVerifiedFile(
+  storage: CheckpointStorage,
+  reference: ObjectReference,
+  file: string,
+  verify: 'Length' | 'Content',
+): Promise<void> {
+  if ((await storage.getFile(reference.path, file)) === 'Missing') {
+    throw damaged(storage, reference, 'is missing');
+  }
+  const { size } = await stat(file);
+  if (size !== reference.sizeBytes) {
+    throw damaged(storage, reference, `has ${size} bytes and should have ${reference.sizeBytes}`);
+  }
+  if (verify === 'Content' && (await sha256OfFile(file)) !== reference.sha256) {
+    throw damaged(storage, reference, 'has other content than was written (its SHA-256 differs)');
+  }
+}
+
+export async function sha256OfFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: hashChunkSizeBytes })) {
+    hash.update(chunk);
+  }
+  return hash.digest('hex');
+}
+
+/** A fraction of a millisecond of hashing between two turns of the event loop. */
+const hashChunkSizeBytes = 256 * 1024;
 
 /** Reads an object and checks length and hash before anybody sees a byte of it. Throws `StorageError` when the storage fails. */
 export async function getVerified(storage: CheckpointStorage, reference: ObjectReference): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import type { FiredTimer, TimeDomain } from '../core/time/event-time.ts';
 import type { KeyGroupRange } from '../core/key-groups/key-group.ts';
 import type { StateImplementation } from '../core/job-graph/executable-job.ts';
-import type { StateHandle } from '../core/checkpoint/manifest.ts';
+import type { StateBackendType, StateFile, StateHandle } from '../core/checkpoint/manifest.ts';
 import type { Type } from '../core/types/type.ts';
 
 /**
@@ -90,13 +90,6 @@ export interface WrittenState {
   readonly handle: StateHandle;
   /** Files that the description names. */
   readonly files: readonly StateFile[];
-}
-
-export type StateBackendType = 'HashMap' | 'RocksDB';
-
-export interface StateFile {
-  readonly name: string;
-  readonly handle: StateHandle;
 }
 
 /** A written part as an opening backend gets it. */

@@ -1,19 +1,18 @@
 import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
 import { decodeSplit } from '../connectors/split-codec.ts';
 import { assert, unreachable } from '../core/assert.ts';
-import type { StateHandle } from '../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { ExecutableJob, OperatorImplementation } from '../core/job-graph/executable-job.ts';
 import type { JobVertex, OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { Source } from '../core/job-graph/source.ts';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
 import type { OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
-import type { KeyedStateBackendFactory } from '../state-backend/state-backend.ts';
+import type { KeyedStateBackend, KeyedStateBackendFactory, KeyedStateBackendOptions } from '../state-backend/state-backend.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
 import { FilterStage, FlatMapStage, KeyedProcessStage, MapStage, OutputStage, SinkStage, type Stage } from './chain/stages.ts';
 import type { OutputPartition } from './exchange/output-partition.ts';
 import { SinkOperator } from './sink-operator.ts';
-import { readState } from './state-files.ts';
+import { type SnapshotPlace, toRestoredPart } from './state-files.ts';
 import { type KeyedOperator, type SourceOperator, Task, type TaskInput, type TaskReporter } from './task.ts';
 
 export interface TaskEnvironment {
@@ -23,10 +22,8 @@ export interface TaskEnvironment {
   readonly lineageId: string;
   readonly storage: CheckpointStorage;
   readonly createBackend: KeyedStateBackendFactory;
-  /** For each keyed operator of a subtask. */
-  readonly stateSizeBytesMax: number;
   readonly reporter: TaskReporter;
-  readonly writeState: (path: string, bytes: Uint8Array) => Promise<StateHandle>;
+  readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
   readonly mayCommit: () => boolean;
   readonly wake: () => void;
   readonly nowMs: () => number;
@@ -39,7 +36,7 @@ export async function buildTask(
   deployment: SubtaskDeployment,
   channels: { readonly input: TaskInput | undefined; readonly partitions: readonly OutputPartition[] },
 ): Promise<Task> {
-  const { job, token, reporter, writeState, mayCommit, nowMs, monotonicMs } = environment;
+  const { job, token, reporter, snapshotTarget, mayCommit, nowMs, monotonicMs } = environment;
   const { vertexId, subtaskIndex } = deployment.task;
   const vertex = job.graph.vertices.find(({ id }) => id === vertexId);
   assert(vertex !== undefined, `the deployment names the vertex '${vertexId}', which is not in the graph`);
@@ -56,7 +53,7 @@ export async function buildTask(
     output,
     partitions: channels.partitions,
     reporter,
-    writeState,
+    snapshotTarget,
     mayCommit,
     nowMs,
     monotonicMs,
@@ -144,23 +141,26 @@ class ChainBuilder {
     implementation: OperatorImplementation & { type: 'keyedProcess' },
     next: Stage,
   ): Promise<Stage> {
-    const { createBackend, storage, stateSizeBytesMax, nowMs } = this.#environment;
+    const { createBackend, storage, wake, nowMs } = this.#environment;
     const { maxParallelism, parallelism } = this.#vertex;
-    const keyGroups = keyGroupRangeOf(this.#deployment.task.subtaskIndex, parallelism, maxParallelism);
-    const backend = createBackend({
+    const { subtaskIndex } = this.#deployment.task;
+    const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
+    const options: KeyedStateBackendOptions = {
+      name: `${operator.id}-${subtaskIndex}`,
       keyType: implementation.key.keyType,
+      namespaceType: implementation.namespaceType,
       states: implementation.states,
       timers: operator.keyed?.timers ?? false,
       maxParallelism,
       keyGroups,
-      sizeBytesMax: stateSizeBytesMax,
-    });
+      nowMs,
+      onRoom: wake,
+    };
+    let backend: KeyedStateBackend;
     try {
-      for (const part of this.#restore(operator).keyedParts) {
-        backend.restore(await readState(storage, part.handle));
-      }
+      const parts = this.#restore(operator).keyedParts.map((part) => toRestoredPart(storage, part));
+      backend = await createBackend(options, await Promise.all(parts));
     } catch (error) {
-      backend.close();
       throw new OperatorFailure(operator, error);
     }
     const stage = new KeyedProcessStage({

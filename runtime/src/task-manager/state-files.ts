@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type CheckpointStorage, StorageError } from '../checkpoint-storage/checkpoint-storage.ts';
-import { getVerified, putObject } from '../checkpoint-storage/verified-objects.ts';
-import { inlineStateSizeBytesMax, type StateHandle } from '../core/checkpoint/manifest.ts';
+import { getVerified, getVerifiedFile, putObject, putObjectFile, sha256OfFile } from '../checkpoint-storage/verified-objects.ts';
+import { inlineStateSizeBytesMax, type KeyedStatePart, type StateFile, type StateHandle } from '../core/checkpoint/manifest.ts';
 import type { Clock } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
+import type { RestoredFile, RestoredPart, SnapshotTarget } from '../state-backend/state-backend.ts';
 
 /** Keeps a part of state: small ones travel in the manifest, larger ones become a file of their own. */
 export async function writeState(
@@ -17,12 +19,62 @@ export async function writeState(
   return { type: 'file', ...(await putObject(ports, path, bytes)) };
 }
 
+/** Where the files of one operator's snapshot go. */
+export interface SnapshotPlace {
+  /** Of the checkpoint, relative to the lineage's directory. */
+  readonly directory: string;
+  readonly uid: string;
+  readonly subtaskIndex: number;
+  readonly executionAttempt: number;
+}
+
+export function snapshotTarget(
+  ports: { readonly storage: CheckpointStorage; readonly clock: Clock },
+  place: SnapshotPlace,
+): SnapshotTarget {
+  return {
+    putBytes: (name, bytes) => writeState(ports, statePath(place, name), bytes),
+    putFile: async (name, localPath, known) => {
+      const { size } = await stat(localPath);
+      if (size < inlineStateSizeBytesMax) {
+        return await writeState(ports, statePath(place, name), await readFile(localPath));
+      }
+      const sha256 = known.sha256 ?? (await sha256OfFile(localPath));
+      return { type: 'file', ...(await putObjectFile(ports, { path: statePath(place, name), sizeBytes: size, sha256 }, localPath)) };
+    },
+  };
+}
+
+/** A part as the backend wants it: its description read and verified, its files to be fetched when the backend has a place for them. */
+export async function toRestoredPart(storage: CheckpointStorage, part: KeyedStatePart): Promise<RestoredPart> {
+  const { backend, keyGroups, handle, files } = part;
+  return { backend, keyGroups, bytes: await readState(storage, handle), files: files.map((file) => toRestoredFile(storage, file)) };
+}
+
+function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile): RestoredFile {
+  if (handle.type === 'inline') {
+    const bytes = Buffer.from(handle.base64, 'base64');
+    return { name, sizeBytes: bytes.byteLength, fetch: (localPath) => writeFile(localPath, bytes, { flag: 'wx' }) };
+  }
+  // RocksDB verifies each block of these as it reads it.
+  const verify = name.endsWith('.sst') ? 'Length' : 'Content';
+  return {
+    name,
+    sizeBytes: handle.sizeBytes,
+    fetch: (localPath) => reading(storage, handle, () => getVerifiedFile(storage, handle, localPath, verify)),
+  };
+}
+
 export async function readState(storage: CheckpointStorage, handle: StateHandle): Promise<Uint8Array> {
   if (handle.type === 'inline') {
     return Buffer.from(handle.base64, 'base64');
   }
+  return await reading(storage, handle, () => getVerified(storage, handle));
+}
+
+async function reading<T>(storage: CheckpointStorage, handle: { readonly path: string }, read: () => Promise<T>): Promise<T> {
   try {
-    return await getVerified(storage, handle);
+    return await read();
   } catch (error) {
     if (!(error instanceof StorageError)) {
       throw error;
@@ -41,13 +93,9 @@ export async function readState(storage: CheckpointStorage, handle: StateHandle)
  * A name that is used once: checkpoint ids are never used twice, and a checkpoint is taken within one execution attempt. The epoch is
  * in the directory's name.
  */
-export function statePath(options: {
-  readonly directory: string;
-  readonly uid: string;
-  readonly subtaskIndex: number;
-  readonly executionAttempt: number;
-}): string {
-  return `${options.directory}/${storageName(options.uid)}-${options.subtaskIndex}-a${options.executionAttempt}.state`;
+export function statePath(place: SnapshotPlace, name: string): string {
+  const { directory, uid, subtaskIndex, executionAttempt } = place;
+  return `${directory}/${storageName(uid)}-${subtaskIndex}-a${executionAttempt}.${name}`;
 }
 
 /** Any uid as part of an object's name; different uids stay different. */

@@ -1,20 +1,19 @@
 import { encodeSplit } from '../connectors/split-codec.ts';
 import { assert } from '../core/assert.ts';
-import type { StateHandle } from '../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { Source, SourceReader } from '../core/job-graph/source.ts';
 import type { OperatorSubtaskState, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
 import { BinaryReader } from '../core/types/binary-reader.ts';
 import type { Type } from '../core/types/type.ts';
-import type { KeyedStateBackend, KeyedStateSnapshot } from '../state-backend/state-backend.ts';
+import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget } from '../state-backend/state-backend.ts';
 import type { CheckpointBarrier } from '../transport/data/data-transport.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
 import type { KeyedProcessStage, OutputStage, Stage } from './chain/stages.ts';
 import type { InputGate } from './exchange/input-gate.ts';
 import type { OutputPartition } from './exchange/output-partition.ts';
 import type { SinkOperator } from './sink-operator.ts';
-import { statePath } from './state-files.ts';
+import type { SnapshotPlace } from './state-files.ts';
 
 /** Records that a source gives at once; a page of small records has a few times as many. */
 const pollRecordCountMax = 512;
@@ -69,7 +68,7 @@ export interface TaskOptions {
   readonly output: OutputStage | undefined;
   readonly partitions: readonly OutputPartition[];
   readonly reporter: TaskReporter;
-  readonly writeState: (path: string, bytes: Uint8Array) => Promise<StateHandle>;
+  readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
   /** Output may leave only while the TaskManager holds its lease. */
   readonly mayCommit: () => boolean;
   readonly nowMs: () => number;
@@ -210,9 +209,7 @@ export class Task {
     await Promise.allSettled(this.#asynchronous);
     const { sinks, keyed } = this.#options;
     await Promise.allSettled([this.#sourceReader?.close(), ...sinks.map(({ writer }) => writer.close())]);
-    for (const { backend } of keyed) {
-      backend.close();
-    }
+    await Promise.allSettled(keyed.map(({ backend }) => backend.close()));
   }
 
   #guard<T>(action: () => T): T | undefined {
@@ -405,11 +402,13 @@ export class Task {
   ): Promise<OperatorSubtaskState> {
     const uid = operator.id;
     const { subtaskIndex } = this.id;
-    const path = statePath({ directory, uid, subtaskIndex, executionAttempt: this.#options.token.executionAttempt });
-    const bytes = await snapshot.write();
-    this.#openSnapshots.delete(snapshot);
-    const handle = await this.#options.writeState(path, bytes);
-    return { uid, keyed: { keyGroups, handle }, splits: undefined, committables: undefined };
+    const { executionAttempt } = this.#options.token;
+    try {
+      const written = await snapshot.write(this.#options.snapshotTarget({ directory, uid, subtaskIndex, executionAttempt }));
+      return { uid, keyed: { keyGroups, ...written }, splits: undefined, committables: undefined };
+    } finally {
+      this.#openSnapshots.delete(snapshot);
+    }
   }
 
   /** Of checkpoints that are over; a snapshot that is being written ends with an error that nobody needs. */

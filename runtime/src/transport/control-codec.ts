@@ -360,11 +360,23 @@ function decodeOperatorState(state: wire.OperatorSubtaskState): OperatorSubtaskS
 }
 
 function encodeKeyedPart(part: KeyedStatePart) {
-  return { firstKeyGroup: part.keyGroups.first, lastKeyGroup: part.keyGroups.last, handle: encodeHandle(part.handle) };
+  return {
+    firstKeyGroup: part.keyGroups.first,
+    lastKeyGroup: part.keyGroups.last,
+    handle: encodeHandle(part.handle),
+    backend: part.backend,
+    files: part.files.map(({ name, handle }) => ({ name, handle: encodeHandle(handle) })),
+  };
 }
 
 function decodeKeyedPart(part: wire.KeyedStatePart): KeyedStatePart {
-  return { keyGroups: { first: part.firstKeyGroup, last: part.lastKeyGroup }, handle: decodeHandle(part.handle) };
+  assert(part.backend === 'HashMap' || part.backend === 'RocksDB', `a state part of the backend '${part.backend}'`);
+  return {
+    keyGroups: { first: part.firstKeyGroup, last: part.lastKeyGroup },
+    handle: decodeHandle(part.handle),
+    backend: part.backend,
+    files: part.files.map(({ name, handle }) => ({ name, handle: decodeHandle(handle) })),
+  };
 }
 
 function encodeHandle(handle: StateHandle): MessageInitShape<typeof wire.StateHandleSchema> {

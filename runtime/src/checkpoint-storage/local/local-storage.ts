@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Dirent } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises';
+import { constants, type Dirent } from 'node:fs';
+import { copyFile, link, mkdir, open, readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { CheckpointStorage, StoredObject } from '../checkpoint-storage.ts';
@@ -40,6 +40,33 @@ export class LocalStorage implements CheckpointStorage {
       return answer;
     } finally {
       await unlink(temporary).catch(() => undefined);
+    }
+  }
+
+  async putFileIfAbsent(path: string, file: string): Promise<'Created' | 'Occupied'> {
+    const target = this.#fileOf(path);
+    await this.#beforeAnyEffect(path, () => this.#prepare());
+    const temporary = join(this.#root, temporaryFolder, temporaryName(randomUUID()));
+    try {
+      await this.#beforeAnyEffect(path, () => linkOrCopySynced(file, temporary));
+      const answer = await this.#link(path, temporary, target);
+      await this.#sync(path, dirname(target));
+      return answer;
+    } finally {
+      await unlink(temporary).catch(() => undefined);
+    }
+  }
+
+  async getFile(path: string, file: string): Promise<'Created' | 'Missing'> {
+    const source = this.#fileOf(path);
+    try {
+      await linkOrCopySynced(source, file);
+      return 'Created';
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR') && !(await exists(source))) {
+        return 'Missing';
+      }
+      throw toStorageError(error, { action: 'read', path: source, outcome: 'NotApplied' });
     }
   }
 
@@ -162,6 +189,31 @@ export class LocalStorage implements CheckpointStorage {
       }
     }
   }
+}
+
+/**
+ * A second name for the content where both are on one file system that has links, else a copy. Synced either way: a link does not say that
+ * the content has reached the disk.
+ */
+async function linkOrCopySynced(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (!hasCode(error, 'EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP')) {
+      throw error;
+    }
+    await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  }
+  const handle = await open(to, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return (await statIfThere(file)) !== undefined;
 }
 
 async function writeSynced(file: string, bytes: Uint8Array): Promise<void> {

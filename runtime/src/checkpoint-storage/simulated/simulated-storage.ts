@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
 import type { CheckpointStorage, StoredObject } from '../checkpoint-storage.ts';
 import { StorageError } from '../checkpoint-storage.ts';
@@ -53,6 +54,19 @@ export class SimulatedStorage implements CheckpointStorage {
     checkObjectPath(path);
     const copy = bytes.slice();
     return await this.#request('put', path, () => this.#options.medium.putIfAbsent(path, copy, this.#options.name));
+  }
+
+  async putFileIfAbsent(path: string, file: string): Promise<'Created' | 'Occupied'> {
+    return await this.putIfAbsent(path, await readFile(file));
+  }
+
+  async getFile(path: string, file: string): Promise<'Created' | 'Missing'> {
+    const bytes = await this.get(path);
+    if (bytes === undefined) {
+      return 'Missing';
+    }
+    await writeFile(file, bytes, { flag: 'wx' });
+    return 'Created';
   }
 
   async get(path: string): Promise<Uint8Array | undefined> {

@@ -3,7 +3,7 @@ import type { JobGraph, JobVertex, OperatorDescription } from '../job-graph/job-
 import { keyGroupHash } from '../key-groups/key-group.ts';
 import type { OperatorSubtaskState } from '../protocol/messages.ts';
 import type { PendingCheckpoint } from './checkpoint-coordinator.ts';
-import type { CheckpointManifest, KeyedOperatorState, KeyedStatePart, OperatorState } from './manifest.ts';
+import type { CheckpointManifest, KeyedOperatorState, KeyedStatePart, OperatorState, StateHandle } from './manifest.ts';
 
 /** Pure: what all subtasks acknowledged, put together by operator. Asserts that nothing is missing before it becomes durable. */
 export function assembleManifest(graph: JobGraph, checkpoint: PendingCheckpoint): CheckpointManifest {
@@ -27,17 +27,23 @@ export function isSavepoint({ purpose }: PendingCheckpoint): boolean {
 
 /** Bytes of state that a manifest names, inline pieces included. */
 export function stateSizeBytes(manifest: CheckpointManifest): number {
-  const parts = manifest.operators.flatMap(({ keyed }) => keyed?.parts ?? []);
-  return parts.reduce(
-    (sum, { handle }) => sum + (handle.type === 'file' ? handle.sizeBytes : decodedSizeBytes(handle.base64)),
+  return stateHandles(manifest).reduce(
+    (sum, handle) => sum + (handle.type === 'file' ? handle.sizeBytes : decodedSizeBytes(handle.base64)),
     0,
   );
 }
 
 /** Files that a manifest names, relative to the lineage's directory. */
 export function manifestFiles(manifest: CheckpointManifest): readonly { readonly path: string; readonly sizeBytes: number }[] {
-  const handles = manifest.operators.flatMap(({ keyed }) => (keyed?.parts ?? []).map(({ handle }) => handle));
-  return handles.flatMap((handle) => (handle.type === 'file' ? [{ path: handle.path, sizeBytes: handle.sizeBytes }] : []));
+  return stateHandles(manifest).flatMap((handle) =>
+    handle.type === 'file' ? [{ path: handle.path, sizeBytes: handle.sizeBytes }] : [],
+  );
+}
+
+/** Every piece of state, descriptions and files alike. */
+function stateHandles(manifest: CheckpointManifest): readonly StateHandle[] {
+  const parts = manifest.operators.flatMap(({ keyed }) => keyed?.parts ?? []);
+  return parts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]);
 }
 
 function decodedSizeBytes(base64: string): number {

@@ -43,12 +43,19 @@ export interface KeyedOperatorState {
 export interface KeyedStatePart {
   /** First and last key group, both inclusive. */
   readonly keyGroups: { readonly first: number; readonly last: number };
-  /** What wrote it and can read it; `HashMap` when absent. */
-  readonly backend?: 'HashMap' | 'RocksDB';
+  /** What wrote it and can read it. */
+  readonly backend: StateBackendType;
   /** The part's description in the backend's own format; of `HashMap` its whole content. */
   readonly handle: StateHandle;
   /** Files that the description names. */
-  readonly files?: readonly { readonly name: string; readonly handle: StateHandle }[];
+  readonly files: readonly StateFile[];
+}
+
+export type StateBackendType = 'HashMap' | 'RocksDB';
+
+export interface StateFile {
+  readonly name: string;
+  readonly handle: StateHandle;
 }
 
 /** Where bytes of state are. Small pieces travel inside the manifest. */

@@ -24,6 +24,8 @@ export type OperatorImplementation =
       readonly key: KeySelection;
       readonly function: KeyedProcessFunction;
       readonly states: readonly StateImplementation[];
+      /** Of namespaced states and of timers. */
+      readonly namespaceType?: Type<unknown> | undefined;
     }
   | { readonly type: 'sink'; readonly sink: Sink<unknown> };
 

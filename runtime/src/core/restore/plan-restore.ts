@@ -119,5 +119,6 @@ function everyNth<T>(items: readonly T[], count: number, index: number): readonl
 
 function bytesToMove(subtasks: ReadonlyMap<string, readonly OperatorSubtaskRestore[]>): number {
   const parts = [...subtasks.values()].flat().flatMap(({ keyedParts }) => keyedParts);
-  return parts.reduce((sum, { handle }) => sum + (handle.type === 'file' ? handle.sizeBytes : 0), 0);
+  const handles = parts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]);
+  return handles.reduce((sum, handle) => sum + (handle.type === 'file' ? handle.sizeBytes : 0), 0);
 }
