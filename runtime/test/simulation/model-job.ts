@@ -1,5 +1,7 @@
 import type { JobGraph } from '../../src/core/job-graph/job-graph.ts';
 import { keyGroupOf } from '../../src/core/key-groups/key-group.ts';
+import { BinaryWriter } from '../../src/core/types/binary-writer.ts';
+import { t } from '../../src/core/types/t.ts';
 
 /**
  * The job that is simulated: two splits of numbered records → count per key → transactional sink. Small, and every fault shows: a record
@@ -13,7 +15,13 @@ export const splitIds = ['split-0', 'split-1'] as const;
 
 const keyCount = 5;
 const keys = Array.from({ length: keyCount }, (_, index) => `key-${index}`);
-const keyGroups = new Map(keys.map((key) => [key, keyGroupOf(new TextEncoder().encode(key), maxParallelism)]));
+const keyGroups = new Map(keys.map((key) => [key, keyGroupOf(keyBytes(key), maxParallelism)]));
+
+function keyBytes(key: string): Uint8Array {
+  const writer = new BinaryWriter();
+  t.string.encodeKey(key, writer);
+  return writer.toBytes();
+}
 
 /** Of one split: its records have numbers from 0, the same at every reading. */
 export function keyOfRecord(splitId: string, position: number): string {

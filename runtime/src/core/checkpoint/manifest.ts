@@ -35,7 +35,7 @@ export interface OperatorState {
 export interface KeyedOperatorState {
   readonly description: KeyedDescription;
   /** How keys become key groups; a restore with another hash is refused. */
-  readonly keyGroupHash: 'murmur3-fmix32-v1';
+  readonly keyGroupHash: 'murmur3-fmix32-ordered-v1';
   /** One per subtask that took part; ranges do not overlap and cover all key groups. */
   readonly parts: readonly KeyedStatePart[];
 }

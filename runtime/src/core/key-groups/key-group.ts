@@ -1,8 +1,11 @@
 import { assert } from '../assert.ts';
 import { finalizeMurmur3, murmur3 } from './murmur-hash.ts';
 
-/** How keys become key groups. Stored with every keyed state; another rule would be another id. */
-export const keyGroupHash = 'murmur3-fmix32-v1';
+/**
+ * How keys become bytes (`Type.encodeKey`) and bytes key groups (`keyGroupOf`). Stored with every keyed state; another rule for either
+ * would be another id.
+ */
+export const keyGroupHash = 'murmur3-fmix32-ordered-v1';
 
 /** Powers of two, so that doubling splits every key group in two. */
 export const maxParallelismMin = 128;
@@ -15,7 +18,7 @@ export interface KeyGroupRange {
 }
 
 /**
- * The key group of a key, from its encoded bytes: Murmur3, then its finaliser once more over the 32-bit hash (as Flink does over a
+ * The key group of a key, from the bytes of `Type.encodeKey`: Murmur3, then its finaliser once more over the 32-bit hash (as Flink does over a
  * hash code), then the remainder by `maxParallelism`.
  */
 export function keyGroupOf(keyBytes: Uint8Array, maxParallelism: number): number {

@@ -1,3 +1,4 @@
+import { AssertionError } from '../assert.ts';
 import type { BinaryReader } from './binary-reader.ts';
 import type { BinaryWriter } from './binary-writer.ts';
 import { bigintType, writeCanonicalDouble } from './primitive-types.ts';
@@ -14,7 +15,14 @@ export const anyType: Type<unknown> = {
   descriptor: { type: 'any' },
   encode: (value: unknown, writer: BinaryWriter) => encodeAny(value, writer, 0),
   decode: (reader: BinaryReader) => decodeAny(reader, 0),
+  encodeKey: refuseKey,
+  decodeKey: refuseKey,
 };
+
+/** Declarations are checked by `identifiesByBytes` before there is a key. */
+function refuseKey(): never {
+  throw new AssertionError('t.any in a key');
+}
 
 /** Part of stored bytes: a number never gets another meaning. */
 const tags = {

@@ -1,4 +1,5 @@
 import { JobError } from '../job-error.ts';
+import { decodeText } from './wtf8.ts';
 
 /**
  * Reads what a `BinaryWriter` wrote. Bytes come from disks and networks, so every read is checked against the end and throws a
@@ -81,6 +82,17 @@ export class BinaryReader {
     return this.readRaw(this.readVarint());
   }
 
+  /** The bytes before the next `end`, without a copy, and passes over that too. `what` names them for an error. */
+  viewUntil(end: number, what: string): Uint8Array {
+    const start = this.#position;
+    const at = this.#bytes.indexOf(end, start);
+    if (at < 0 || at >= this.#end) {
+      throw this.corrupt(`the bytes end inside ${what},`);
+    }
+    this.#position = at + 1;
+    return this.#bytes.subarray(start, at);
+  }
+
   skip(count: number): void {
     this.#need(count, `${count} bytes`);
     this.#position += count;
@@ -97,12 +109,11 @@ export class BinaryReader {
         return text;
       }
     }
-    const encoded = this.#bytes.subarray(start, start + count);
-    try {
-      return decoder.decode(encoded);
-    } catch {
-      return this.#stringWithLoneSurrogates(start, start + count);
+    const text = decodeText(this.#bytes.subarray(start, start + count));
+    if (text === undefined) {
+      throw this.corrupt('a string that is not UTF-8 ends');
     }
+    return text;
   }
 
   /** For decoders that find something impossible in the bytes. */
@@ -124,43 +135,6 @@ export class BinaryReader {
         return undefined;
       }
       text += String.fromCharCode(code);
-    }
-    return text;
-  }
-
-  /** The writer's form of strings that UTF-8 cannot express; anything else that is not UTF-8 is refused. */
-  #stringWithLoneSurrogates(start: number, end: number): string {
-    const bytes = this.#bytes;
-    const continuation = (index: number): number => {
-      const byte = index < end ? (bytes[index] ?? 0) : 0;
-      if ((byte & 0xc0) !== 0x80) {
-        throw this.corrupt('a string that is not UTF-8 ends');
-      }
-      return byte & 0x3f;
-    };
-    let text = '';
-    for (let at = start; at < end; ) {
-      const byte = bytes[at] ?? 0;
-      if (byte < 0x80) {
-        text += String.fromCharCode(byte);
-        at += 1;
-      } else if (byte >= 0xc2 && byte < 0xe0) {
-        text += String.fromCharCode(((byte & 0x1f) << 6) | continuation(at + 1));
-        at += 2;
-      } else if (byte >= 0xe0 && byte < 0xf0) {
-        text += String.fromCharCode(((byte & 0x0f) << 12) | (continuation(at + 1) << 6) | continuation(at + 2));
-        at += 3;
-      } else if (byte >= 0xf0 && byte < 0xf5) {
-        const high = ((byte & 0x07) << 18) | (continuation(at + 1) << 12);
-        const code = high | (continuation(at + 2) << 6) | continuation(at + 3);
-        if (code > 0x10ffff) {
-          throw this.corrupt('a string that is not UTF-8 ends');
-        }
-        text += String.fromCodePoint(code);
-        at += 4;
-      } else {
-        throw this.corrupt('a string that is not UTF-8 ends');
-      }
     }
     return text;
   }
@@ -193,6 +167,3 @@ export class BinaryReader {
 }
 
 const shortStringCountMax = 24;
-
-/** A byte order mark is a character like any other here. */
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -1,3 +1,13 @@
+import {
+  complement,
+  orderedIntSizeMax,
+  putOrderedBytes,
+  putOrderedDouble,
+  putOrderedInt,
+  putOrderedString,
+} from './ordered-bytes.ts';
+import { putText } from './wtf8.ts';
+
 /**
  * A growable buffer that codecs append to. One writer is used for many values: `reset`, write, then `toBytes` (a copy) or `view` (no
  * copy, valid until the next write). Nothing here validates a value beyond what its bytes can hold; types do.
@@ -86,10 +96,7 @@ export class BinaryWriter {
     this.writeRaw(bytes);
   }
 
-  /**
-   * The length of the UTF-8 form as a varint, then the UTF-8 form. A surrogate without its partner, which UTF-8 cannot express, is
-   * written as the three bytes of its code point, so every string survives and no two strings have the same bytes.
-   */
+  /** The number of bytes as a varint, then the bytes: UTF-8 where it can express the string, see wtf8.ts. */
   writeString(text: string): void {
     const count = text.length;
     this.#reserve(count * 3 + 8);
@@ -98,9 +105,7 @@ export class BinaryWriter {
     }
     const headerLength = varintLength(count * 3);
     const start = this.#length + headerLength;
-    const end = text.isWellFormed()
-      ? start + encoder.encodeInto(text, this.#bytes.subarray(start)).written
-      : putWithLoneSurrogates(text, this.#bytes, start);
+    const end = putText(text, this.#bytes, start);
     const byteCount = end - start;
     const headerEnd = this.#putVarint(this.#length, byteCount);
     if (headerEnd < start) {
@@ -109,7 +114,36 @@ export class BinaryWriter {
     this.#length = headerEnd + byteCount;
   }
 
-  /** Most words and keys: calling the encoder would cost more than this loop. False, with nothing written, at the first other character. */
+  // What follows writes parts of keys, see ordered-bytes.ts.
+
+  writeOrderedInt(value: number): void {
+    this.#reserve(orderedIntSizeMax);
+    this.#length = putOrderedInt(this.#bytes, this.#length, value);
+  }
+
+  writeOrderedDouble(value: number): void {
+    this.#reserve(8);
+    this.#length = putOrderedDouble(this.#view, this.#length, value);
+  }
+
+  writeOrderedString(text: string): void {
+    this.#reserve(text.length * 3 + 1);
+    this.#length = putOrderedString(this.#bytes, this.#length, text);
+  }
+
+  writeOrderedBytes(bytes: Uint8Array): void {
+    this.#reserve(bytes.length * 2 + 1);
+    this.#length = putOrderedBytes(this.#bytes, this.#length, bytes);
+  }
+
+  /** The bytes alone, each turned into its complement: what sorted before sorts after. */
+  writeComplement(bytes: Uint8Array): void {
+    const start = this.#length;
+    this.writeRaw(bytes);
+    complement(this.#bytes, start, this.#length);
+  }
+
+  /** Most words and names: calling the encoder would cost more than this loop. False, with nothing written, at the first other character. */
   #putShortAscii(text: string, count: number): boolean {
     const bytes = this.#bytes;
     let at = this.#length;
@@ -157,36 +191,10 @@ export class BinaryWriter {
 /** Below 128, so that the length is one byte. */
 const shortStringCountMax = 40;
 
-const encoder = new TextEncoder();
-
 function varintLength(value: number): number {
   let length = 1;
   for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 0x80)) {
     length++;
   }
   return length;
-}
-
-function putWithLoneSurrogates(text: string, bytes: Uint8Array, start: number): number {
-  let at = start;
-  // Iterating a string by code points gives a lone surrogate as itself.
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    if (code < 0x80) {
-      bytes[at++] = code;
-    } else if (code < 0x800) {
-      bytes[at++] = 0xc0 | (code >> 6);
-      bytes[at++] = 0x80 | (code & 0x3f);
-    } else if (code < 0x10000) {
-      bytes[at++] = 0xe0 | (code >> 12);
-      bytes[at++] = 0x80 | ((code >> 6) & 0x3f);
-      bytes[at++] = 0x80 | (code & 0x3f);
-    } else {
-      bytes[at++] = 0xf0 | (code >> 18);
-      bytes[at++] = 0x80 | ((code >> 12) & 0x3f);
-      bytes[at++] = 0x80 | ((code >> 6) & 0x3f);
-      bytes[at++] = 0x80 | (code & 0x3f);
-    }
-  }
-  return at;
 }

@@ -1,6 +1,7 @@
 import { JobError } from '../job-error.ts';
 import type { BinaryReader } from './binary-reader.ts';
 import type { BinaryWriter } from './binary-writer.ts';
+import { orderedEnd, orderedMore } from './ordered-bytes.ts';
 import { readFlag } from './primitive-types.ts';
 import type { Type, TypeDescriptor } from './type.ts';
 import { locateMismatch, mismatch } from './value-mismatch.ts';
@@ -59,6 +60,28 @@ export function arrayType<T>(element: Type<T>): Type<T[]> {
       }
       return elements;
     },
+    encodeKey(value: T[], writer: BinaryWriter): void {
+      if (!Array.isArray(value)) {
+        throw mismatch('array', value);
+      }
+      let index = 0;
+      try {
+        for (; index < value.length; index++) {
+          writer.writeByte(orderedMore);
+          element.encodeKey(value[index] as T, writer);
+        }
+      } catch (error) {
+        throw locateMismatch(error, `[${index}]`);
+      }
+      writer.writeByte(orderedEnd);
+    },
+    decodeKey(reader: BinaryReader): T[] {
+      const elements: T[] = [];
+      while (readFlag(reader)) {
+        elements.push(element.decodeKey(reader));
+      }
+      return elements;
+    },
   };
 }
 
@@ -74,6 +97,15 @@ export function optionalType<T>(of: Type<T>): OptionalType<T> {
       of.encode(value, writer);
     },
     decode: (reader: BinaryReader) => (readFlag(reader) ? of.decode(reader) : undefined),
+    encodeKey(value: T | undefined, writer: BinaryWriter): void {
+      if (value === undefined) {
+        writer.writeByte(0);
+        return;
+      }
+      writer.writeByte(1);
+      of.encodeKey(value, writer);
+    },
+    decodeKey: (reader: BinaryReader) => (readFlag(reader) ? of.decodeKey(reader) : undefined),
   };
 }
 
@@ -86,7 +118,7 @@ export function structType<const F extends StructFields>(fields: F): Type<Struct
   const names = ordered.map((field) => field.name);
   const known = new Set(names);
   const types = ordered.map((field) => field.type);
-  const encode = (value: unknown, writer: BinaryWriter): void => {
+  const encodeFields = (value: unknown, writer: BinaryWriter, method: 'encode' | 'encodeKey'): void => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw mismatch('struct', value);
     }
@@ -97,7 +129,7 @@ export function structType<const F extends StructFields>(fields: F): Type<Struct
       for (; index < types.length; index++) {
         const fieldValue = record[names[index] as string];
         presentCount += fieldValue === undefined ? 0 : 1;
-        (types[index] as Type<unknown>).encode(fieldValue, writer);
+        (types[index] as Type<unknown>)[method](fieldValue, writer);
       }
     } catch (error) {
       throw locateMismatch(error, `.${names[index]}`);
@@ -110,10 +142,10 @@ export function structType<const F extends StructFields>(fields: F): Type<Struct
       refuseUnknownProperties(record, known);
     }
   };
-  const decode = (reader: BinaryReader): Record<string, unknown> => {
+  const decodeFields = (reader: BinaryReader, method: 'decode' | 'decodeKey'): Record<string, unknown> => {
     const record: Record<string, unknown> = {};
     for (let index = 0; index < types.length; index++) {
-      const value = (types[index] as Type<unknown>).decode(reader);
+      const value = (types[index] as Type<unknown>)[method](reader);
       if (value !== undefined) {
         record[names[index] as string] = value;
       }
@@ -125,7 +157,13 @@ export function structType<const F extends StructFields>(fields: F): Type<Struct
     fields: ordered.map(({ id, name, type }) => ({ id, name, type: type.descriptor })),
   };
   // The codec goes by names that it knows only as strings; this is the one place that ties them to the inferred type.
-  return { descriptor, encode, decode: decode as (reader: BinaryReader) => StructValue<F> };
+  return {
+    descriptor,
+    encode: (value, writer) => encodeFields(value, writer, 'encode'),
+    decode: (reader) => decodeFields(reader, 'decode') as StructValue<F>,
+    encodeKey: (value, writer) => encodeFields(value, writer, 'encodeKey'),
+    decodeKey: (reader) => decodeFields(reader, 'decodeKey') as StructValue<F>,
+  };
 }
 
 interface OrderedField {

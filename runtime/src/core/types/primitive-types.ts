@@ -1,5 +1,6 @@
 import type { BinaryReader } from './binary-reader.ts';
 import type { BinaryWriter } from './binary-writer.ts';
+import { complement, readOrderedBytes, readOrderedDouble, readOrderedInt, readOrderedString } from './ordered-bytes.ts';
 import type { Type } from './type.ts';
 import { mismatch } from './value-mismatch.ts';
 
@@ -12,18 +13,34 @@ export const stringType: Type<string> = {
     writer.writeString(value);
   },
   decode: (reader: BinaryReader) => reader.readString(),
+  encodeKey(value: string, writer: BinaryWriter): void {
+    if (typeof value !== 'string') {
+      throw mismatch('string', value);
+    }
+    writer.writeOrderedString(value);
+  },
+  decodeKey: readOrderedString,
 };
+
+const intExpected = 'int (a whole number within ±(2^53 - 1))';
 
 /** A safe integer. -0 is written as 0: the two are equal, so they must not become two keys. */
 export const intType: Type<number> = {
   descriptor: { type: 'int' },
   encode(value: number, writer: BinaryWriter): void {
     if (!Number.isSafeInteger(value)) {
-      throw mismatch('int (a whole number within ±(2^53 - 1))', value);
+      throw mismatch(intExpected, value);
     }
     writer.writeZigzag(value);
   },
   decode: (reader: BinaryReader) => reader.readZigzag(),
+  encodeKey(value: number, writer: BinaryWriter): void {
+    if (!Number.isSafeInteger(value)) {
+      throw mismatch(intExpected, value);
+    }
+    writer.writeOrderedInt(value);
+  },
+  decodeKey: readOrderedInt,
 };
 
 /** Any number. -0 is written as 0 and every NaN as the same bytes, so values that a Map holds equal have equal bytes. */
@@ -36,18 +53,29 @@ export const doubleType: Type<number> = {
     writeCanonicalDouble(value, writer);
   },
   decode: (reader: BinaryReader) => reader.readDouble(),
+  encodeKey(value: number, writer: BinaryWriter): void {
+    if (typeof value !== 'number') {
+      throw mismatch('double', value);
+    }
+    writer.writeOrderedDouble(value);
+  },
+  decodeKey: readOrderedDouble,
 };
 
 export const booleanType: Type<boolean> = {
   descriptor: { type: 'boolean' },
-  encode(value: boolean, writer: BinaryWriter): void {
-    if (typeof value !== 'boolean') {
-      throw mismatch('boolean', value);
-    }
-    writer.writeByte(value ? 1 : 0);
-  },
+  encode: writeBoolean,
   decode: readFlag,
+  encodeKey: writeBoolean,
+  decodeKey: readFlag,
 };
+
+function writeBoolean(value: boolean, writer: BinaryWriter): void {
+  if (typeof value !== 'boolean') {
+    throw mismatch('boolean', value);
+  }
+  writer.writeByte(value ? 1 : 0);
+}
 
 /** Decoded as a `Uint8Array` of its own, also when a `Buffer` was given. */
 export const bytesType: Type<Uint8Array> = {
@@ -59,40 +87,73 @@ export const bytesType: Type<Uint8Array> = {
     writer.writeBytes(value);
   },
   decode: (reader: BinaryReader) => reader.readBytes(),
+  encodeKey(value: Uint8Array, writer: BinaryWriter): void {
+    if (!(value instanceof Uint8Array)) {
+      throw mismatch('bytes (a Uint8Array)', value);
+    }
+    writer.writeOrderedBytes(value);
+  },
+  decodeKey: readOrderedBytes,
 };
 
 /** Any size: the number of magnitude bytes with the value's sign, then the magnitude, highest byte first. */
 export const bigintType: Type<bigint> = {
   descriptor: { type: 'bigint' },
   encode(value: bigint, writer: BinaryWriter): void {
-    if (typeof value !== 'bigint') {
-      throw mismatch('bigint', value);
-    }
-    if (value === 0n) {
-      writer.writeZigzag(0);
-      return;
-    }
-    const digits = (value < 0n ? -value : value).toString(16);
-    const byteCount = (digits.length + 1) >> 1;
-    writer.writeZigzag(value < 0n ? -byteCount : byteCount);
-    const padded = digits.length % 2 === 0 ? digits : `0${digits}`;
-    for (let index = 0; index < padded.length; index += 2) {
-      writer.writeByte(Number.parseInt(padded.slice(index, index + 2), 16));
-    }
+    const magnitude = magnitudeOf(value);
+    writer.writeZigzag(value < 0n ? -magnitude.length : magnitude.length);
+    writer.writeRaw(magnitude);
   },
   decode(reader: BinaryReader): bigint {
     const signedCount = reader.readZigzag();
-    if (signedCount === 0) {
-      return 0n;
+    const magnitude = toBigint(reader.readRaw(Math.abs(signedCount)));
+    return signedCount < 0 ? -magnitude : magnitude;
+  },
+  encodeKey(value: bigint, writer: BinaryWriter): void {
+    const magnitude = magnitudeOf(value);
+    if (value < 0n) {
+      writer.writeOrderedInt(-magnitude.length);
+      writer.writeComplement(magnitude);
+    } else {
+      writer.writeOrderedInt(magnitude.length);
+      writer.writeRaw(magnitude);
     }
-    const bytes = reader.readRaw(Math.abs(signedCount));
-    let digits = '0x';
-    for (const byte of bytes) {
-      digits += byte.toString(16).padStart(2, '0');
+  },
+  decodeKey(reader: BinaryReader): bigint {
+    const signedCount = readOrderedInt(reader);
+    const magnitude = reader.readRaw(Math.abs(signedCount));
+    if (signedCount < 0) {
+      complement(magnitude, 0, magnitude.length);
     }
-    return signedCount < 0 ? -BigInt(digits) : BigInt(digits);
+    if (magnitude[0] === 0) {
+      throw reader.corrupt('a bigint of a key that is not in its one form ends');
+    }
+    return signedCount < 0 ? -toBigint(magnitude) : toBigint(magnitude);
   },
 };
+
+/** Highest byte first, in as few as it takes: none for 0. */
+function magnitudeOf(value: bigint): Uint8Array {
+  if (typeof value !== 'bigint') {
+    throw mismatch('bigint', value);
+  }
+  if (value === 0n) {
+    return new Uint8Array(0);
+  }
+  const digits = (value < 0n ? -value : value).toString(16);
+  const padded = digits.length % 2 === 0 ? digits : `0${digits}`;
+  return Uint8Array.from({ length: padded.length / 2 }, (_, index) =>
+    Number.parseInt(padded.slice(index * 2, index * 2 + 2), 16),
+  );
+}
+
+function toBigint(magnitude: Uint8Array): bigint {
+  let digits = '0x0';
+  for (const byte of magnitude) {
+    digits += byte.toString(16).padStart(2, '0');
+  }
+  return BigInt(digits);
+}
 
 export function writeCanonicalDouble(value: number, writer: BinaryWriter): void {
   writer.writeDouble(Number.isNaN(value) ? Number.NaN : value + 0);

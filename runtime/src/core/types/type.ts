@@ -24,4 +24,11 @@ export interface Type<T> {
   /** Appends the value's bytes. Throws a `JobError` (domain `user`) that names the value when it is not of this type. */
   encode(value: T, writer: BinaryWriter): void;
   decode(reader: BinaryReader): T;
+  /**
+   * Appends the bytes that are the value's identity as a key and its place in order, see ordered-bytes.ts. Throws as `encode` does; a
+   * type that `identifiesByBytes` denies has no such bytes, and is refused where keys are declared.
+   */
+  encodeKey(value: T, writer: BinaryWriter): void;
+  /** Throws `CorruptBytes` for anything but what `encodeKey` writes. */
+  decodeKey(reader: BinaryReader): T;
 }

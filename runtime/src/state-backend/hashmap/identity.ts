@@ -45,7 +45,7 @@ function createDirectCodec(type: Type<unknown>): IdentityCodec {
     toValue: (identity) => identity,
     toBytes(identity) {
       writer.reset();
-      type.encode(identity, writer);
+      type.encodeKey(identity, writer);
       return writer.toBytes();
     },
     write: (identity, to) => type.encode(identity, to),
@@ -54,7 +54,7 @@ function createDirectCodec(type: Type<unknown>): IdentityCodec {
   };
 }
 
-/** Everything else, by its encoded bytes. */
+/** Everything else, by its bytes as a key. */
 function createBytesCodec(type: Type<unknown>): IdentityCodec {
   const writer = new BinaryWriter();
   const reader = new BinaryReader(new Uint8Array(0));
@@ -62,13 +62,13 @@ function createBytesCodec(type: Type<unknown>): IdentityCodec {
     ofKey: ({ bytes }) => toBinaryString(bytes),
     ofValue(value) {
       writer.reset();
-      type.encode(value, writer);
+      type.encodeKey(value, writer);
       return toBinaryString(writer.view());
     },
     toValue(identity) {
       const binary = String(identity);
       reader.reset(borrowBytes(binary), 0, binary.length);
-      return type.decode(reader);
+      return type.decodeKey(reader);
     },
     toBytes: (identity) => Buffer.from(String(identity), 'latin1'),
     write: (identity, to) => writeBinaryString(String(identity), to),

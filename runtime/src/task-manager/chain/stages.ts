@@ -193,7 +193,7 @@ export class KeyedProcessStage implements Stage {
     writer.reset();
     for (let index = 0; index < records.length; index++) {
       const key = select(records[index]);
-      keyType.encode(key, writer);
+      keyType.encodeKey(key, writer);
       selected[index] = key;
       ends[index] = writer.length;
     }

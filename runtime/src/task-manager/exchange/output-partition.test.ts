@@ -55,7 +55,7 @@ test('a hash edge sends every record to the subtask that owns its key group', ()
   output.flush();
   const owner = (word: string) => {
     const writer = new BinaryWriter();
-    t.string.encode(word, writer);
+    t.string.encodeKey(word, writer);
     return subtaskIndexOf(keyGroupOf(writer.toBytes(), 128), 3, 128);
   };
   for (const channel of [0, 1, 2]) {

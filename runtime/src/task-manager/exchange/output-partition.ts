@@ -110,7 +110,7 @@ function byKeyGroup(
   return (records) => {
     for (const record of records) {
       writer.reset();
-      keyType.encode(select(record), writer);
+      keyType.encodeKey(select(record), writer);
       channels[consumerOf[keyGroupOf(writer.view(), maxParallelism)] ?? 0]?.write(record);
     }
   };
