@@ -51,6 +51,9 @@ export const RestartStrategyConfig = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** Where keyed state lives while the job runs. */
+const StateBackendConfig = z.enum(['HashMap', 'RocksDB']).default('HashMap');
+
 export const JobManagerProcessConfig = z.strictObject({
   job: JobSourceConfig,
   lineage: LineageConfig,
@@ -60,6 +63,8 @@ export const JobManagerProcessConfig = z.strictObject({
   /** Of this pod or process; a new one for every replacement (lineage.md, rule 4). */
   podUid: z.string().min(1),
   restore: RestoreConfig,
+  /** Of the TaskManagers; a checkpoint of another one is refused. */
+  stateBackend: StateBackendConfig,
   /** uids whose state may be dropped because the graph no longer has them. */
   allowDroppedState: z.array(z.string()).default([]),
   /** `uid.state`: states that may start empty in an operator whose other state is restored. */
@@ -99,12 +104,11 @@ export const TaskManagerProcessConfig = z.strictObject({
   revision: z.string().min(1),
   taskManagerId: z.string().min(1),
   slots: z.int().min(1),
-  stateBackend: z.enum(['HashMap']).default('HashMap'),
-  /** Over all slots; the hashmap backend fails by name above its share. */
-  stateSizeBytesMax: z
-    .int()
-    .positive()
-    .default(1024 * 1024 * 1024),
+  stateBackend: StateBackendConfig,
+  /** For working state on disk, used in turn; nothing of it is needed after the process has ended. Required with RocksDB. */
+  localDirectories: z.array(z.string().min(1)).default([]),
+  /** All memory of the process. Default: the container's limit, or two GiB where there is none. */
+  memorySizeBytes: z.int().positive().optional(),
   /** The JobManager's address file; read again before every connection attempt. */
   addressFile: z.string().min(1),
   /** Listening address for record exchange; port 0 lets the system choose. */

@@ -1,7 +1,7 @@
 // What every medium must do, run against each: the local file system, and the simulated one without faults. The local medium's own ways
 // to fail are in local/local-storage.test.ts; faults of the simulated one are exercised by the simulator.
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -11,7 +11,7 @@ import { LocalStorage } from './local/local-storage.ts';
 import { probeStorage } from './probe-storage.ts';
 import { SimulatedMedium } from './simulated/simulated-medium.ts';
 import { SimulatedStorage } from './simulated/simulated-storage.ts';
-import { getVerified, putObject } from './verified-objects.ts';
+import { getVerified, putObject, putObjectFile, referenceTo } from './verified-objects.ts';
 
 const clock: Clock = {
   nowMs: () => Date.now(),
@@ -27,11 +27,16 @@ after(async () => {
   await Promise.all(folders.map((folder) => rm(folder, { recursive: true })));
 });
 
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'flinkjob-storage-'));
+  folders.push(folder);
+  return folder;
+}
+
 /** Each gives several clients of one new medium. */
 const media: Record<string, () => Promise<() => CheckpointStorage>> = {
   local: async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'flinkjob-storage-'));
-    folders.push(folder);
+    const folder = await newFolder();
     return () => new LocalStorage(join(folder, 'default', 'job'));
   },
   simulated: async () => {
@@ -91,6 +96,37 @@ for (const [name, medium] of Object.entries(media)) {
       await storage.putIfAbsent('a', buffer);
       buffer.fill(0);
       assert.equal(text(await storage.get('a')), 'before');
+    });
+
+    test('a file is put and fetched, and outlives the one it was put from', async () => {
+      const client = await medium();
+      const folder = await newFolder();
+      const file = join(folder, 'a.sst');
+      await writeFile(file, 'content');
+      assert.equal(await client().putFileIfAbsent('chk/a.sst', file), 'Created');
+      assert.equal(await client().putFileIfAbsent('chk/a.sst', file), 'Occupied');
+      await rm(file);
+      assert.equal(text(await client().get('chk/a.sst')), 'content');
+      const fetched = join(folder, 'fetched');
+      assert.equal(await client().getFile('chk/a.sst', fetched), 'Created');
+      assert.equal(await readFile(fetched, 'utf8'), 'content');
+      await assert.rejects(client().getFile('chk/a.sst', fetched), /EEXIST|exists/);
+      assert.equal(await client().getFile('chk/none', join(folder, 'none')), 'Missing');
+      await assert.rejects(readFile(join(folder, 'none')), { code: 'ENOENT' });
+      await client().delete(['chk/a.sst']);
+      assert.equal(await readFile(fetched, 'utf8'), 'content');
+    });
+
+    test('a file that is put twice by one writer is success, other content under its name is an error', async () => {
+      const storage = (await medium())();
+      const file = join(await newFolder(), 'a.sst');
+      await writeFile(file, 'content');
+      const reference = referenceTo('chk/a.sst', bytes('content'));
+      assert.deepEqual(await putObjectFile({ storage, clock }, reference, file), reference);
+      assert.deepEqual(await putObjectFile({ storage, clock }, reference, file), reference);
+      await storage.putIfAbsent('chk/b.sst', bytes('foreign'));
+      const foreign = putObjectFile({ storage, clock }, { ...reference, path: 'chk/b.sst' }, file);
+      await assert.rejects(foreign, { code: 'CheckpointDamaged' });
     });
 
     test('listing is sorted, complete below a prefix, and starts after a path', async () => {
@@ -192,7 +228,16 @@ describe('a storage that the probe must refuse', () => {
     return {
       url: 'test:///',
       putIfAbsent,
+      putFileIfAbsent: async (path, file) => putIfAbsent(path, await readFile(file)),
       get: async (path) => objects.get(path),
+      getFile: async (path, file) => {
+        const found = objects.get(path);
+        if (found === undefined) {
+          return 'Missing';
+        }
+        await writeFile(file, found, { flag: 'wx' });
+        return 'Created';
+      },
       list: async () => [...objects.keys()].map((path) => ({ path, sizeBytes: 0, modifiedAtMs: 0 })),
       delete: async (names) => {
         for (const path of names) {

@@ -109,6 +109,7 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
       graph: found,
       allowed: allowedStateChanges(config),
       closedWith: view.closed?.checkpointId,
+      stateBackend: config.stateBackend,
     }),
   );
   const problems = [...early, ...restorable.problems, ...(restorable.value?.errors ?? []).map(toProblem)];

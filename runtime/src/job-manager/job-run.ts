@@ -262,6 +262,7 @@ export class JobRun {
       graph,
       allowed: allowedStateChanges(config),
       isOutputCommitted: head?.isOutputCommitted ?? false,
+      stateBackend: config.stateBackend,
       discoveredSplits,
     });
     assert(plan.problems.length === 0, 'what was proven restorable before the lineage was opened stays so');

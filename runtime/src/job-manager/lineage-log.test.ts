@@ -34,7 +34,9 @@ function through(medium: MemoryStorage, put: (path: string, bytes: Uint8Array, r
   return {
     url: medium.url,
     putIfAbsent: (path, bytes) => put(path, bytes, real),
+    putFileIfAbsent: (path, file) => medium.putFileIfAbsent(path, file),
     get: (path) => medium.get(path),
+    getFile: (path, file) => medium.getFile(path, file),
     list: (prefix, after) => medium.list(prefix, after),
     delete: (paths) => medium.delete(paths),
   };

@@ -45,6 +45,7 @@ export async function openLineage(input: JobManagerInput, ports: JobManagerPorts
       graph: input.graph,
       allowed: allowedStateChanges(input.config),
       closedWith: lineage.view.closed?.checkpointId,
+      stateBackend: input.config.stateBackend,
     });
     const [first, ...rest] = errors;
     if (first !== undefined) {

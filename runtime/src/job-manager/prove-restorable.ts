@@ -1,3 +1,4 @@
+import type { StateBackendType } from '../core/checkpoint/manifest.ts';
 import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import type { CheckpointRecord } from '../core/lineage/entries.ts';
@@ -26,12 +27,13 @@ export async function proveRestorable(
     readonly allowed: AllowedStateChanges;
     /** The checkpoint that the lineage was closed with, if it is closed. */
     readonly closedWith: number | undefined;
+    readonly stateBackend: StateBackendType;
   },
 ): Promise<Restorable> {
-  const { record, graph, allowed, closedWith } = options;
+  const { record, graph, allowed, closedWith, stateBackend } = options;
   const manifest = record === undefined ? undefined : await readManifest(ports, record.manifest);
   const isOutputCommitted = record !== undefined && record.checkpointId === closedWith;
-  const plan = planRestore({ manifest, graph, allowed, isOutputCommitted, discoveredSplits: new Map() });
+  const plan = planRestore({ manifest, graph, allowed, isOutputCommitted, stateBackend, discoveredSplits: new Map() });
   if (record === undefined || manifest === undefined) {
     return { checkpoint: undefined, plan, errors: [] };
   }

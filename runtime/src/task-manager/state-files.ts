@@ -40,7 +40,10 @@ export function snapshotTarget(
         return await writeState(ports, statePath(place, name), await readFile(localPath));
       }
       const sha256 = known.sha256 ?? (await sha256OfFile(localPath));
-      return { type: 'file', ...(await putObjectFile(ports, { path: statePath(place, name), sizeBytes: size, sha256 }, localPath)) };
+      return {
+        type: 'file',
+        ...(await putObjectFile(ports, { path: statePath(place, name), sizeBytes: size, sha256 }, localPath)),
+      };
     },
   };
 }
@@ -48,7 +51,12 @@ export function snapshotTarget(
 /** A part as the backend wants it: its description read and verified, its files to be fetched when the backend has a place for them. */
 export async function toRestoredPart(storage: CheckpointStorage, part: KeyedStatePart): Promise<RestoredPart> {
   const { backend, keyGroups, handle, files } = part;
-  return { backend, keyGroups, bytes: await readState(storage, handle), files: files.map((file) => toRestoredFile(storage, file)) };
+  return {
+    backend,
+    keyGroups,
+    bytes: await readState(storage, handle),
+    files: files.map((file) => toRestoredFile(storage, file)),
+  };
 }
 
 function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile): RestoredFile {

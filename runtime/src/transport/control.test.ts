@@ -21,7 +21,7 @@ const taskManagerMessages: TaskManagerMessage[] = [
     checkpointId: 569_116,
     task,
     operators: [
-      { uid: 'a', keyed: { keyGroups: { first: 0, last: 63 }, handle: file }, splits: undefined, committables: undefined },
+      { uid: 'a', keyed: { backend: 'RocksDB', keyGroups: { first: 0, last: 63 }, handle: file, files: [{ name: '000012.sst', handle: file }] }, splits: undefined, committables: undefined },
       { uid: 'b', keyed: undefined, splits: [{ splitId: 's', positionBase64: 'AQI=' }], committables: undefined },
       { uid: 'c', keyed: undefined, splits: [], committables: [{ checkpointId: 4, data: { path: 'x', empty: null } }] },
       { uid: 'd', keyed: undefined, splits: undefined, committables: [] },
@@ -52,8 +52,8 @@ const jobManagerMessages: JobManagerMessage[] = [
             {
               uid: 'counts',
               keyedParts: [
-                { keyGroups: { first: 0, last: 1 }, handle: { type: 'inline', base64: 'AAEC' } },
-                { keyGroups: { first: 2, last: 3 }, handle: file },
+                { backend: 'HashMap', keyGroups: { first: 0, last: 1 }, handle: { type: 'inline', base64: 'AAEC' }, files: [] },
+                { backend: 'HashMap', keyGroups: { first: 2, last: 3 }, handle: file, files: [] },
               ],
               splits: [{ splitId: '', positionBase64: '' }],
               committables: [{ checkpointId: 9, data: 'text' }],

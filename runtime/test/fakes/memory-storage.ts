@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { type CheckpointStorage, StorageError, type StoredObject } from '../../src/checkpoint-storage/checkpoint-storage.ts';
 
 /** What the next calls meet; `once` heals by itself. */
@@ -25,6 +26,19 @@ export class MemoryStorage implements CheckpointStorage {
       return 'Occupied';
     }
     this.objects.set(path, bytes.slice());
+    return 'Created';
+  }
+
+  async putFileIfAbsent(path: string, file: string): Promise<'Created' | 'Occupied'> {
+    return await this.putIfAbsent(path, await readFile(file));
+  }
+
+  async getFile(path: string, file: string): Promise<'Created' | 'Missing'> {
+    const bytes = await this.get(path);
+    if (bytes === undefined) {
+      return 'Missing';
+    }
+    await writeFile(file, bytes, { flag: 'wx' });
     return 'Created';
   }
 

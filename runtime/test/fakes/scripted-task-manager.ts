@@ -195,7 +195,7 @@ export class ScriptedTaskManager {
     const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
     return this.#operators(task).map(({ id, uid, keyed, source, sink }) => ({
       uid: uid ?? id,
-      keyed: keyed && { keyGroups, handle: { type: 'inline', base64 } },
+      keyed: keyed && { backend: 'HashMap', keyGroups, handle: { type: 'inline', base64 }, files: [] },
       splits: source && [{ splitId: `split-${subtaskIndex}`, positionBase64: base64 }],
       committables: sink && [{ checkpointId, data: `${vertexId}#${subtaskIndex}@${checkpointId}` }],
     }));

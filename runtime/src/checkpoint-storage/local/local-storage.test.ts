@@ -1,6 +1,6 @@
 // The local medium's own failures and leftovers. What it shares with the other media is in ../conformance.test.ts.
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -22,6 +22,18 @@ async function newFolder(): Promise<string> {
 }
 
 const content = new TextEncoder().encode('content');
+
+test('a file on the same file system is linked, not copied', async () => {
+  const folder = await newFolder();
+  const storage = new LocalStorage(join(folder, 'root'));
+  const [file, fetched] = [join(folder, 'source.sst'), join(folder, 'fetched.sst')];
+  await writeFile(file, 'content');
+  await storage.putFileIfAbsent('linked/a.sst', file);
+  await storage.getFile('linked/a.sst', fetched);
+  const paths = [file, join(folder, 'root', 'linked', 'a.sst'), fetched];
+  const inodes = await Promise.all(paths.map(async (path) => (await stat(path)).ino));
+  assert.equal(new Set(inodes).size, 1);
+});
 
 test('a put leaves the object and no temporary file', async () => {
   const root = await newFolder();

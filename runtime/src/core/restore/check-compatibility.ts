@@ -1,6 +1,7 @@
-import type { CheckpointManifest, KeyedOperatorState, OperatorState } from '../checkpoint/manifest.ts';
+import type { CheckpointManifest, KeyedOperatorState, OperatorState, StateBackendType } from '../checkpoint/manifest.ts';
 import type { JobGraph, JobVertex, KeyedDescription, OperatorDescription, StateDeclaration } from '../job-graph/job-graph.ts';
 import { keyGroupHash } from '../key-groups/key-group.ts';
+import type { TypeDescriptor } from '../types/type.ts';
 import { descriptorsEqual, formatDescriptor } from '../types/type-descriptor.ts';
 
 /** Why a checkpoint cannot be read by a JobGraph; shown in status and by `plan`. */
@@ -13,6 +14,7 @@ export interface RestoreProblem {
     | 'OperatorMissingInJob'
     | 'PendingCommittablesDropped'
     | 'PositionTypeChanged'
+    | 'StateBackendChanged'
     | 'StateMissingInJob'
     | 'StateMissingInSnapshot'
     | 'StateTypeChanged'
@@ -66,12 +68,17 @@ export interface AllowedStateChanges {
 export function checkCompatibility(
   manifest: CheckpointManifest,
   graph: JobGraph,
-  options: { readonly allowed: AllowedStateChanges; readonly isOutputCommitted: boolean },
+  options: {
+    readonly allowed: AllowedStateChanges;
+    readonly isOutputCommitted: boolean;
+    /** Of the TaskManagers that would restore. */
+    readonly stateBackend: StateBackendType;
+  },
 ): Compatibility {
   const operators = statefulOperators(graph);
   const known = new Map(manifest.operators.map((state) => [state.uid, state]));
   const present = new Set(operators.map(({ uid }) => uid));
-  const mapped = operators.map((operator) => checkOperator(operator, known.get(operator.uid), options.allowed));
+  const mapped = operators.map((operator) => checkOperator(operator, known.get(operator.uid), options));
   const vanished = manifest.operators.filter(({ uid }) => !present.has(uid)).map((state) => checkVanished(state, options));
   return {
     lines: [...mapped, ...vanished].map(({ line }) => line),
@@ -124,7 +131,11 @@ function describeState({ keyed, splits, committables }: OperatorState): string {
   return parts.join(', ') || 'nothing';
 }
 
-function checkOperator(current: StatefulOperator, state: OperatorState | undefined, allowed: AllowedStateChanges): Checked {
+function checkOperator(
+  current: StatefulOperator,
+  state: OperatorState | undefined,
+  { allowed, stateBackend }: { readonly allowed: AllowedStateChanges; readonly stateBackend: StateBackendType },
+): Checked {
   const { uid, operator, vertex } = current;
   if (state === undefined) {
     return { line: { uid, action: 'New', detail: `${operator.name}: not in the checkpoint, starts empty` }, problems: [] };
@@ -147,6 +158,7 @@ function checkOperator(current: StatefulOperator, state: OperatorState | undefin
       ? []
       : [
           ...checkKeyGroups(uid, { before: state, keyed: state.keyed, vertex }),
+          ...checkBackend(uid, state.keyed, stateBackend),
           ...checkKeyed(uid, state.keyed.description, operator.keyed, allowed),
         ]),
   ];
@@ -173,6 +185,19 @@ function checkPositions({ uid, operator }: StatefulOperator, { positionType: bef
       remedy: `Give the new source another uid (it then starts at its beginning), and name '${uid}' in restore.allowDroppedState.`,
     },
   ];
+}
+
+function checkBackend(uid: string, { parts }: KeyedOperatorState, stateBackend: StateBackendType): readonly RestoreProblem[] {
+  const other = parts.find(({ backend }) => backend !== stateBackend);
+  return other === undefined
+    ? []
+    : [
+        {
+          code: 'StateBackendChanged',
+          message: `'${uid}': its state in the checkpoint was written by the state backend ${other.backend}, and the job runs with ${stateBackend}; their files are not the same`,
+          remedy: `Set spec.state.backend back to ${other.backend}.`,
+        },
+      ];
 }
 
 function checkKeyGroups(
@@ -227,6 +252,13 @@ function checkKeyed(
       });
     }
   }
+  if (!sameNamespace(before, now)) {
+    problems.push({
+      code: 'KeyTypeChanged',
+      message: `'${uid}': within a key, state was kept by ${formatNamespace(before)} in the checkpoint and is kept by ${formatNamespace(now)} in the job`,
+      remedy: `Give the operator a new uid (it then starts empty) and name '${uid}' in restore.allowDroppedState.`,
+    });
+  }
   if (before.timers && !now.timers && !allowed.dropped.includes(`${uid}.timers`)) {
     problems.push({
       code: 'TimersMissingInJob',
@@ -235,6 +267,17 @@ function checkKeyed(
     });
   }
   return problems;
+}
+
+function sameNamespace(a: KeyedDescription, b: KeyedDescription): boolean {
+  if (a.namespaceType === undefined || b.namespaceType === undefined) {
+    return a.namespaceType === b.namespaceType;
+  }
+  return descriptorsEqual(a.namespaceType, b.namespaceType);
+}
+
+function formatNamespace({ namespaceType }: KeyedDescription): string {
+  return namespaceType === undefined ? 'nothing else' : formatDescriptor(namespaceType);
 }
 
 function checkState(
@@ -270,23 +313,32 @@ function checkState(
   return [];
 }
 
+/** How long entries live may change; whether they carry their time of death may not, nor what they are kept by. */
 function sameState(a: StateDeclaration, b: StateDeclaration): boolean {
-  if (a.stateType === 'map' && b.stateType === 'map') {
-    return descriptorsEqual(a.mapKeyType, b.mapKeyType) && descriptorsEqual(a.valueType, b.valueType);
+  return (
+    a.stateType === b.stateType &&
+    (a.namespaced ?? false) === (b.namespaced ?? false) &&
+    (a.ttl === undefined) === (b.ttl === undefined) &&
+    descriptorsEqual(storedType(a), storedType(b)) &&
+    (a.stateType !== 'map' || b.stateType !== 'map' || descriptorsEqual(a.mapKeyType, b.mapKeyType))
+  );
+}
+
+/** Of the value, the element, the map's value or the accumulator. */
+function storedType(state: StateDeclaration): TypeDescriptor {
+  switch (state.stateType) {
+    case 'list':
+      return state.elementType;
+    case 'aggregating':
+      return state.accumulatorType;
+    default:
+      return state.valueType;
   }
-  if (a.stateType === 'list' && b.stateType === 'list') {
-    return descriptorsEqual(a.elementType, b.elementType);
-  }
-  return a.stateType === 'value' && b.stateType === 'value' && descriptorsEqual(a.valueType, b.valueType);
 }
 
 function formatState(state: StateDeclaration): string {
-  switch (state.stateType) {
-    case 'map':
-      return `map<${formatDescriptor(state.mapKeyType)}, ${formatDescriptor(state.valueType)}>`;
-    case 'list':
-      return `list<${formatDescriptor(state.elementType)}>`;
-    default:
-      return `value<${formatDescriptor(state.valueType)}>`;
-  }
+  const stored = formatDescriptor(storedType(state));
+  const type =
+    state.stateType === 'map' ? `map<${formatDescriptor(state.mapKeyType)}, ${stored}>` : `${state.stateType}<${stored}>`;
+  return `${type}${state.namespaced === true ? ' by window' : ''}${state.ttl === undefined ? '' : ' with a time to live'}`;
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { operator, wordCountGraph } from '../../../test/fakes/job-graphs.ts';
-import type { CheckpointManifest, OperatorState } from '../checkpoint/manifest.ts';
+import type { CheckpointManifest, OperatorState, StateBackendType } from '../checkpoint/manifest.ts';
 import type { JobGraph, KeyedDescription, StateDeclaration } from '../job-graph/job-graph.ts';
 import { keyGroupHash, keyGroupRangeOf } from '../key-groups/key-group.ts';
 import { planRestore } from './plan-restore.ts';
@@ -18,6 +18,8 @@ function manifest(
   const { parallelism = 2, operators = (states) => states } = overrides;
   const widths = { parallelism, maxParallelism: 128 };
   const parts = Array.from({ length: parallelism }, (_, subtaskIndex) => ({
+    backend: 'HashMap' as const,
+    files: [],
     keyGroups: keyGroupRangeOf(subtaskIndex, parallelism, 128),
     handle: { type: 'file', path: `chk-000001-e1/counts-${subtaskIndex}`, sizeBytes: 100, sha256: '' } as const,
   }));
@@ -41,6 +43,7 @@ function plan(
     readonly allowNew?: readonly string[];
     readonly isOutputCommitted?: boolean;
     readonly discovered?: readonly string[];
+    readonly stateBackend?: StateBackendType;
   } = {},
 ) {
   const splits = (options.discovered ?? []).map((splitId) => ({ splitId, positionBase64: 'first' }));
@@ -49,6 +52,7 @@ function plan(
     graph,
     allowed: { dropped: options.allow ?? [], added: options.allowNew ?? [] },
     isOutputCommitted: options.isOutputCommitted ?? false,
+    stateBackend: options.stateBackend ?? 'HashMap',
     discoveredSplits: new Map([['lines', splits]]),
   });
 }

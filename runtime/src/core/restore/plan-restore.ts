@@ -1,4 +1,11 @@
-import type { CheckpointManifest, Committable, KeyedStatePart, OperatorState, SplitState } from '../checkpoint/manifest.ts';
+import type {
+  CheckpointManifest,
+  Committable,
+  KeyedStatePart,
+  OperatorState,
+  SplitState,
+  StateBackendType,
+} from '../checkpoint/manifest.ts';
 import { subtaskKey } from '../checkpoint/subtask-key.ts';
 import type { JobGraph } from '../job-graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRangeOf } from '../key-groups/key-group.ts';
@@ -22,6 +29,8 @@ export interface RestoreRequest {
    * because whoever owns the output may have taken it away while the job was stopped.
    */
   readonly isOutputCommitted: boolean;
+  /** Of the TaskManagers. */
+  readonly stateBackend: StateBackendType;
   /** By source uid, each with its first position; a split that the checkpoint knows keeps its stored position. */
   readonly discoveredSplits: ReadonlyMap<string, readonly SplitState[]>;
 }

@@ -1,0 +1,131 @@
+import type { StateBackendType } from '../checkpoint/manifest.ts';
+import { JobError } from '../job-error.ts';
+
+/**
+ * How a TaskManager divides the memory that it may use, decided once at start and kept by whoever owns each part: V8 by its heap limits,
+ * RocksDB by its strict cap, the exchange by credit. What nobody can cap (code, stacks, the allocator's waste) has a reserve.
+ */
+export interface MemoryBudget {
+  readonly totalSizeBytes: number;
+  /** Code, stacks, file buffers and what allocators waste; measured on an idle TaskManager, with room. */
+  readonly reserveSizeBytes: number;
+  /** Heap of the main thread: connections and messages. */
+  readonly mainHeapSizeBytes: number;
+  /** Heap of each thread that runs subtasks, young generation included. */
+  readonly threadHeapSizeBytes: number;
+  readonly youngGenerationSizeBytes: number;
+  /** Record pages under way, of all threads and connections. */
+  readonly networkSizeBytes: number;
+  /** Of the `HashMap` backend: what its entries may come to over all threads; 0 with another backend. */
+  readonly heapStateSizeBytes: number;
+  /** Undefined without the backend. */
+  readonly rocksDb: RocksDbMemory | undefined;
+}
+
+export interface RocksDbMemory {
+  /** Block cache, memtables, indexes and filters of all databases of the process. */
+  readonly capacitySizeBytes: number;
+  /** The memtables' part of it. */
+  readonly writeBufferSizeBytes: number;
+}
+
+const mebibyte = 1024 * 1024;
+
+const processReserveSizeBytes = 96 * mebibyte;
+const threadReserveSizeBytes = 24 * mebibyte;
+const mainHeapSizeBytes = 48 * mebibyte;
+/** Below it a thread collects garbage more than it works. */
+const threadHeapSizeBytesMin = 64 * mebibyte;
+/** Three semi-spaces of 16 MiB: batches of records die young there. */
+const youngGenerationSizeBytes = 48 * mebibyte;
+const networkShare = 0.1;
+const networkSizeBytesMin = 32 * mebibyte;
+const networkSizeBytesMax = 1024 * mebibyte;
+/** Below it a database cannot hold two memtables and the blocks of one read. */
+const rocksDbSizeBytesMin = 64 * mebibyte;
+/** Of what heaps and RocksDB share. The rest is the state cache's, whose entries are cheaper to read than blocks. */
+const rocksDbShare = 0.55;
+const writeBufferShare = 0.4;
+/** V8 needs room to collect in, and an object costs more than its counted bytes. */
+const heapStateShare = 0.55;
+
+/** Pure. Throws `MemoryTooSmall` when the parts cannot fit. */
+export function planMemory(options: {
+  readonly totalSizeBytes: number;
+  /** Threads that run subtasks. */
+  readonly threadCount: number;
+  readonly stateBackend: StateBackendType;
+}): MemoryBudget {
+  const { totalSizeBytes, threadCount, stateBackend } = options;
+  const usesRocksDb = stateBackend === 'RocksDB';
+  const reserveSizeBytes = processReserveSizeBytes + threadCount * threadReserveSizeBytes;
+  const networkSizeBytes = Math.floor(
+    Math.min(Math.max(totalSizeBytes * networkShare, networkSizeBytesMin), networkSizeBytesMax),
+  );
+  const sharedSizeBytes = totalSizeBytes - reserveSizeBytes - mainHeapSizeBytes - networkSizeBytes;
+  const rocksDbSizeBytes = usesRocksDb
+    ? Math.max(
+        rocksDbSizeBytesMin,
+        Math.min(sharedSizeBytes * rocksDbShare, sharedSizeBytes - threadCount * threadHeapSizeBytesMin),
+      )
+    : 0;
+  const threadHeapSizeBytes = Math.floor((sharedSizeBytes - rocksDbSizeBytes) / threadCount);
+  if (threadHeapSizeBytes < threadHeapSizeBytesMin) {
+    throw tooSmall(options, smallestTotal(threadCount, usesRocksDb));
+  }
+  return {
+    totalSizeBytes,
+    reserveSizeBytes,
+    mainHeapSizeBytes,
+    threadHeapSizeBytes,
+    youngGenerationSizeBytes: Math.min(youngGenerationSizeBytes, Math.floor(threadHeapSizeBytes / 2)),
+    networkSizeBytes,
+    heapStateSizeBytes: usesRocksDb
+      ? 0
+      : Math.floor((threadHeapSizeBytes - youngGenerationSizeBytes / 2) * heapStateShare) * threadCount,
+    rocksDb: usesRocksDb
+      ? {
+          capacitySizeBytes: Math.floor(rocksDbSizeBytes),
+          writeBufferSizeBytes: Math.floor(rocksDbSizeBytes * writeBufferShare),
+        }
+      : undefined,
+  };
+}
+
+/** For people, each part named: `512 MiB = RocksDB 160 MiB + 1 heap of 132 MiB + …`. */
+export function formatMemoryBudget(budget: MemoryBudget, threadCount: number): string {
+  const { rocksDb, threadHeapSizeBytes, networkSizeBytes, reserveSizeBytes } = budget;
+  const parts = [
+    ...(rocksDb === undefined ? [] : [`RocksDB ${mebibytes(rocksDb.capacitySizeBytes)}`]),
+    `${threadCount} ${threadCount === 1 ? 'heap' : 'heaps'} of ${mebibytes(threadHeapSizeBytes)}`,
+    `main heap ${mebibytes(budget.mainHeapSizeBytes)}`,
+    `network ${mebibytes(networkSizeBytes)}`,
+    `reserve ${mebibytes(reserveSizeBytes)}`,
+  ];
+  return `${mebibytes(budget.totalSizeBytes)} = ${parts.join(' + ')}`;
+}
+
+function smallestTotal(threadCount: number, usesRocksDb: boolean): number {
+  const fixed = processReserveSizeBytes + mainHeapSizeBytes + (usesRocksDb ? rocksDbSizeBytesMin : 0);
+  const withoutNetwork = fixed + threadCount * (threadReserveSizeBytes + threadHeapSizeBytesMin);
+  return Math.max(withoutNetwork + networkSizeBytesMin, Math.ceil(withoutNetwork / (1 - networkShare)));
+}
+
+function tooSmall(
+  { totalSizeBytes, threadCount, stateBackend }: Parameters<typeof planMemory>[0],
+  requiredSizeBytes: number,
+): JobError {
+  return new JobError(
+    `${mebibytes(totalSizeBytes)} of memory are too little for a TaskManager with ${threadCount} threads and the state backend ${stateBackend}: it needs ${mebibytes(requiredSizeBytes)}`,
+    {
+      domain: 'user',
+      retry: 'never',
+      code: 'MemoryTooSmall',
+      remedy: `Raise spec.taskManager.resources.limits.memory to ${mebibytes(requiredSizeBytes)} or more, or use fewer slots for each TaskManager.`,
+    },
+  );
+}
+
+function mebibytes(sizeBytes: number): string {
+  return `${Math.ceil(sizeBytes / mebibyte)} MiB`;
+}
