@@ -99,7 +99,8 @@ export function putOrderedBytes(bytes: Uint8Array, at: number, value: Uint8Array
 
 export function readOrderedBytes(reader: BinaryReader): Uint8Array<ArrayBuffer> {
   const escaped = reader.viewUntil(orderedEnd, 'bytes of a key');
-  return escaped.includes(escapeByte) ? removeEscapes(escaped, reader) : escaped.slice();
+  // Not `slice`, which shares memory when the bytes are a Buffer.
+  return escaped.includes(escapeByte) ? removeEscapes(escaped, reader) : new Uint8Array(escaped);
 }
 
 /** Needs room for three bytes per UTF-16 unit and one more. */
