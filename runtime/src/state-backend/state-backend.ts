@@ -1,7 +1,7 @@
-import type { FiredTimer, TimeDomain } from '../core/time/event-time.ts';
-import type { KeyGroupRange } from '../core/key-groups/key-group.ts';
-import type { StateImplementation } from '../core/job-graph/executable-job.ts';
 import type { StateBackendType, StateFile, StateHandle } from '../core/checkpoint/manifest.ts';
+import type { StateImplementation } from '../core/job-graph/executable-job.ts';
+import type { KeyGroupRange } from '../core/key-groups/key-group.ts';
+import type { FiredTimer, TimeDomain } from '../core/time/event-time.ts';
 import type { Type } from '../core/types/type.ts';
 
 /**
@@ -16,7 +16,7 @@ import type { Type } from '../core/types/type.ts';
 export interface KeyedStateBackend {
   /**
    * Announces the keys of the coming batch, at most `batchKeyCountMax`, so that what is missing is fetched in one read. With `namespaces`, one per key, also
-   * what is kept under them. Valid until the next call.
+   * what is kept under them. Valid until the next call, whatever else is made current meanwhile; until then the arrays must not change.
    */
   prepareBatch(keys: readonly unknown[], namespaces?: readonly unknown[]): void;
 
@@ -26,7 +26,7 @@ export interface KeyedStateBackend {
   /** Makes any key of this backend's key groups current: handles and timer calls act on it until the next select. */
   setCurrentKey(key: unknown): void;
 
-  /** What namespaced states and timers act on; only with a `namespaceType`. Survives a change of key until set again. */
+  /** What namespaced states and all timers act on; only with a `namespaceType`. Survives a change of key until set again. */
   setCurrentNamespace(namespace: unknown): void;
 
   /** The handle of a declared state; the same object on every call. */
@@ -108,7 +108,7 @@ export interface RestoredFile {
   fetch(localPath: string): Promise<void>;
 }
 
-/** Reads of an expired entry give nothing, whether or not it is still stored. */
+/** Of a state with a time to live see `time-to-live`: reads of what is dead give nothing, whether or not it is still stored. */
 export interface ValueStateHandle<T> {
   /** Undefined when never set or cleared. The returned object is a copy or immutable by contract: `set` to change. */
   get(): T | undefined;
@@ -129,7 +129,10 @@ export interface MapStateHandle<K, V> {
   set(key: K, value: V): void;
   has(key: K): boolean;
   delete(key: K): void;
-  /** In ascending order of the keys (of their `encodeKey` bytes). The map may be changed while iterating: later changes may or may not be seen. */
+  /**
+   * In ascending order of the keys (of their `encodeKey` bytes). Stays with the key and namespace that are current at the call. The map may be
+   * changed while iterating: later changes may or may not be seen.
+   */
   entries(): IterableIterator<readonly [K, V]>;
   clear(): void;
 }
