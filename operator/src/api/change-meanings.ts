@@ -37,6 +37,7 @@ export const changeMeanings = {
   'jobManager.restPort': 'Restart',
   'taskManager.slots': 'Restart',
   'taskManager.replicas': 'Restart',
+  'taskManager.resources.limits.memory': 'Restart',
   'restartStrategy.type': 'Restart',
   'restartStrategy.attempts': 'Restart',
   'restartStrategy.delaySeconds': 'Restart',

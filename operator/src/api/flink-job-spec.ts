@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sizePattern } from './quantity.ts';
 
 /**
  * `spec` of a FlinkJob: the one source of the TypeScript types, of the messages for people, and of the CustomResourceDefinition in
@@ -130,10 +131,10 @@ const Restore = z
 
 const State = z
   .strictObject({
-    backend: z
-      .enum(['HashMap'])
-      .default('HashMap')
-      .meta({ description: 'Where working state lives. HashMap: on the heap of the TaskManagers.' }),
+    backend: z.enum(['HashMap', 'RocksDB']).default('HashMap').meta({
+      description:
+        'Where working state lives. HashMap: on the heap of the TaskManagers. RocksDB: on their local disks, for state larger than memory.',
+    }),
     checkpointStorage: z
       .string()
       .regex(/^file:.+/)
@@ -177,6 +178,20 @@ const TaskManager = z
       .max(10000)
       .optional()
       .meta({ description: 'How many TaskManagers. Default: as many as the parallelism needs.' }),
+    resources: z
+      .strictObject({
+        limits: z
+          .strictObject({
+            memory: z.string().regex(sizePattern).optional().meta({
+              description:
+                'All memory of one TaskManager: heaps, RocksDB and record pages share it, and it is refused when they cannot fit. Default on the process platform: 2Gi.',
+            }),
+          })
+          .prefault({})
+          .meta({ description: 'Upper limits.' }),
+      })
+      .prefault({})
+      .meta({ description: 'What one TaskManager may use.' }),
   })
   .meta({ description: 'The processes that run the subtasks.' });
 

@@ -69,10 +69,10 @@ const mistakes: readonly (readonly [string, unknown, string, string])[] = [
   ],
   ['a missing part', flinkJob({ state: undefined }), 'spec.state: expected a map of fields, got nothing', 'Add spec.state.'],
   [
-    'a backend that is not there yet',
-    flinkJob({ state: { backend: 'RocksDB', checkpointStorage: 'file:./x' } }),
-    'spec.state.backend: "RocksDB" is not available in this version',
-    'Use HashMap; state must fit into the memory of the TaskManagers.',
+    'an amount of memory that is none',
+    flinkJob({ taskManager: { resources: { limits: { memory: '2 GB' } } } }),
+    'spec.taskManager.resources.limits.memory: expected an amount of bytes such as 2Gi or 512Mi, got "2 GB"',
+    'Correct spec.taskManager.resources.limits.memory.',
   ],
   [
     'storage that is not there yet',

@@ -4,6 +4,7 @@ import { FlinkJobSpec } from './flink-job-spec.ts';
 import type { Problem } from './flink-job-status.ts';
 import { nearestName } from './nearest-name.ts';
 import { notYetAvailable } from './not-yet-available.ts';
+import { sizePattern } from './quantity.ts';
 
 /** Each problem says where, what was expected, what was found and what to do. */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
@@ -137,6 +138,8 @@ function describePattern(pattern: string): string {
       return 'a file: URL such as file:./checkpoints';
     case '^[a-z]([-a-z0-9]*[a-z0-9])?$':
       return 'lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters)';
+    case sizePattern.source:
+      return 'an amount of bytes such as 2Gi or 512Mi';
     default:
       return `a string that matches ${pattern}`;
   }

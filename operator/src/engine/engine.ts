@@ -46,6 +46,8 @@ export interface JobManagerRendering extends Place {
 export interface TaskManagerRendering extends Place {
   readonly taskManagerId: string;
   readonly addressFile: string;
+  /** Where working state on disk goes; the platform empties them before each start. */
+  readonly localDirectories: readonly string[];
 }
 
 export interface PreFlightRendering extends Place {

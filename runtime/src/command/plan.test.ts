@@ -75,7 +75,14 @@ async function writeLineage(name: string): Promise<string> {
         timers: false,
       },
       keyGroupHash,
-      parts: [{ backend: 'HashMap', files: [], keyGroups: { first: 0, last: 127 }, handle: { type: 'file', ...referenceTo(path, bytes) } }],
+      parts: [
+        {
+          backend: 'HashMap',
+          files: [],
+          keyGroups: { first: 0, last: 127 },
+          handle: { type: 'file', ...referenceTo(path, bytes) },
+        },
+      ],
     },
   };
   const manifest = encodeManifest({

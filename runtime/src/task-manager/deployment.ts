@@ -1,10 +1,11 @@
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads';
 import type { TaskManagerProcessConfig } from '../api/process-config.ts';
 import { assert } from '../core/assert.ts';
 import { subtaskKey } from '../core/checkpoint/subtask-key.ts';
 import { compareFencingTokens, type FencingToken } from '../core/fencing-token.ts';
 import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
+import type { MemoryBudget } from '../core/memory/memory-budget.ts';
 import type {
   JobManagerMessage,
   SubtaskDeployment,
@@ -29,7 +30,8 @@ import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-threa
 const closeTimeoutMs = 5_000;
 
 export interface DeploymentOptions {
-  readonly config: Pick<TaskManagerProcessConfig, 'job' | 'lineage' | 'taskManagerId' | 'stateSizeBytesMax'>;
+  readonly config: Pick<TaskManagerProcessConfig, 'job' | 'lineage' | 'taskManagerId'>;
+  readonly memory: MemoryBudget;
   readonly token: FencingToken;
   readonly deployment: TaskManagerDeployment;
   readonly graph: JobGraph;
@@ -164,7 +166,7 @@ export class Deployment {
   }
 
   #startThreads(byThread: ReadonlyMap<number, readonly SubtaskDeployment[]>): void {
-    const { config, deployment, graph, jobGraphHash, lease } = this.#options;
+    const { config, deployment, graph, jobGraphHash, lease, memory } = this.#options;
     const threadOfSubtask = new Map(
       deployment.locations.map((location) => [
         subtaskKey(location.task),
@@ -184,7 +186,7 @@ export class Deployment {
         subtasks,
         threadOfSubtask,
         ports: threadPorts,
-        stateSizeBytesMax: Math.floor(config.stateSizeBytesMax / Math.max(1, keyedCount)),
+        state: { backend: 'HashMap', sizeBytesMax: Math.floor(memory.heapStateSizeBytes / Math.max(1, keyedCount)) },
         lease,
       };
       this.#startThread(input, [...threadPorts.values()]);
@@ -192,7 +194,12 @@ export class Deployment {
   }
 
   #startThread(input: SlotThreadInput, transferList: MessagePort[]): void {
-    const worker = new Worker(slotThreadModule, { workerData: input, transferList, name: `slots-${input.threadIndex}` });
+    const worker = new Worker(slotThreadModule, {
+      workerData: input,
+      transferList,
+      name: `slots-${input.threadIndex}`,
+      resourceLimits: heapLimits(this.#options.memory),
+    });
     const { promise, resolve } = Promise.withResolvers<void>();
     const tasks = input.subtasks.map(({ task }) => task);
     const thread: ThreadHandle = { index: input.threadIndex, worker, tasks, closed: promise, confirmClosed: resolve };
@@ -344,7 +351,7 @@ export class Deployment {
           retry: 'backoff',
           code: isMemory ? 'OutOfMemory' : 'SlotThreadDied',
           remedy: isMemory
-            ? 'The state or the records in flight are too large for the thread: use more TaskManagers or a higher parallelism.'
+            ? 'The state or the records in flight are too large for the thread: raise spec.taskManager.resources.limits.memory, use a higher parallelism over more TaskManagers, or keep the state on disk with spec.state.backend: RocksDB.'
             : 'An error outside of the operators, for example in a promise or a timer of the job module; the stack says where.',
           cause: error,
         },
@@ -377,6 +384,15 @@ export class Deployment {
 const slotThreadModule = import.meta.url.endsWith('.ts')
   ? new URL('./slot-thread-main.ts', import.meta.url)
   : new URL('./slot-thread-main.js', import.meta.url);
+
+/** V8 counts in MiB. */
+function heapLimits({ threadHeapSizeBytes, youngGenerationSizeBytes }: MemoryBudget): ResourceLimits {
+  const mebibyte = 1024 * 1024;
+  return {
+    maxOldGenerationSizeMb: Math.floor((threadHeapSizeBytes - youngGenerationSizeBytes) / mebibyte),
+    maxYoungGenerationSizeMb: Math.floor(youngGenerationSizeBytes / mebibyte),
+  };
+}
 
 async function endThread({ worker, closed }: ThreadHandle): Promise<void> {
   const { promise: late, resolve } = Promise.withResolvers<void>();

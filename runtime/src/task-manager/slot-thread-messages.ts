@@ -20,9 +20,16 @@ export interface SlotThreadInput {
   readonly threadOfSubtask: ReadonlyMap<string, number | undefined>;
   /** Straight lines to the other threads of this process. */
   readonly ports: ReadonlyMap<number, MessagePort>;
-  readonly stateSizeBytesMax: number;
+  readonly state: ThreadState;
   readonly lease: SharedArrayBuffer;
 }
+
+/** What the state backends of a thread get of the process. */
+export type ThreadState = {
+  readonly backend: 'HashMap';
+  /** For each keyed operator of a subtask. */
+  readonly sizeBytesMax: number;
+};
 
 export type ToSlotThread =
   | { readonly type: 'Start' }

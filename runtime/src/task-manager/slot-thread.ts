@@ -94,14 +94,14 @@ export class SlotThread {
   }
 
   #environment(job: ExecutableJob): TaskEnvironment {
-    const { lineage, token, stateSizeBytesMax } = this.#input;
+    const { lineage, token, state } = this.#input;
     const storage = openCheckpointStorage(lineage.checkpointStorage, lineage);
     return {
       job,
       token,
       lineageId: `${lineage.namespace}/${lineage.name}`,
       storage,
-      createBackend: createHashmapStateBackendFactory({ sizeBytesMax: stateSizeBytesMax }),
+      createBackend: createHashmapStateBackendFactory({ sizeBytesMax: state.sizeBytesMax }),
       reporter: this.#reporter,
       snapshotTarget: (place) => snapshotTarget({ storage, clock: systemClock }, place),
       mayCommit: () => !this.#isClosing && !this.#lease.isExpired,

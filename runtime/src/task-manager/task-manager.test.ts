@@ -84,7 +84,7 @@ class Scene {
           taskManagerId,
           slots: options.parallelism,
           stateBackend: 'HashMap',
-          stateSizeBytesMax: 100_000_000,
+          localDirectories: [],
           data: { host: '127.0.0.1', port: 0 },
         },
         graph,

@@ -5,11 +5,13 @@ import { type Lease, leaseExpired, leaseExpiresAtMs, renewLease } from '../core/
 import { compareFencingTokens, type FencingToken } from '../core/fencing-token.ts';
 import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
+import { formatMemoryBudget, type MemoryBudget } from '../core/memory/memory-budget.ts';
 import type { JobManagerConnection, JobManagerMessage, TaskManagerMessage } from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
 import type { DataListener, DataTransport, IncomingStream } from '../transport/data/data-transport.ts';
 import { Deployment } from './deployment.ts';
 import { LeaseView, machineMonotonicMs } from './lease-view.ts';
+import { processMemory } from './process-memory.ts';
 
 /** Between attempts to reach the JobManager; short, because a JobManager that comes back waits for its TaskManagers. */
 const reconnectDelayMs = 200;
@@ -63,6 +65,7 @@ export type TaskManagerEnd =
  */
 export class TaskManager {
   readonly #options: TaskManagerOptions;
+  readonly #memory: MemoryBudget;
   readonly #lease = new LeaseView();
   readonly #stopping = new AbortController();
   /** When a JobManager had this TaskManager registered last, or when it began to look for one. */
@@ -74,8 +77,11 @@ export class TaskManager {
   #changing: Promise<void> = Promise.resolve();
   readonly #earlyStreams = new Set<IncomingStream>();
 
+  /** Throws `MemoryTooSmall`. */
   constructor(options: TaskManagerOptions) {
     this.#options = options;
+    this.#memory = processMemory(options.config, this.#threadCount());
+    options.log.info({ ...this.#memory, memory: formatMemoryBudget(this.#memory, this.#threadCount()) }, 'memory budget');
   }
 
   /** Until the job is over. Connects again for as long as a JobManager may come back. */
@@ -190,6 +196,7 @@ export class TaskManager {
         graph,
         jobGraphHash,
         threadCount: this.#threadCount(),
+        memory: this.#memory,
         lease: this.#lease.buffer,
         transport,
         send: (out) => session.send(out),

@@ -8,6 +8,7 @@ import type {
   TaskManagerProcessConfigInput,
 } from '@flinkjob/runtime/process-config';
 import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
+import { parseSizeBytes } from '../../api/quantity.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import { JobManagerClient } from '../../job-manager-client/job-manager-client.ts';
 import type { Engine, JobManagerRendering, PreFlightRendering, TaskManagerRendering } from '../engine.ts';
@@ -47,6 +48,7 @@ function jobManagerConfig(input: JobManagerRendering): JobManagerProcessConfigIn
     attempt: input.attempt,
     podUid: input.podUid,
     restore: input.restore,
+    stateBackend: spec.state.backend,
     allowDroppedState: spec.restore.allowDroppedState,
     allowNewState: spec.restore.allowNewState,
     checkpoints: {
@@ -68,13 +70,17 @@ function preFlightConfig(input: PreFlightRendering): JobManagerProcessConfigInpu
 }
 
 function taskManagerConfig(input: TaskManagerRendering): TaskManagerProcessConfigInput {
+  const { spec } = input.revision;
+  const { memory } = spec.taskManager.resources.limits;
   return {
     job: jobSource(input.revision),
     lineage: lineage(input),
     revision: input.revision.name,
     taskManagerId: input.taskManagerId,
-    slots: input.revision.spec.taskManager.slots,
-    stateBackend: input.revision.spec.state.backend,
+    slots: spec.taskManager.slots,
+    stateBackend: spec.state.backend,
+    localDirectories: [...input.localDirectories],
+    ...(memory === undefined ? {} : { memorySizeBytes: parseSizeBytes(memory) }),
     addressFile: input.addressFile,
     data: { host: input.host, port: 0 },
   };

@@ -45,6 +45,11 @@ export class JobDirectory {
     return path.join(this.root, 'local', slot);
   }
 
+  /** Working state on disk of one TaskManager. */
+  state(slot: string): string {
+    return path.join(this.local(slot), 'state');
+  }
+
   preFlightOutput(slot: string): string {
     return path.join(this.root, 'pre-flight', `${slot}.json`);
   }

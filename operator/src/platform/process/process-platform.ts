@@ -159,6 +159,7 @@ export class ProcessPlatform implements Platform {
         host,
         taskManagerId: `${job.name}-a${attemptNumber}-${index}-${podUid.slice(0, 8)}`,
         addressFile: directory.addressFile(attemptNumber),
+        localDirectories: [directory.state(slot)],
       });
       await this.#start(job, {
         slot,

@@ -1,0 +1,24 @@
+import { totalmem } from 'node:os';
+import type { TaskManagerProcessConfig } from '../api/process-config.ts';
+import { type MemoryBudget, planMemory } from '../core/memory/memory-budget.ts';
+
+/** Where nothing limits the process, as on a laptop: a TaskManager is a guest there. */
+const unlimitedSizeBytes = 2 * 1024 * 1024 * 1024;
+
+/** Divides what the configuration says, or else the container's limit. Throws `MemoryTooSmall`. */
+export function processMemory(
+  { memorySizeBytes, stateBackend }: Pick<TaskManagerProcessConfig, 'memorySizeBytes' | 'stateBackend'>,
+  threadCount: number,
+): MemoryBudget {
+  return planMemory({
+    totalSizeBytes: memorySizeBytes ?? containerLimitSizeBytes() ?? unlimitedSizeBytes,
+    threadCount,
+    stateBackend,
+  });
+}
+
+/** Undefined when the limit is the machine's own memory, or unknown. */
+function containerLimitSizeBytes(): number | undefined {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 && constrained < totalmem() ? constrained : undefined;
+}
