@@ -1,41 +1,127 @@
 /**
- * Benchmarks: `npm run bench -- CASE [--repetitions N]`. Each prints what it does while it runs, and as its last line JSON with medians.
- * Numbers are only comparable on one machine; the load average stands beside them.
+ * Benchmarks: `npm run bench -- BENCHMARK [options]`; docs/benchmarks.md says what they measure. Progress goes to standard error, results to
+ * standard output. Numbers are only comparable on one machine; the load stands beside them.
  */
-import { loadavg } from 'node:os';
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureManySubtasks } from './many-subtasks.ts';
+import { Interrupted, interruptionSignal } from './processes/interruption.ts';
+import { type Measurement, runRepeatedly } from './repeated-measurement.ts';
 import { measureStart } from './start.ts';
+import { keyedCount } from './throughput/keyed-count.ts';
+import { runThroughput, type ThroughputOptions } from './throughput/run-throughput.ts';
+import type { ThroughputBenchmark } from './throughput/throughput-benchmark.ts';
+import { throughputJson, throughputTable } from './throughput/throughput-report.ts';
 
-export type Measurement = Readonly<Record<string, number>>;
+export type { Measurement } from './repeated-measurement.ts';
 
-const cases: Readonly<Record<string, () => Promise<Measurement>>> = {
-  start: measureStart,
-  'many-subtasks': measureManySubtasks,
+const throughputBenchmarks: readonly ThroughputBenchmark[] = [keyedCount];
+
+const measurements: Readonly<Record<string, { readonly summary: string; readonly measure: () => Promise<Measurement> }>> = {
+  start: { summary: 'what a newcomer waits for: clone to first count', measure: measureStart },
+  'many-subtasks': { summary: '200 subtasks on two TaskManagers: time to run, memory', measure: measureManySubtasks },
 };
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { repetitions: { type: 'string', default: '3' } } });
-const [name = ''] = positionals;
-const measure = cases[name];
-const repetitions = Number(values.repetitions);
-if (measure === undefined || !Number.isInteger(repetitions) || repetitions < 1) {
-  console.error(`npm run bench -- CASE [--repetitions N]\nCASE is one of: ${Object.keys(cases).join(', ')}`);
-  process.exit(2);
+const usage = `Usage: npm run bench -- BENCHMARK [options]
+
+${throughputBenchmarks.map(({ id, summary }) => `  ${id.padEnd(14)} ${summary}`).join('\n')}
+${Object.entries(measurements)
+  .map(([id, { summary }]) => `  ${id.padEnd(14)} ${summary}`)
+  .join('\n')}
+
+  --repetitions N   how often each number is measured (default 3; with --quick 1)
+
+Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:
+  --vs-flink        measures Apache Flink in turn with ours; needs a JDK, Maven and Python 3 with pip
+  --cases A,B       only these; without it all
+  --seconds N       length of a measured window, at least one checkpoint interval of 5 s (default 20; with --quick 10)
+  --quick           one short window each, and no case that takes minutes to fill its state
+  --json            a last line for programs: {"ratios":{"CASE":ours/flink per CPU second},…}
+  --profile DIR     writes V8's CPU profiles of our TaskManager's threads there; slower, so not with --vs-flink
+`;
+
+class UsageError extends Error {}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (error instanceof UsageError) {
+    console.error(`${error.message}\n\n${usage}`);
+    process.exitCode = 2;
+  } else if (error instanceof Interrupted) {
+    console.error(error.message);
+    process.exitCode = 130;
+  } else {
+    console.error(error instanceof Error ? `error: ${error.message}` : error);
+    process.exitCode = 1;
+  }
 }
 
-const runs: Measurement[] = [];
-for (let repetition = 1; repetition <= repetitions; repetition += 1) {
-  const result = await measure();
-  runs.push(result);
-  console.log(`${name} ${repetition}/${repetitions}: ${JSON.stringify(result)}`);
+async function main(): Promise<number> {
+  const { positionals, values } = parseOptions();
+  const [name, ...more] = positionals;
+  if (name === undefined || more.length > 0) {
+    throw new UsageError(name === undefined ? 'Which benchmark?' : `One benchmark at a time; what is '${more[0]}'?`);
+  }
+  const isQuick = values.quick === true;
+  const repetitions = wholeNumber('--repetitions', values.repetitions ?? (isQuick ? '1' : '3'), 1);
+  const measurement = Object.hasOwn(measurements, name) ? measurements[name] : undefined;
+  if (measurement !== undefined) {
+    await runRepeatedly(name, measurement.measure, repetitions);
+    return 0;
+  }
+  const benchmark = throughputBenchmarks.find(({ id }) => id === name);
+  if (benchmark === undefined) {
+    throw new UsageError(`There is no benchmark '${name}'.`);
+  }
+  if (values.profile !== undefined && values['vs-flink'] === true) {
+    throw new UsageError('--profile slows our side down: measure without it, or profile without --vs-flink.');
+  }
+  return compare(benchmark, values.json === true, {
+    ...{ isQuick, repetitions, vsFlink: values['vs-flink'] === true },
+    caseIds: values.cases?.split(',').map((id) => id.trim()),
+    windowSeconds: wholeNumber('--seconds', values.seconds ?? (isQuick ? '10' : '20'), 5),
+    profileDirectory: values.profile === undefined ? undefined : resolve(values.profile),
+    signal: interruptionSignal(),
+  });
 }
-const medians = Object.fromEntries(
-  Object.keys(runs[0] ?? {}).map((field) => [field, median(runs.map((run) => run[field] ?? Number.NaN))]),
-);
-console.log(JSON.stringify({ case: name, repetitions, loadAverage: loadavg()[0], medians }));
 
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? Number.NaN) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+async function compare(benchmark: ThroughputBenchmark, isJson: boolean, options: ThroughputOptions): Promise<number> {
+  if (options.profileDirectory !== undefined) {
+    mkdirSync(options.profileDirectory, { recursive: true });
+  }
+  const results = await runThroughput(benchmark, options);
+  console.log(throughputTable(results, options));
+  if (isJson) {
+    console.log(throughputJson(results, options));
+  }
+  return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
+}
+
+function parseOptions() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        repetitions: { type: 'string' },
+        'vs-flink': { type: 'boolean' },
+        cases: { type: 'string' },
+        seconds: { type: 'string' },
+        quick: { type: 'boolean' },
+        json: { type: 'boolean' },
+        profile: { type: 'string' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wholeNumber(option: string, text: string, min: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < min) {
+    throw new UsageError(`${option} must be a whole number from ${min} on, not '${text}'.`);
+  }
+  return value;
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Measurement } from './main.ts';
+import type { Measurement } from './repeated-measurement.ts';
 
 const cli = fileURLToPath(new URL('../../operator/src/cli/main.ts', import.meta.url));
 const module = fileURLToPath(new URL('./jobs/four-stages.ts', import.meta.url));

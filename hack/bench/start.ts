@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Measurement } from './main.ts';
+import type { Measurement } from './repeated-measurement.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A ranking as the print sink of the word-count example writes it. */
