@@ -42,6 +42,8 @@ export interface Engine {
   readonly id: 'ours' | 'flink';
   /** For people. */
   readonly name: string;
+  /** Fetches and builds what is missing; throws, saying what to install, when this engine cannot run here. */
+  prepare(signal: AbortSignal): Promise<void>;
   /** Resolves when all tasks run. */
   start(settings: JobSettings): Promise<RunningJob>;
 }

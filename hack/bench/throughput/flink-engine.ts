@@ -17,10 +17,14 @@ const requestIntervalMs = 100;
 export const flinkEngine: Engine = {
   id: 'flink',
   name: 'Apache Flink',
+  async prepare(signal) {
+    await requireJava(signal);
+    await flinkDistribution(signal);
+    await flinkJobJar(signal);
+  },
   async start(settings) {
     const { signal, directory } = settings;
     const home = await flinkDistribution(signal);
-    await requireJava(signal);
     const jar = await flinkJobJar(signal);
     const restPort = await freePort();
     const restUrl = `http://127.0.0.1:${restPort}`;

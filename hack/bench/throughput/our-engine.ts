@@ -21,6 +21,8 @@ export function ourEngine(profileDirectory: string | undefined): Engine {
   return {
     id: 'ours',
     name: 'FlinkJob',
+    // Runs unbuilt, from this checkout.
+    prepare: async () => {},
     async start(settings) {
       const { directory, signal } = settings;
       const configs = await writeConfigs(settings);
@@ -85,12 +87,15 @@ class RunningOwnJob implements RunningJob {
   async look(): Promise<true | undefined> {
     const status = await this.#status();
     if (status === undefined) {
+      this.#taskManager.assertAlive();
       return undefined;
     }
     const { state, error, restarts } = status;
     if (error !== undefined || restarts > 0) {
-      throw new Error(`the job on FlinkJob is ${state} after ${restarts} restarts: ${error?.message ?? 'no error is known'}`);
+      throw new Error(`the job on FlinkJob is ${state}: ${error?.message ?? `it was restarted ${restarts} times`}`);
     }
+    // After the status, which says why a TaskManager was sent away.
+    this.#taskManager.assertAlive();
     return state === 'Running' ? true : undefined;
   }
 
@@ -111,7 +116,6 @@ class RunningOwnJob implements RunningJob {
 
   async #status(): Promise<JobStatusDocument | undefined> {
     this.#jobManager.assertAlive();
-    this.#taskManager.assertAlive();
     const restUrl = await this.#restUrl().catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') {
         return undefined;

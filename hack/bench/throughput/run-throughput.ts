@@ -33,8 +33,12 @@ export interface CaseResult {
 export async function runThroughput(benchmark: ThroughputBenchmark, options: ThroughputOptions): Promise<readonly CaseResult[]> {
   requireProcessAccounting();
   const engines = [ourEngine(options.profileDirectory), ...(options.vsFlink ? [flinkEngine] : [])];
+  const cases = chosenCases(benchmark, options);
+  for (const engine of engines) {
+    await engine.prepare(options.signal);
+  }
   const results: CaseResult[] = [];
-  for (const measuredCase of chosenCases(benchmark, options)) {
+  for (const measuredCase of cases) {
     results.push(await runCase(measuredCase, engines, options));
   }
   return results;

@@ -29,7 +29,7 @@ const columns: readonly Column[] = [
 export function throughputTable(results: readonly CaseResult[], options: ThroughputOptions): string {
   const rows = results.flatMap((result) => engineRows(result));
   const header = ['case', 'engine', 'runs', ...columns.map(({ title }) => title)];
-  const lines = aligned([header, ...rows]);
+  const lines = rows.length === 0 ? ['Nothing was measured.'] : aligned([header, ...rows]);
   const ratios = Object.entries(ratiosOf(results)).map(([id, ratio]) => `${id}: ${ratio.toFixed(2)}×`);
   const failures = results.flatMap(({ id, failures }) =>
     failures.map(({ engine, message }) => `FAILED ${id} on ${engine}: ${message}`),
