@@ -15,6 +15,7 @@ export const anyType: Type<unknown> = {
   descriptor: { type: 'any' },
   encode: (value: unknown, writer: BinaryWriter) => encodeAny(value, writer, 0),
   decode: (reader: BinaryReader) => decodeAny(reader, 0),
+  skip: (reader: BinaryReader) => skipAny(reader, 0),
   encodeKey: refuseKey,
   decodeKey: refuseKey,
 };
@@ -179,7 +180,46 @@ function decodeAny(reader: BinaryReader, depth: number): unknown {
   }
 }
 
-function decodeCollection(tag: number, reader: BinaryReader, depth: number): unknown {
+function skipAny(reader: BinaryReader, depth: number): void {
+  const tag = reader.readByte();
+  switch (tag) {
+    case tags.undefined:
+    case tags.null:
+    case tags.false:
+    case tags.true:
+      return;
+    case tags.int:
+      reader.skipVarint();
+      return;
+    case tags.double:
+    case tags.date:
+      reader.skip(8);
+      return;
+    case tags.string:
+    case tags.bytes:
+      reader.skip(reader.readVarint());
+      return;
+    case tags.bigint:
+      bigintType.skip(reader);
+      return;
+    default:
+      skipCollection(tag, reader, depth);
+  }
+}
+
+function skipCollection(tag: number, reader: BinaryReader, depth: number): void {
+  for (let left = beginCollection(tag, reader, depth); left > 0; left--) {
+    if (tag === tags.object) {
+      reader.skip(reader.readVarint());
+    } else if (tag === tags.map) {
+      skipAny(reader, depth + 1);
+    }
+    skipAny(reader, depth + 1);
+  }
+}
+
+/** The number of a collection's elements, properties or entries. */
+function beginCollection(tag: number, reader: BinaryReader, depth: number): number {
   if (tag !== tags.array && tag !== tags.object && tag !== tags.map && tag !== tags.set) {
     throw reader.corrupt(`an unknown tag ${tag} of a value`);
   }
@@ -191,6 +231,11 @@ function decodeCollection(tag: number, reader: BinaryReader, depth: number): unk
   if (count > reader.remaining) {
     throw reader.corrupt(`a collection of ${count} begins with too few bytes left`);
   }
+  return count;
+}
+
+function decodeCollection(tag: number, reader: BinaryReader, depth: number): unknown {
+  const count = beginCollection(tag, reader, depth);
   switch (tag) {
     case tags.array:
       return Array.from({ length: count }, () => decodeAny(reader, depth + 1));

@@ -1,4 +1,5 @@
 import { JobError } from '../job-error.ts';
+import { readShortAscii, shortAsciiCountMax } from './short-ascii.ts';
 import { decodeText } from './wtf8.ts';
 
 /**
@@ -8,6 +9,7 @@ import { decodeText } from './wtf8.ts';
 export class BinaryReader {
   #bytes: Uint8Array;
   #view: DataView | undefined;
+  #buffer: Buffer | undefined;
   #position: number;
   #end: number;
 
@@ -22,6 +24,7 @@ export class BinaryReader {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
       this.#view = undefined;
+      this.#buffer = undefined;
     }
     this.#position = start;
     this.#end = Math.min(end, bytes.length);
@@ -93,6 +96,13 @@ export class BinaryReader {
     return this.#bytes.subarray(start, at);
   }
 
+  /** Passes over a varint or a zigzag. */
+  skipVarint(): void {
+    while (this.readByte() > 0x7f) {
+      // Its last byte is the first below 0x80.
+    }
+  }
+
   skip(count: number): void {
     this.#need(count, `${count} bytes`);
     this.#position += count;
@@ -103,17 +113,24 @@ export class BinaryReader {
     this.#need(count, `a string of ${count} bytes`);
     const start = this.#position;
     this.#position += count;
-    if (count < shortStringCountMax) {
-      const text = this.#shortAscii(start, count);
-      if (text !== undefined) {
+    const text = count <= shortAsciiCountMax ? readShortAscii(this.#bytes, start, count) : undefined;
+    return text ?? this.#longString(start, start + count);
+  }
+
+  /** A string of a key, see ordered-bytes.ts, when it is the most common kind: short, ASCII, without escapes. Else undefined, with nothing read. */
+  readShortTerminatedAscii(): string | undefined {
+    const bytes = this.#bytes;
+    const start = this.#position;
+    const last = Math.min(start + shortAsciiCountMax, this.#end - 1);
+    for (let at = start; at <= last; at++) {
+      const byte = bytes[at] as number;
+      if (byte <= 1) {
+        const text = byte === 0 ? readShortAscii(bytes, start, at - start) : undefined;
+        this.#position = text === undefined ? start : at + 1;
         return text;
       }
     }
-    const text = decodeText(this.#bytes.subarray(start, start + count));
-    if (text === undefined) {
-      throw this.corrupt('a string that is not UTF-8 ends');
-    }
-    return text;
+    return undefined;
   }
 
   /** For decoders that find something impossible in the bytes. */
@@ -126,17 +143,17 @@ export class BinaryReader {
     });
   }
 
-  #shortAscii(start: number, count: number): string | undefined {
-    const bytes = this.#bytes;
-    let text = '';
-    for (let index = start; index < start + count; index++) {
-      const code = bytes[index] ?? 0;
-      if (code > 0x7f) {
-        return undefined;
-      }
-      text += String.fromCharCode(code);
+  /** Buffer's decoder costs half of TextDecoder's, but puts U+FFFD for what is not UTF-8 instead of refusing it: such a string is looked at again. */
+  #longString(start: number, end: number): string {
+    const text = this.#nodeBuffer().toString('utf8', start, end);
+    if (!text.includes('\ufffd')) {
+      return text;
     }
-    return text;
+    const checked = decodeText(this.#bytes.subarray(start, end));
+    if (checked === undefined) {
+      throw this.corrupt('a string that is not UTF-8 ends');
+    }
+    return checked;
   }
 
   /** Arithmetic instead of shifts, because the value may need 53 bits. */
@@ -160,10 +177,13 @@ export class BinaryReader {
     }
   }
 
+  #nodeBuffer(): Buffer {
+    this.#buffer ??= Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
+    return this.#buffer;
+  }
+
   #dataView(): DataView {
     this.#view ??= new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
     return this.#view;
   }
 }
-
-const shortStringCountMax = 24;

@@ -14,14 +14,19 @@ const texts = [
   '\u0000',
   '\ufeffa byte order mark',
   '😀'.repeat(70),
-  'x'.repeat(39),
-  'x'.repeat(40),
   'x'.repeat(10_000),
-  `${'x'.repeat(30)}é`,
+  '\ufffd is a character too, not only the mark of a mistake',
   '\ud800',
   'before \udc00 after',
   '\udc00\ud800',
   `é${'\ud800'.repeat(60)}`,
+  // Round the lengths at which reader and writer change their ways, and of the length itself.
+  ...[1, 8, 15, 16, 17, 23, 24, 25, 40, 42, 43, 63, 64, 126, 127, 128, 129].flatMap((length) => [
+    'x'.repeat(length),
+    `${'x'.repeat(length - 1)}é`,
+    `é${'x'.repeat(length)}`,
+    `${'x'.repeat(length)}\udc00`,
+  ]),
 ];
 
 function written(write: (writer: BinaryWriter) => void): Uint8Array {

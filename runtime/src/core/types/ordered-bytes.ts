@@ -104,7 +104,7 @@ export function readOrderedBytes(reader: BinaryReader): Uint8Array<ArrayBuffer> 
 }
 
 /** Needs room for three bytes per UTF-16 unit and one more. */
-export function putOrderedString(bytes: Uint8Array, at: number, text: string): number {
+export function putOrderedString(bytes: Buffer, at: number, text: string): number {
   const count = text.length;
   if (count < shortStringCountMax) {
     let index = 0;
@@ -124,9 +124,13 @@ export function putOrderedString(bytes: Uint8Array, at: number, text: string): n
 }
 
 /** Most keys: up to here a loop costs less than calling the encoder. */
-const shortStringCountMax = 40;
+const shortStringCountMax = 24;
 
 export function readOrderedString(reader: BinaryReader): string {
+  return reader.readShortTerminatedAscii() ?? readAnyOrderedString(reader);
+}
+
+function readAnyOrderedString(reader: BinaryReader): string {
   const escaped = reader.viewUntil(orderedEnd, 'a string of a key');
   const text = decodeText(escaped.includes(escapeByte) ? removeEscapes(escaped, reader) : escaped);
   if (text === undefined) {

@@ -13,6 +13,7 @@ export const stringType: Type<string> = {
     writer.writeString(value);
   },
   decode: (reader: BinaryReader) => reader.readString(),
+  skip: (reader: BinaryReader) => reader.skip(reader.readVarint()),
   encodeKey(value: string, writer: BinaryWriter): void {
     if (typeof value !== 'string') {
       throw mismatch('string', value);
@@ -34,6 +35,7 @@ export const intType: Type<number> = {
     writer.writeZigzag(value);
   },
   decode: (reader: BinaryReader) => reader.readZigzag(),
+  skip: (reader: BinaryReader) => reader.skipVarint(),
   encodeKey(value: number, writer: BinaryWriter): void {
     if (!Number.isSafeInteger(value)) {
       throw mismatch(intExpected, value);
@@ -53,6 +55,7 @@ export const doubleType: Type<number> = {
     writeCanonicalDouble(value, writer);
   },
   decode: (reader: BinaryReader) => reader.readDouble(),
+  skip: (reader: BinaryReader) => reader.skip(8),
   encodeKey(value: number, writer: BinaryWriter): void {
     if (typeof value !== 'number') {
       throw mismatch('double', value);
@@ -66,6 +69,7 @@ export const booleanType: Type<boolean> = {
   descriptor: { type: 'boolean' },
   encode: writeBoolean,
   decode: readFlag,
+  skip: (reader: BinaryReader) => reader.skip(1),
   encodeKey: writeBoolean,
   decodeKey: readFlag,
 };
@@ -87,6 +91,7 @@ export const bytesType: Type<Uint8Array> = {
     writer.writeBytes(value);
   },
   decode: (reader: BinaryReader) => reader.readBytes(),
+  skip: (reader: BinaryReader) => reader.skip(reader.readVarint()),
   encodeKey(value: Uint8Array, writer: BinaryWriter): void {
     if (!(value instanceof Uint8Array)) {
       throw mismatch('bytes (a Uint8Array)', value);
@@ -109,6 +114,7 @@ export const bigintType: Type<bigint> = {
     const magnitude = toBigint(reader.readRaw(Math.abs(signedCount)));
     return signedCount < 0 ? -magnitude : magnitude;
   },
+  skip: (reader: BinaryReader) => reader.skip(Math.abs(reader.readZigzag())),
   encodeKey(value: bigint, writer: BinaryWriter): void {
     const magnitude = magnitudeOf(value);
     if (value < 0n) {

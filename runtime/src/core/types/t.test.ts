@@ -95,6 +95,87 @@ test('no prefix of a value is taken for a value', () => {
   }
 });
 
+test('skipping a value ends where decoding it ends', () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = createRandom(seed * 6700417);
+    const { type, value } = seed % 2 === 0 ? randomSample(random, 3) : { type: t.any, value: () => randomData(random, 3) };
+    for (let round = 0; round < 5; round++) {
+      const bytes = encode(type, value(random));
+      const reader = new BinaryReader(bytes);
+      type.skip(reader);
+      assert.equal(reader.remaining, 0, formatDescriptor(type.descriptor));
+      for (let length = 0; length < bytes.length; length++) {
+        assert.throws(() => type.skip(new BinaryReader(bytes, 0, length)), { code: 'CorruptBytes' });
+      }
+    }
+  }
+});
+
+test('random bytes are skipped or refused, nothing else', () => {
+  const random = createRandom(101);
+  for (let round = 0; round < 5000; round++) {
+    const bytes = Uint8Array.from({ length: random(30) }, () => (random(2) === 0 ? random(256) : random(14)));
+    try {
+      t.any.skip(new BinaryReader(bytes));
+    } catch (error) {
+      assert.ok(error instanceof JobError, String(error));
+    }
+  }
+});
+
+test('fields may have any name, also one that every object has or that is no word', () => {
+  const names = [
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+    'value',
+    'writer',
+    'at',
+    'f0',
+    'a"b',
+    "a'b",
+    'a\nb',
+    '\\',
+    '`',
+    '\u2028',
+    '',
+    '0',
+    '\ud800',
+  ];
+  const type = t.struct(Object.fromEntries(names.map((name) => [name, t.optional(t.int)]))) as Type<unknown>;
+  const full = Object.fromEntries(names.map((name, index) => [name, index]));
+  assert.deepEqual(decode(type, encode(type, full)), full);
+  assert.deepEqual(decode(type, encode(type, {})), {});
+  assert.deepEqual(decode(type, encode(type, { toString: 1 })), { toString: 1 });
+  const required = t.struct({ constructor: t.int }) as Type<unknown>;
+  assert.throws(() => encode(required, {}), /expected int .* at \.constructor, got undefined/);
+});
+
+test('decoded structs have their properties in the order of ids, whatever is left out', () => {
+  const type = t.struct({
+    d: t.field(4, t.int),
+    a: t.field(1, t.optional(t.int)),
+    c: t.field(3, t.optional(t.int)),
+    b: t.field(2, t.int),
+  });
+  for (const record of [
+    { d: 4, a: 1, c: 3, b: 2 },
+    { d: 4, b: 2 },
+    { d: 4, c: 3, b: 2 },
+  ]) {
+    const decoded = decode(type as Type<unknown>, encode(type as Type<unknown>, record)) as object;
+    assert.deepEqual(decoded, record);
+    assert.deepEqual(Object.keys(decoded), Object.keys(record).sort());
+  }
+});
+
+test('twice optional is optional', () => {
+  const type = t.optional(t.optional(t.int));
+  assert.deepEqual(type.descriptor, t.optional(t.int).descriptor);
+  assert.deepEqual([...encode(type as Type<unknown>, undefined)], [0]);
+  assert.deepEqual([...encode(type as Type<unknown>, 3)], [1, 6]);
+});
+
 test('random bytes are decoded or refused, nothing else', () => {
   const random = createRandom(99);
   for (let round = 0; round < 5000; round++) {

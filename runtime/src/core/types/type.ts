@@ -8,7 +8,7 @@ export type TypeDescriptor =
   | { readonly type: 'optional'; readonly of: TypeDescriptor }
   | { readonly type: 'struct'; readonly fields: readonly StructField[] };
 
-interface StructField {
+export interface StructField {
   /** Stable over renames; from 1. */
   readonly id: number;
   readonly name: string;
@@ -19,11 +19,16 @@ interface StructField {
  * A declared type: its description and its codec. `decode(encode(x))` equals `x`, but for -0, which becomes 0, and for fields that are
  * undefined, which become absent. Equal values have equal bytes; only `any` keeps the order of properties, and is no type for keys.
  */
-export interface Type<T> {
+export interface Type<T> extends Codec<T> {
   readonly descriptor: TypeDescriptor;
+}
+
+export interface Codec<T> {
   /** Appends the value's bytes. Throws a `JobError` (domain `user`) that names the value when it is not of this type. */
   encode(value: T, writer: BinaryWriter): void;
   decode(reader: BinaryReader): T;
+  /** Passes over a value that `encode` wrote. Makes nothing, and sees less of what may be wrong with the bytes than `decode` does. */
+  skip(reader: BinaryReader): void;
   /**
    * Appends the bytes that are the value's identity as a key and its place in order, see ordered-bytes.ts. Throws as `encode` does; a
    * type that `identifiesByBytes` denies has no such bytes, and is refused where keys are declared.

@@ -4,8 +4,10 @@
  */
 
 /** Puts the bytes from `at` on, where there must be room for three per UTF-16 unit; gives the index after them. */
-export function putText(text: string, bytes: Uint8Array, at: number): number {
-  return text.isWellFormed() ? at + encoder.encodeInto(text, bytes.subarray(at)).written : putWithLoneSurrogates(text, bytes, at);
+export function putText(text: string, bytes: Buffer, at: number): number {
+  const size = bytes.write(text, at, text.length * 3, 'utf8');
+  // One byte per unit is ASCII. Otherwise there may be lone surrogates, for which the encoder put U+FFFD.
+  return size === text.length || text.isWellFormed() ? at + size : putWithLoneSurrogates(text, bytes, at);
 }
 
 /** Undefined when the bytes are not what `putText` puts for any string. */
@@ -16,8 +18,6 @@ export function decodeText(bytes: Uint8Array): string | undefined {
     return decodeWithLoneSurrogates(bytes);
   }
 }
-
-const encoder = new TextEncoder();
 
 /** A byte order mark is a character like any other here. */
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
