@@ -62,7 +62,7 @@ export function throughputJson(results: readonly CaseResult[], options: Throughp
 }
 
 /** Ours against Flink's: medians of records per second of the TaskManager's processor time. */
-export function ratiosOf(results: readonly CaseResult[]): Readonly<Record<string, number>> {
+function ratiosOf(results: readonly CaseResult[]): Readonly<Record<string, number>> {
   const ratios: Record<string, number> = {};
   for (const { id, runs, failures } of results) {
     const ours = mediansOf(runs.ours);
