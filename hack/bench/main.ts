@@ -2,7 +2,7 @@
  * Benchmarks: `npm run bench -- BENCHMARK [options]`; docs/benchmarks.md says what they measure. Progress goes to standard error, results to
  * standard output. Numbers are only comparable on one machine; the load stands beside them.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureCodecs } from './codecs.ts';
@@ -11,6 +11,7 @@ import { Interrupted, interruptionSignal } from './processes/interruption.ts';
 import { type Measurement, runRepeatedly } from './repeated-measurement.ts';
 import { measureStart } from './start.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
+import { profileReport } from './throughput/profile-report.ts';
 import { runThroughput, type ThroughputOptions } from './throughput/run-throughput.ts';
 import type { ThroughputBenchmark } from './throughput/throughput-benchmark.ts';
 import { throughputJson, throughputTable } from './throughput/throughput-report.ts';
@@ -40,7 +41,8 @@ Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:
   --seconds N       length of a measured window, at least one checkpoint interval of 5 s (default 20; with --quick 10)
   --quick           one short window each, and no case that takes minutes to fill its state
   --json            a last line for programs: {"ratios":{"CASE":ours/flink per CPU second},…}
-  --profile DIR     writes V8's CPU profiles of our TaskManager's threads there; slower, so not with --vs-flink
+  --profile DIR     writes V8's CPU profiles of our TaskManager's threads there and prints where the time of one run went; it slows
+                    that run down, so not with --vs-flink
 `;
 
 class UsageError extends Error {}
@@ -80,6 +82,9 @@ async function main(): Promise<number> {
   if (values.profile !== undefined && values['vs-flink'] === true) {
     throw new UsageError('--profile slows our side down: measure without it, or profile without --vs-flink.');
   }
+  if (values.profile !== undefined && (values.cases === undefined || values.cases.includes(',') || repetitions > 1)) {
+    throw new UsageError('--profile is for one run: name one case with --cases, and say --repetitions 1.');
+  }
   return compare(benchmark, values.json === true, {
     ...{ isQuick, repetitions, vsFlink: values['vs-flink'] === true },
     caseIds: values.cases?.split(',').map((id) => id.trim()),
@@ -92,9 +97,16 @@ async function main(): Promise<number> {
 async function compare(benchmark: ThroughputBenchmark, isJson: boolean, options: ThroughputOptions): Promise<number> {
   if (options.profileDirectory !== undefined) {
     mkdirSync(options.profileDirectory, { recursive: true });
+    if (readdirSync(options.profileDirectory).length > 0) {
+      throw new UsageError(`--profile needs a new or empty directory; ${options.profileDirectory} has files.`);
+    }
   }
   const results = await runThroughput(benchmark, options);
   console.log(throughputTable(results, options));
+  const profiled = results[0]?.runs.ours[0];
+  if (options.profileDirectory !== undefined && profiled !== undefined) {
+    console.log(`${await profileReport(options.profileDirectory, profiled.recordsPerCpuSecond)}\n`);
+  }
   if (isJson) {
     console.log(throughputJson(results, options));
   }
