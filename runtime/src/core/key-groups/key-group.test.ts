@@ -25,6 +25,14 @@ test('murmur3 gives the published values of its 32-bit variant', () => {
   assert.equal(murmur3(Uint8Array.of(0x21, 0x43, 0x65)), 0x7e4a8634);
 });
 
+test('a key is hashed where it lies among others', () => {
+  const bytes = encode(t.string, 'hello');
+  for (const before of [0, 1, 2, 3, 5]) {
+    const among = Uint8Array.from([...new Uint8Array(before).fill(7), ...bytes, 9, 9, 9]);
+    assert.equal(keyGroupOf(among, 4096, before, before + bytes.length), keyGroupOf(bytes, 4096));
+  }
+});
+
 test('every key group belongs to exactly one subtask, the one that the range formula names', () => {
   const parallelisms = [1, 2, 3, 5, 7, 64, 100, 127, 128];
   for (const maxParallelism of [128, 256, 1024, 4096, 32768]) {

@@ -19,10 +19,10 @@ export interface KeyGroupRange {
 
 /**
  * The key group of a key, from the bytes of `Type.encodeKey`: Murmur3, then its finaliser once more over the 32-bit hash (as Flink does over a
- * hash code), then the remainder by `maxParallelism`.
+ * hash code), then the remainder by `maxParallelism`. `start` and `end` say where in the bytes the key is, so that none need be cut out.
  */
-export function keyGroupOf(keyBytes: Uint8Array, maxParallelism: number): number {
-  return finalizeMurmur3(murmur3(keyBytes)) & (maxParallelism - 1);
+export function keyGroupOf(keyBytes: Uint8Array, maxParallelism: number, start = 0, end = keyBytes.length): number {
+  return finalizeMurmur3(murmur3(keyBytes, start, end)) & (maxParallelism - 1);
 }
 
 /** Which subtask owns a key group. */

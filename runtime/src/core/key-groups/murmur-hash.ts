@@ -1,9 +1,9 @@
-/** MurmurHash3, the 32-bit x86 variant with seed 0: an unsigned integer. */
-export function murmur3(bytes: Uint8Array): number {
-  const length = bytes.length;
-  const blocksEnd = length & ~3;
+/** MurmurHash3, the 32-bit x86 variant with seed 0, of the bytes from `start` to `end`: an unsigned integer. */
+export function murmur3(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  const length = end - start;
+  const blocksEnd = start + (length & ~3);
   let hash = 0;
-  for (let at = 0; at < blocksEnd; at += 4) {
+  for (let at = start; at < blocksEnd; at += 4) {
     hash ^= scramble(
       byteAt(bytes, at) | (byteAt(bytes, at + 1) << 8) | (byteAt(bytes, at + 2) << 16) | (byteAt(bytes, at + 3) << 24),
     );
@@ -11,7 +11,7 @@ export function murmur3(bytes: Uint8Array): number {
     hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
   }
   let tail = 0;
-  for (let at = length - 1; at >= blocksEnd; at--) {
+  for (let at = end - 1; at >= blocksEnd; at--) {
     tail = (tail << 8) | byteAt(bytes, at);
   }
   // The scramble of 0 is 0, so a length without a tail needs no case of its own.

@@ -39,6 +39,14 @@ export class BinaryWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /**
+   * The buffer itself, of which the first `length` bytes were written: for a look at them without making an object. The next write may
+   * change or move it.
+   */
+  get buffer(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
+  }
+
   /** What was written, without a copy: the next write may change or move it. */
   view(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.#length);
