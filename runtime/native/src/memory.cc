@@ -1,0 +1,164 @@
+#include "memory.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include <rocksdb/advanced_cache.h>
+
+#include "database.h"
+#include "errors.h"
+
+namespace flinkjob {
+
+namespace {
+
+constexpr size_t mebibyte = 1 << 20;
+/** Below this a shard has no room for a few large blocks, index and filter partitions and the memtables' reservations. */
+constexpr size_t capacityBytesMin = 4 * mebibyte;
+/** A shard is capped by itself, so it must be large compared with what one key's neighbours can pin in it. */
+constexpr size_t shardBytesMin = 32 * mebibyte;
+constexpr int shardBitsMax = 4;
+
+struct ProcessMemory {
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t capacityBytes = 0;
+  size_t writeBufferBytes = 0;
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::shared_ptr<rocksdb::WriteBufferManager> memtables;
+  /** Open databases of all threads, with how many threads are flushing each to make room. */
+  std::map<Database*, int> databases;
+};
+
+/** Never deleted: RocksDB's threads use it until the process ends. */
+ProcessMemory& Memory() {
+  static ProcessMemory* const memory = new ProcessMemory();
+  return *memory;
+}
+
+/**
+ * LRU rather than HyperClockCache: with the strict cap it evicts exactly as much as is needed, where the clock gives up after some effort and fails
+ * the read; and it keeps index and filter partitions in a pool of their own. Its lock is no cost with a task thread per core.
+ */
+std::shared_ptr<rocksdb::Cache> MakeCache(size_t capacityBytes) {
+  int shardBits = 0;
+  while (shardBits < shardBitsMax && (capacityBytes >> (shardBits + 1)) >= shardBytesMin) shardBits++;
+  rocksdb::LRUCacheOptions options;
+  options.capacity = capacityBytes;
+  options.num_shard_bits = shardBits;
+  options.strict_capacity_limit = true;
+  // Half for index and filter partitions, before data blocks: each read needs them.
+  options.high_pri_pool_ratio = 0.5;
+  options.metadata_charge_policy = rocksdb::kFullChargeCacheMetadata;
+  return options.MakeSharedCache();
+}
+
+/** The database with the most memtable bytes, counted as used until `Release`. Null when none holds anything. */
+Database* AcquireLargest(ProcessMemory& memory) {
+  std::lock_guard<std::mutex> lock(memory.mutex);
+  Database* largest = nullptr;
+  uint64_t largestBytes = 0;
+  for (const auto& entry : memory.databases) {
+    const uint64_t bytes = entry.first->UnflushedBytes();
+    if (bytes > largestBytes) {
+      largest = entry.first;
+      largestBytes = bytes;
+    }
+  }
+  if (largest != nullptr) memory.databases[largest]++;
+  return largest;
+}
+
+void Release(ProcessMemory& memory, Database* database) {
+  std::lock_guard<std::mutex> lock(memory.mutex);
+  memory.databases[database]--;
+  memory.changed.notify_all();
+}
+
+/** False when there was nothing to flush. */
+bool FlushLargest(ProcessMemory& memory, bool wait) {
+  Database* const largest = AcquireLargest(memory);
+  if (largest == nullptr) return false;
+  const rocksdb::Status status = largest->FlushMemtables(wait);
+  Release(memory, largest);
+  // A database that is being closed gives back its memory by that.
+  if (!status.IsShutdownInProgress()) CheckStatus(status, "flush of memtables to make room");
+  return true;
+}
+
+}  // namespace
+
+void ConfigureMemory(size_t capacityBytes, size_t writeBufferBytes) {
+  if (capacityBytes < capacityBytesMin) {
+    InvalidArgument("capacityBytes must be at least " + std::to_string(capacityBytesMin));
+  }
+  if (writeBufferBytes == 0 || writeBufferBytes > capacityBytes / 2) {
+    InvalidArgument("writeBufferBytes must be from 1 to half of capacityBytes: memtables can take half as much again while they are flushed");
+  }
+  ProcessMemory& memory = Memory();
+  std::lock_guard<std::mutex> lock(memory.mutex);
+  if (memory.cache != nullptr) {
+    if (memory.capacityBytes == capacityBytes && memory.writeBufferBytes == writeBufferBytes) return;
+    throw NativeError{"MemoryAlreadyConfigured", "this process has capacityBytes " + std::to_string(memory.capacityBytes) +
+                                                     " and writeBufferBytes " + std::to_string(memory.writeBufferBytes) + " already"};
+  }
+  memory.cache = MakeCache(capacityBytes);
+  memory.memtables = std::make_shared<rocksdb::WriteBufferManager>(writeBufferBytes, memory.cache, /*allow_stall=*/false);
+  memory.capacityBytes = capacityBytes;
+  memory.writeBufferBytes = writeBufferBytes;
+}
+
+std::shared_ptr<rocksdb::Cache> BlockCache() {
+  ProcessMemory& memory = Memory();
+  std::lock_guard<std::mutex> lock(memory.mutex);
+  if (memory.cache == nullptr) InvalidArgument("configureMemory must be called before the first database is opened");
+  return memory.cache;
+}
+
+std::shared_ptr<rocksdb::WriteBufferManager> Memtables() {
+  BlockCache();
+  return Memory().memtables;
+}
+
+MemoryUsage CurrentMemoryUsage() {
+  const std::shared_ptr<rocksdb::Cache> cache = BlockCache();
+  const std::shared_ptr<rocksdb::WriteBufferManager> memtables = Memtables();
+  const size_t reserved = memtables->dummy_entries_in_cache_usage();
+  const size_t used = cache->GetUsage();
+  return {cache->GetCapacity(), used, used - std::min(used, reserved), cache->GetPinnedUsage(), memtables->memory_usage()};
+}
+
+void AddToMemory(Database* database) {
+  ProcessMemory& memory = Memory();
+  std::lock_guard<std::mutex> lock(memory.mutex);
+  memory.databases.emplace(database, 0);
+}
+
+void RemoveFromMemory(Database* database) {
+  ProcessMemory& memory = Memory();
+  std::unique_lock<std::mutex> lock(memory.mutex);
+  memory.changed.wait(lock, [&] { return memory.databases[database] == 0; });
+  memory.databases.erase(database);
+}
+
+void MakeRoomForWrite() {
+  ProcessMemory& memory = Memory();
+  const rocksdb::WriteBufferManager& memtables = *memory.memtables;
+  const size_t target = memory.writeBufferBytes;
+  // RocksDB's limits are 7/8, and half when flushing is behind.
+  if (memtables.mutable_memtable_memory_usage() > target / 4 * 3) FlushLargest(memory, /*wait=*/false);
+  // Each turn flushes something or ends: a memtable that an iterator still reads keeps its bytes, and cannot be waited for.
+  while (memtables.memory_usage() > target + target / 2 && FlushLargest(memory, /*wait=*/true)) {
+  }
+}
+
+void CancelBackgroundWorkOfAll() {
+  ProcessMemory& memory = Memory();
+  std::lock_guard<std::mutex> lock(memory.mutex);
+  for (const auto& entry : memory.databases) entry.first->CancelBackgroundWork();
+}
+
+}  // namespace flinkjob

@@ -1,0 +1,53 @@
+// The one memory of the process: a block cache with a strict cap, and the memtables of all databases charged to it.
+//
+// What counts against the cap: data blocks, index and filter partitions, memtables (as reservations of 256 KiB), what a table reader and a
+// file's metadata take. What does not, and what bounds it:
+//   - an iterator: one block of each level and at most 256 KiB of readahead for each file it is in; `iteratorsMax` for each database;
+//   - a compaction: 2 MiB of readahead for each input file, one output block and its filter partition, for each of the process's few
+//     background jobs;
+//   - multiGet: a copy of the values it gives back, kept for the next call up to `scratchKeptBytes`; it pins `pinnedKeysMax` blocks at once;
+//   - write: a copy of the batch, at most `batchBytesMax`.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/write_buffer_manager.h>
+
+namespace flinkjob {
+
+class Database;
+
+struct MemoryUsage {
+  size_t capacityBytes;
+  size_t usedBytes;
+  size_t blockCacheBytes;
+  size_t pinnedBytes;
+  size_t memtableBytes;
+};
+
+/** Throws `MemoryAlreadyConfigured` when it was done before with other values. */
+void ConfigureMemory(size_t capacityBytes, size_t writeBufferBytes);
+MemoryUsage CurrentMemoryUsage();
+
+/** Throws `InvalidArgument` when the memory was not configured. */
+std::shared_ptr<rocksdb::Cache> BlockCache();
+std::shared_ptr<rocksdb::WriteBufferManager> Memtables();
+
+/** A database whose memtables count takes part in making room. */
+void AddToMemory(Database* database);
+/** Returns when nobody uses `database` for making room any more. */
+void RemoveFromMemory(Database* database);
+
+/**
+ * Before each write. RocksDB flushes a database when all memtables together are too large, but only the one that is written to: one that holds
+ * most of the memory and rests would make every other flush after each small batch. So the largest is flushed here, before RocksDB's limit,
+ * and when flushing does not keep up the writer waits for it. (RocksDB's own stall would wait for ever when the disk is full.)
+ */
+void MakeRoomForWrite();
+
+/** At the process's end: what runs in the background of any database gives up soon. */
+void CancelBackgroundWorkOfAll();
+
+}  // namespace flinkjob
