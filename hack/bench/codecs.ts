@@ -3,6 +3,9 @@
  * other types before, as in a process that runs a job of several streams. No threads and no other process: this is the price of
  * the conversion alone.
  */
+import { keyGroupOf } from '../../runtime/src/core/key-groups/key-group.ts';
+import { PageReader } from '../../runtime/src/core/pages/page-reader.ts';
+import { PageWriter } from '../../runtime/src/core/pages/page-writer.ts';
 import { BinaryReader } from '../../runtime/src/core/types/binary-reader.ts';
 import { BinaryWriter } from '../../runtime/src/core/types/binary-writer.ts';
 import { t } from '../../runtime/src/core/types/t.ts';
@@ -62,6 +65,9 @@ export function measureCodecs(): Promise<Measurement> {
   };
   const encoded = encodeAll(order.encode).slice();
   const keys = encodeAll((record, to) => t.string.encodeKey(record.user, to)).slice();
+  const pageWriter = new PageWriter(order as Type<unknown>);
+  const pageReader = new PageReader();
+  const written = pages(pageWriter);
   const lines = records.map((record) => JSON.stringify(record));
   const work: Readonly<Record<string, () => unknown>> = {
     encodeNs: () => encodeAll(order.encode),
@@ -70,10 +76,40 @@ export function measureCodecs(): Promise<Measurement> {
     jsonParseNs: () => lines.map((line) => JSON.parse(line) as unknown),
     encodeStringKeyNs: () => encodeAll((record, to) => t.string.encodeKey(record.user, to)),
     decodeStringKeyNs: () => decodeAll(keys, t.string.decodeKey),
+    keyGroupNs: () => {
+      let sum = 0;
+      for (const { user } of records) {
+        writer.reset();
+        t.string.encodeKey(user, writer);
+        sum += keyGroupOf(writer.buffer, 128, 0, writer.length);
+      }
+      return sum;
+    },
+    skipNs: () => {
+      reader.reset(encoded);
+      while (reader.remaining > 0) {
+        order.skip(reader);
+      }
+    },
+    writePageNs: () => pages(pageWriter),
+    readPageNs: () => written.map((page) => pageReader.read(page, order)),
     encodeIntKeyNs: () => encodeAll((record, to) => t.int.encodeKey(record.timestampMs, to)),
   };
   const measured = Object.entries(work).map(([name, action]) => [name, cpuNsPerRecord(action)] as const);
   return Promise.resolve({ ...Object.fromEntries(measured), bytesPerRecord: encoded.length / recordCount });
+}
+
+/** As a channel writes them: of 32 KiB, with event times. */
+function pages(writer: PageWriter): Uint8Array[] {
+  const finished: Uint8Array[] = [];
+  for (const record of records) {
+    writer.write(record, record.timestampMs);
+    if (writer.sizeBytes >= 32 * 1024) {
+      finished.push(writer.finish());
+    }
+  }
+  finished.push(writer.finish());
+  return finished;
 }
 
 /** The best of some rounds is the one that others on the machine disturbed least. */
