@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureCodecs } from './codecs.ts';
+import { measureDataTransport } from './data-transport.ts';
 import { measureManySubtasks } from './many-subtasks.ts';
 import { Interrupted, interruptionSignal } from './processes/interruption.ts';
 import { type Measurement, runRepeatedly } from './repeated-measurement.ts';
@@ -23,6 +24,7 @@ const throughputBenchmarks: readonly ThroughputBenchmark[] = [keyedCount];
 const measurements: Readonly<Record<string, { readonly summary: string; readonly measure: () => Promise<Measurement> }>> = {
   start: { summary: 'what a newcomer waits for: clone to first count', measure: measureStart },
   codecs: { summary: 'records to bytes and back, without threads and processes', measure: measureCodecs },
+  'data-transport': { summary: 'pages between two processes: TCP, and gRPC for comparison', measure: measureDataTransport },
   'many-subtasks': { summary: '200 subtasks on two TaskManagers: time to run, memory', measure: measureManySubtasks },
 };
 

@@ -3,7 +3,7 @@ import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
 import { TaskManager } from '../task-manager/task-manager.ts';
 import { connectToJobManager } from '../transport/control.ts';
-import { grpcDataTransport } from '../transport/data/grpc-data-transport.ts';
+import { tcpDataTransport } from '../transport/data/tcp-data-transport.ts';
 import { readJobManagerAddress } from './job-manager-address.ts';
 import { readProcessConfig } from './read-process-config.ts';
 import { reportError } from './report-error.ts';
@@ -20,7 +20,7 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
       graph,
       jobGraphHash: jobGraphHash(graph),
       connect: async () => connectToJobManager((await readJobManagerAddress(config.addressFile)).rpc),
-      transport: grpcDataTransport,
+      transport: tcpDataTransport,
       log,
     });
     const stop = () => taskManager.stop();

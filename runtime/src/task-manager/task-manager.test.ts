@@ -18,7 +18,7 @@ import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
 import type { Log } from '../log.ts';
 import { connectToJobManager } from '../transport/control.ts';
-import { grpcDataTransport } from '../transport/data/grpc-data-transport.ts';
+import { tcpDataTransport } from '../transport/data/tcp-data-transport.ts';
 import { TaskManager, type TaskManagerEnd } from './task-manager.ts';
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -90,7 +90,7 @@ class Scene {
         graph,
         jobGraphHash: jobGraphHash(graph),
         connect: () => connectToJobManager(jobManager.address),
-        transport: grpcDataTransport,
+        transport: tcpDataTransport,
         log: silent,
         threadCountMax: 2,
         ...(options.jobManagerTimeoutMs === undefined ? {} : { jobManagerTimeoutMs: options.jobManagerTimeoutMs }),

@@ -1,4 +1,5 @@
 import type { FencingToken } from '../../core/fencing-token.ts';
+import type { Watermark } from '../../core/time/event-time.ts';
 
 /**
  * How records travel between TaskManagers. The producer opens one stream per consuming TaskManager and fencing token; all channels
@@ -60,6 +61,8 @@ export type ChannelFrame =
       /** Encoded records one after the other; owns its buffer, so that it can be transferred to another thread. */
       readonly records: Uint8Array<ArrayBuffer>;
     }
+  /** Each one replaces the one before it, so only the last of several in a row needs to travel. */
+  | ({ readonly type: 'Watermark'; readonly channel: number } & Watermark)
   | { readonly type: 'Barrier'; readonly channel: number; readonly barrier: CheckpointBarrier }
   /** No records follow; barriers still do. */
   | { readonly type: 'End'; readonly channel: number };

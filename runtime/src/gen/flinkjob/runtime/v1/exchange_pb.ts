@@ -2,8 +2,8 @@
 // @generated from file flinkjob/runtime/v1/exchange.proto (package flinkjob.runtime.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FencingToken } from "./common_pb.ts";
 import { file_flinkjob_runtime_v1_common } from "./common_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,71 +12,11 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file flinkjob/runtime/v1/exchange.proto.
  */
 export const file_flinkjob_runtime_v1_exchange: GenFile = /*@__PURE__*/
-  fileDesc("CiJmbGlua2pvYi9ydW50aW1lL3YxL2V4Y2hhbmdlLnByb3RvEhNmbGlua2pvYi5ydW50aW1lLnYxIocBCg9Qcm9kdWNlck1lc3NhZ2USMwoFaGVsbG8YASABKAsyIi5mbGlua2pvYi5ydW50aW1lLnYxLlByb2R1Y2VySGVsbG9IABI0CgZmcmFtZXMYAiABKAsyIi5mbGlua2pvYi5ydW50aW1lLnYxLkNoYW5uZWxGcmFtZXNIAEIJCgdtZXNzYWdlIoIBCg9Db25zdW1lck1lc3NhZ2USMwoFaGVsbG8YASABKAsyIi5mbGlua2pvYi5ydW50aW1lLnYxLkNvbnN1bWVySGVsbG9IABIvCgdjcmVkaXRzGAIgASgLMhwuZmxpbmtqb2IucnVudGltZS52MS5DcmVkaXRzSABCCQoHbWVzc2FnZSJaCg1Qcm9kdWNlckhlbGxvEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFwoPdGFza19tYW5hZ2VyX2lkGAIgASgJIg8KDUNvbnN1bWVySGVsbG8iQgoNQ2hhbm5lbEZyYW1lcxIxCgZmcmFtZXMYASADKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkNoYW5uZWxGcmFtZSK2AQoMQ2hhbm5lbEZyYW1lEg8KB2NoYW5uZWwYASABKA0SKQoEcGFnZRgCIAEoCzIZLmZsaW5ram9iLnJ1bnRpbWUudjEuUGFnZUgAEi8KB2JhcnJpZXIYAyABKAsyHC5mbGlua2pvYi5ydW50aW1lLnYxLkJhcnJpZXJIABIwCgNlbmQYBCABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkVuZE9mQ2hhbm5lbEgAQgcKBWZyYW1lIi0KBFBhZ2USFAoMcmVjb3JkX2NvdW50GAEgASgNEg8KB3JlY29yZHMYAiABKAwiSQoHQmFycmllchIVCg1jaGVja3BvaW50X2lkGAEgASgEEhEKCWRpcmVjdG9yeRgCIAEoCRIUCgxzdG9wX3NvdXJjZXMYAyABKAgiDgoMRW5kT2ZDaGFubmVsIjcKB0NyZWRpdHMSLAoHY3JlZGl0cxgBIAMoCzIbLmZsaW5ram9iLnJ1bnRpbWUudjEuQ3JlZGl0IigKBkNyZWRpdBIPCgdjaGFubmVsGAEgASgNEg0KBXBhZ2VzGAIgASgNMmIKCEV4Y2hhbmdlElYKBE9wZW4SJC5mbGlua2pvYi5ydW50aW1lLnYxLlByb2R1Y2VyTWVzc2FnZRokLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29uc3VtZXJNZXNzYWdlKAEwAWIGcHJvdG8z", [file_flinkjob_runtime_v1_common]);
+  fileDesc("CiJmbGlua2pvYi9ydW50aW1lL3YxL2V4Y2hhbmdlLnByb3RvEhNmbGlua2pvYi5ydW50aW1lLnYxIloKDVByb2R1Y2VySGVsbG8SMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIXCg90YXNrX21hbmFnZXJfaWQYAiABKAki6wEKDENoYW5uZWxGcmFtZRIPCgdjaGFubmVsGAEgASgNEikKBHBhZ2UYAiABKAsyGS5mbGlua2pvYi5ydW50aW1lLnYxLlBhZ2VIABIvCgdiYXJyaWVyGAMgASgLMhwuZmxpbmtqb2IucnVudGltZS52MS5CYXJyaWVySAASMAoDZW5kGAQgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5FbmRPZkNoYW5uZWxIABIzCgl3YXRlcm1hcmsYBSABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLldhdGVybWFya0gAQgcKBWZyYW1lIi0KBFBhZ2USFAoMcmVjb3JkX2NvdW50GAEgASgNEg8KB3JlY29yZHMYAiABKAwiSQoHQmFycmllchIVCg1jaGVja3BvaW50X2lkGAEgASgEEhEKCWRpcmVjdG9yeRgCIAEoCRIUCgxzdG9wX3NvdXJjZXMYAyABKAgiDgoMRW5kT2ZDaGFubmVsIjIKCVdhdGVybWFyaxIUCgx0aW1lc3RhbXBfbXMYASABKBISDwoHaXNfaWRsZRgCIAEoCCI3CgdDcmVkaXRzEiwKB2NyZWRpdHMYASADKAsyGy5mbGlua2pvYi5ydW50aW1lLnYxLkNyZWRpdCIoCgZDcmVkaXQSDwoHY2hhbm5lbBgBIAEoDRINCgVwYWdlcxgCIAEoDWIGcHJvdG8z", [file_flinkjob_runtime_v1_common]);
 
 /**
- * @generated from message flinkjob.runtime.v1.ProducerMessage
- */
-export type ProducerMessage = Message<"flinkjob.runtime.v1.ProducerMessage"> & {
-  /**
-   * @generated from oneof flinkjob.runtime.v1.ProducerMessage.message
-   */
-  message: {
-    /**
-     * First on the stream, and only there.
-     *
-     * @generated from field: flinkjob.runtime.v1.ProducerHello hello = 1;
-     */
-    value: ProducerHello;
-    case: "hello";
-  } | {
-    /**
-     * @generated from field: flinkjob.runtime.v1.ChannelFrames frames = 2;
-     */
-    value: ChannelFrames;
-    case: "frames";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message flinkjob.runtime.v1.ProducerMessage.
- * Use `create(ProducerMessageSchema)` to create a new message.
- */
-export const ProducerMessageSchema: GenMessage<ProducerMessage> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 0);
-
-/**
- * @generated from message flinkjob.runtime.v1.ConsumerMessage
- */
-export type ConsumerMessage = Message<"flinkjob.runtime.v1.ConsumerMessage"> & {
-  /**
-   * @generated from oneof flinkjob.runtime.v1.ConsumerMessage.message
-   */
-  message: {
-    /**
-     * The answer to the hello: the consumer runs the same token and takes pages.
-     *
-     * @generated from field: flinkjob.runtime.v1.ConsumerHello hello = 1;
-     */
-    value: ConsumerHello;
-    case: "hello";
-  } | {
-    /**
-     * @generated from field: flinkjob.runtime.v1.Credits credits = 2;
-     */
-    value: Credits;
-    case: "credits";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message flinkjob.runtime.v1.ConsumerMessage.
- * Use `create(ConsumerMessageSchema)` to create a new message.
- */
-export const ConsumerMessageSchema: GenMessage<ConsumerMessage> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 1);
-
-/**
+ * First on the connection, and only there.
+ *
  * @generated from message flinkjob.runtime.v1.ProducerHello
  */
 export type ProducerHello = Message<"flinkjob.runtime.v1.ProducerHello"> & {
@@ -96,37 +36,7 @@ export type ProducerHello = Message<"flinkjob.runtime.v1.ProducerHello"> & {
  * Use `create(ProducerHelloSchema)` to create a new message.
  */
 export const ProducerHelloSchema: GenMessage<ProducerHello> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 2);
-
-/**
- * @generated from message flinkjob.runtime.v1.ConsumerHello
- */
-export type ConsumerHello = Message<"flinkjob.runtime.v1.ConsumerHello"> & {
-};
-
-/**
- * Describes the message flinkjob.runtime.v1.ConsumerHello.
- * Use `create(ConsumerHelloSchema)` to create a new message.
- */
-export const ConsumerHelloSchema: GenMessage<ConsumerHello> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 3);
-
-/**
- * @generated from message flinkjob.runtime.v1.ChannelFrames
- */
-export type ChannelFrames = Message<"flinkjob.runtime.v1.ChannelFrames"> & {
-  /**
-   * @generated from field: repeated flinkjob.runtime.v1.ChannelFrame frames = 1;
-   */
-  frames: ChannelFrame[];
-};
-
-/**
- * Describes the message flinkjob.runtime.v1.ChannelFrames.
- * Use `create(ChannelFramesSchema)` to create a new message.
- */
-export const ChannelFramesSchema: GenMessage<ChannelFrames> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 4);
+  messageDesc(file_flinkjob_runtime_v1_exchange, 0);
 
 /**
  * @generated from message flinkjob.runtime.v1.ChannelFrame
@@ -158,6 +68,12 @@ export type ChannelFrame = Message<"flinkjob.runtime.v1.ChannelFrame"> & {
      */
     value: EndOfChannel;
     case: "end";
+  } | {
+    /**
+     * @generated from field: flinkjob.runtime.v1.Watermark watermark = 5;
+     */
+    value: Watermark;
+    case: "watermark";
   } | { case: undefined; value?: undefined };
 };
 
@@ -166,7 +82,7 @@ export type ChannelFrame = Message<"flinkjob.runtime.v1.ChannelFrame"> & {
  * Use `create(ChannelFrameSchema)` to create a new message.
  */
 export const ChannelFrameSchema: GenMessage<ChannelFrame> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 5);
+  messageDesc(file_flinkjob_runtime_v1_exchange, 1);
 
 /**
  * Encoded records, one after the other.
@@ -190,7 +106,7 @@ export type Page = Message<"flinkjob.runtime.v1.Page"> & {
  * Use `create(PageSchema)` to create a new message.
  */
 export const PageSchema: GenMessage<Page> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 6);
+  messageDesc(file_flinkjob_runtime_v1_exchange, 2);
 
 /**
  * @generated from message flinkjob.runtime.v1.Barrier
@@ -217,7 +133,7 @@ export type Barrier = Message<"flinkjob.runtime.v1.Barrier"> & {
  * Use `create(BarrierSchema)` to create a new message.
  */
 export const BarrierSchema: GenMessage<Barrier> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 7);
+  messageDesc(file_flinkjob_runtime_v1_exchange, 3);
 
 /**
  * @generated from message flinkjob.runtime.v1.EndOfChannel
@@ -230,7 +146,29 @@ export type EndOfChannel = Message<"flinkjob.runtime.v1.EndOfChannel"> & {
  * Use `create(EndOfChannelSchema)` to create a new message.
  */
 export const EndOfChannelSchema: GenMessage<EndOfChannel> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 8);
+  messageDesc(file_flinkjob_runtime_v1_exchange, 4);
+
+/**
+ * @generated from message flinkjob.runtime.v1.Watermark
+ */
+export type Watermark = Message<"flinkjob.runtime.v1.Watermark"> & {
+  /**
+   * @generated from field: sint64 timestamp_ms = 1;
+   */
+  timestampMs: bigint;
+
+  /**
+   * @generated from field: bool is_idle = 2;
+   */
+  isIdle: boolean;
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.Watermark.
+ * Use `create(WatermarkSchema)` to create a new message.
+ */
+export const WatermarkSchema: GenMessage<Watermark> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_exchange, 5);
 
 /**
  * @generated from message flinkjob.runtime.v1.Credits
@@ -247,10 +185,10 @@ export type Credits = Message<"flinkjob.runtime.v1.Credits"> & {
  * Use `create(CreditsSchema)` to create a new message.
  */
 export const CreditsSchema: GenMessage<Credits> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 9);
+  messageDesc(file_flinkjob_runtime_v1_exchange, 6);
 
 /**
- * The consumer takes so many more pages of the channel. Barriers and ends need no credit.
+ * The consumer takes so many more pages of the channel. Watermarks, barriers and ends need no credit.
  *
  * @generated from message flinkjob.runtime.v1.Credit
  */
@@ -271,23 +209,5 @@ export type Credit = Message<"flinkjob.runtime.v1.Credit"> & {
  * Use `create(CreditSchema)` to create a new message.
  */
 export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_exchange, 10);
-
-/**
- * Served by every TaskManager: records from a producing TaskManager to this one, all channels between the two under one fencing token
- * on one stream. Never one message per record.
- *
- * @generated from service flinkjob.runtime.v1.Exchange
- */
-export const Exchange: GenService<{
-  /**
-   * @generated from rpc flinkjob.runtime.v1.Exchange.Open
-   */
-  open: {
-    methodKind: "bidi_streaming";
-    input: typeof ProducerMessageSchema;
-    output: typeof ConsumerMessageSchema;
-  },
-}> = /*@__PURE__*/
-  serviceDesc(file_flinkjob_runtime_v1_exchange, 0);
+  messageDesc(file_flinkjob_runtime_v1_exchange, 7);
 

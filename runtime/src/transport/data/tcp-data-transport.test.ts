@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChannelCredit, ChannelFrame, IncomingStream } from './data-transport.ts';
-import { grpcDataTransport } from './grpc-data-transport.ts';
+import { tcpDataTransport } from './tcp-data-transport.ts';
 
 const hello = { token: { epoch: 3, executionAttempt: 4 }, taskManagerId: 'tm-1' };
 const frames: ChannelFrame[] = [
@@ -14,7 +14,7 @@ const frames: ChannelFrame[] = [
 
 async function listen() {
   const incoming = Promise.withResolvers<IncomingStream>();
-  const listener = await grpcDataTransport.listen({ host: '127.0.0.1', port: 0, onStream: incoming.resolve });
+  const listener = await tcpDataTransport.listen({ host: '127.0.0.1', port: 0, onStream: incoming.resolve });
   return { listener, incoming: incoming.promise };
 }
 
@@ -24,7 +24,7 @@ test('frames arrive unchanged and in order, each page with its own buffer, and c
   const { listener, incoming } = await listen();
   const received = Promise.withResolvers<readonly ChannelFrame[]>();
   const credited = Promise.withResolvers<readonly ChannelCredit[]>();
-  const opening = grpcDataTransport.open({ ...unheard, address: listener.address, hello, onCredits: credited.resolve });
+  const opening = tcpDataTransport.open({ ...unheard, address: listener.address, hello, onCredits: credited.resolve });
   const stream = await incoming;
   assert.deepEqual(stream.hello, hello);
   stream.accept({ onFrames: received.resolve, onLost: () => {} });
@@ -44,7 +44,7 @@ test('frames arrive unchanged and in order, each page with its own buffer, and c
 
 test('a stream that the consumer refuses is an error with its reason', async () => {
   const { listener, incoming } = await listen();
-  const opening = grpcDataTransport.open({ ...unheard, address: listener.address, hello });
+  const opening = tcpDataTransport.open({ ...unheard, address: listener.address, hello });
   (await incoming).close('a newer deployment runs here');
   await assert.rejects(opening, { code: 'RecordStreamRefused', message: /a newer deployment runs here/ });
   await listener.close();
@@ -54,7 +54,7 @@ test('either end hears at once when the other is gone, and not when it closed it
   const { listener, incoming } = await listen();
   const lostByProducer = Promise.withResolvers<string>();
   const lostByConsumer = Promise.withResolvers<string>();
-  const open = () => grpcDataTransport.open({ ...unheard, address: listener.address, hello, onLost: lostByProducer.resolve });
+  const open = () => tcpDataTransport.open({ ...unheard, address: listener.address, hello, onLost: lostByProducer.resolve });
   const opening = open();
   const stream = await incoming;
   stream.accept({ onFrames: () => {}, onLost: lostByConsumer.resolve });
@@ -64,7 +64,7 @@ test('either end hears at once when the other is gone, and not when it closed it
   await listener.close();
 
   const second = await listen();
-  const reopening = grpcDataTransport.open({
+  const reopening = tcpDataTransport.open({
     ...unheard,
     address: second.listener.address,
     hello,
@@ -81,7 +81,7 @@ test('either end hears at once when the other is gone, and not when it closed it
 test('an aborted opening is an error, also while the consumer has not answered', async () => {
   const { listener, incoming } = await listen();
   const abort = new AbortController();
-  const opening = grpcDataTransport.open({ ...unheard, address: listener.address, hello, signal: abort.signal });
+  const opening = tcpDataTransport.open({ ...unheard, address: listener.address, hello, signal: abort.signal });
   await incoming;
   abort.abort();
   await assert.rejects(opening, { code: 'RecordStreamRefused' });
