@@ -8,6 +8,7 @@ import { PageReader } from '../../runtime/src/core/pages/page-reader.ts';
 import { PageWriter } from '../../runtime/src/core/pages/page-writer.ts';
 import { BinaryReader } from '../../runtime/src/core/types/binary-reader.ts';
 import { BinaryWriter } from '../../runtime/src/core/types/binary-writer.ts';
+import { compileProjection } from '../../runtime/src/core/types/compile-codec.ts';
 import { t } from '../../runtime/src/core/types/t.ts';
 import type { Type } from '../../runtime/src/core/types/type.ts';
 import type { Measurement } from './repeated-measurement.ts';
@@ -68,6 +69,7 @@ export function measureCodecs(): Promise<Measurement> {
   const pageWriter = new PageWriter(order as Type<unknown>);
   const pageReader = new PageReader();
   const written = pages(pageWriter);
+  const user = compileProjection(order.descriptor, ['user']);
   const lines = records.map((record) => JSON.stringify(record));
   const work: Readonly<Record<string, () => unknown>> = {
     encodeNs: () => encodeAll(order.encode),
@@ -91,6 +93,7 @@ export function measureCodecs(): Promise<Measurement> {
         order.skip(reader);
       }
     },
+    projectNs: () => decodeAll(encoded, user),
     writePageNs: () => pages(pageWriter),
     readPageNs: () => written.map((page) => pageReader.read(page, order)),
     encodeIntKeyNs: () => encodeAll((record, to) => t.int.encodeKey(record.timestampMs, to)),

@@ -18,6 +18,7 @@ export const anyType: Type<unknown> = {
   skip: (reader: BinaryReader) => skipAny(reader, 0),
   encodeKey: refuseKey,
   decodeKey: refuseKey,
+  skipKey: refuseKey,
 };
 
 /** Declarations are checked by `identifiesByBytes` before there is a key. */

@@ -1,9 +1,11 @@
 import { unreachable } from '../assert.ts';
+import { JobError } from '../job-error.ts';
 import { anyType } from './any-type.ts';
 import type { BinaryReader } from './binary-reader.ts';
 import { orderedEnd, orderedMore } from './ordered-bytes.ts';
 import { bigintType, booleanType, bytesType, doubleType, intType, readFlag, stringType } from './primitive-types.ts';
 import type { Codec, StructField, TypeDescriptor } from './type.ts';
+import { formatDescriptor } from './type-descriptor.ts';
 import { locateMismatch, mismatch } from './value-mismatch.ts';
 
 /**
@@ -18,12 +20,26 @@ import { locateMismatch, mismatch } from './value-mismatch.ts';
 export function compileCodec(descriptor: TypeDescriptor): Codec<unknown> {
   const source = new CodecSource();
   const functions = methods.map((method) => `${method}: ${source.functionOf(method, descriptor)}`);
-  const code = `'use strict';\n${source.text()}\nreturn { ${functions.join(', ')} };`;
-  const build = new Function(...Object.keys(scope), code) as (...values: readonly unknown[]) => Codec<unknown>;
-  return build(...Object.values(scope));
+  return build(`${source.text()}\nreturn { ${functions.join(', ')} };`) as Codec<unknown>;
 }
 
-const methods = ['encode', 'decode', 'encodeKey', 'decodeKey', 'skip'] as const;
+/**
+ * Reads one field of a struct, or a field of such a field, out of the bytes of the whole value, passes over the others and stops after the
+ * value: what a reader of many records pays for that wants their keys alone. Undefined where a struct on the way is absent.
+ */
+export function compileProjection(descriptor: TypeDescriptor, path: readonly string[]): (reader: BinaryReader) => unknown {
+  const source = new CodecSource();
+  const body = source.project(descriptor, path);
+  return build(`${source.text()}\nreturn (reader) => { let found; ${body} return found; };`) as (reader: BinaryReader) => unknown;
+}
+
+function build(code: string): unknown {
+  return (new Function(...Object.keys(scope), `'use strict';\n${code}`) as (...values: readonly unknown[]) => unknown)(
+    ...Object.values(scope),
+  );
+}
+
+const methods = ['encode', 'decode', 'encodeKey', 'decodeKey', 'skip', 'skipKey'] as const;
 type Method = (typeof methods)[number];
 
 const leafTypes = {
@@ -91,7 +107,8 @@ class CodecSource {
             ? this.#decodeArray(method, descriptor.element)
             : `return ${this.#read(method, descriptor)};`;
       case 'skip':
-        return this.#skip(descriptor);
+      case 'skipKey':
+        return this.#skip(method, descriptor);
       default:
         return unreachable(method);
     }
@@ -172,23 +189,52 @@ class CodecSource {
     return `const items = []; ${loop} { items.push(${this.#read(method, element)}); } return items;`;
   }
 
-  #skip(descriptor: Composite): string {
+  #skip(method: 'skip' | 'skipKey', descriptor: Composite): string {
     switch (descriptor.type) {
       case 'struct':
-        return descriptor.fields.map(({ type }) => this.#skipOne(type)).join('\n');
-      case 'array':
-        return `for (let left = checkCount(reader); left > 0; left--) { ${this.#skipOne(descriptor.element)} }`;
+        return this.#skipAll(method, descriptor.fields);
+      case 'array': {
+        const loop = method === 'skip' ? 'for (let left = checkCount(reader); left > 0; left--)' : 'while (readFlag(reader))';
+        return `${loop} { ${this.#skipOne(method, descriptor.element)} }`;
+      }
       case 'optional':
-        return this.#skipOne(descriptor);
+        return this.#skipOne(method, descriptor);
       default:
         return unreachable(descriptor);
     }
   }
 
-  #skipOne(descriptor: TypeDescriptor): string {
+  #skipAll(method: 'skip' | 'skipKey', fields: readonly StructField[]): string {
+    return fields.map(({ type }) => this.#skipOne(method, type)).join('\n');
+  }
+
+  #skipOne(method: 'skip' | 'skipKey', descriptor: TypeDescriptor): string {
     return descriptor.type === 'optional'
-      ? `if (readFlag(reader)) { ${this.#skipOne(descriptor.of)} }`
-      : `${this.functionOf('skip', descriptor)}(reader);`;
+      ? `if (readFlag(reader)) { ${this.#skipOne(method, descriptor.of)} }`
+      : `${this.functionOf(method, descriptor)}(reader);`;
+  }
+
+  /** Statements that put what is at the end of the path into `found` and pass over everything else. */
+  project(descriptor: TypeDescriptor, path: readonly string[]): string {
+    const [name, ...rest] = path;
+    if (name === undefined) {
+      return `found = ${this.#read('decode', descriptor)};`;
+    }
+    if (descriptor.type === 'optional') {
+      return `if (readFlag(reader)) { ${this.project(descriptor.of, path)} }`;
+    }
+    const fields = descriptor.type === 'struct' ? descriptor.fields : [];
+    const at = fields.findIndex((field) => field.name === name);
+    const field = fields[at];
+    if (field === undefined) {
+      throw new JobError(`${formatDescriptor(descriptor)} has no field "${name}"`, {
+        domain: 'user',
+        retry: 'never',
+        code: 'TypeInvalid',
+        remedy: 'Name a field of the declared struct.',
+      });
+    }
+    return `${this.#skipAll('skip', fields.slice(0, at))} ${this.project(field.type, rest)} ${this.#skipAll('skip', fields.slice(at + 1))}`;
   }
 }
 

@@ -77,6 +77,9 @@ function checkRoundTrip(type: Type<unknown>, value: unknown, about: string): voi
   const reader = new BinaryReader(bytes);
   assert.deepEqual(type.decodeKey(reader), canonical(value), about);
   assert.equal(reader.remaining, 0, about);
+  reader.reset(bytes);
+  type.skipKey(reader);
+  assert.equal(reader.remaining, 0, about);
 }
 
 for (const { type, value } of primitiveSamples) {

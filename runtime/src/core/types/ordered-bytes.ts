@@ -54,6 +54,14 @@ export function readOrderedInt(reader: BinaryReader): number {
   return mask === 0 ? value : -1 - value;
 }
 
+export function skipOrderedInt(reader: BinaryReader): void {
+  const first = reader.readByte();
+  const lead = first < 0x80 ? first ^ 0xff : first;
+  if (lead >= twoBytesBase) {
+    reader.skip(lead < moreBytesBase ? 1 : lead - moreBytesBase + 2);
+  }
+}
+
 export function putOrderedDouble(view: DataView, at: number, value: number): number {
   if (value >= 0) {
     // -0 is 0, and becomes it by addition.
@@ -137,6 +145,11 @@ function readAnyOrderedString(reader: BinaryReader): string {
     throw reader.corrupt('a string of a key that is not UTF-8 ends');
   }
   return text;
+}
+
+/** Of a string or bytes: no escape begins with what ends them. */
+export function skipTerminated(reader: BinaryReader): void {
+  reader.viewUntil(orderedEnd, 'a string of a key');
 }
 
 /** Complements the bytes from `start` to `end`. */

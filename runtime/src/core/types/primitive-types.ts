@@ -1,6 +1,14 @@
 import type { BinaryReader } from './binary-reader.ts';
 import type { BinaryWriter } from './binary-writer.ts';
-import { complement, readOrderedBytes, readOrderedDouble, readOrderedInt, readOrderedString } from './ordered-bytes.ts';
+import {
+  complement,
+  readOrderedBytes,
+  readOrderedDouble,
+  readOrderedInt,
+  readOrderedString,
+  skipOrderedInt,
+  skipTerminated,
+} from './ordered-bytes.ts';
 import type { Type } from './type.ts';
 import { mismatch } from './value-mismatch.ts';
 
@@ -21,6 +29,7 @@ export const stringType: Type<string> = {
     writer.writeOrderedString(value);
   },
   decodeKey: readOrderedString,
+  skipKey: skipTerminated,
 };
 
 const intExpected = 'int (a whole number within ±(2^53 - 1))';
@@ -43,6 +52,7 @@ export const intType: Type<number> = {
     writer.writeOrderedInt(value);
   },
   decodeKey: readOrderedInt,
+  skipKey: skipOrderedInt,
 };
 
 /** Any number. -0 is written as 0 and every NaN as the same bytes, so values that a Map holds equal have equal bytes. */
@@ -63,6 +73,7 @@ export const doubleType: Type<number> = {
     writer.writeOrderedDouble(value);
   },
   decodeKey: readOrderedDouble,
+  skipKey: (reader: BinaryReader) => reader.skip(8),
 };
 
 export const booleanType: Type<boolean> = {
@@ -72,6 +83,7 @@ export const booleanType: Type<boolean> = {
   skip: (reader: BinaryReader) => reader.skip(1),
   encodeKey: writeBoolean,
   decodeKey: readFlag,
+  skipKey: (reader: BinaryReader) => reader.skip(1),
 };
 
 function writeBoolean(value: boolean, writer: BinaryWriter): void {
@@ -99,6 +111,7 @@ export const bytesType: Type<Uint8Array> = {
     writer.writeOrderedBytes(value);
   },
   decodeKey: readOrderedBytes,
+  skipKey: skipTerminated,
 };
 
 /** Any size: the number of magnitude bytes with the value's sign, then the magnitude, highest byte first. */
@@ -136,6 +149,7 @@ export const bigintType: Type<bigint> = {
     }
     return signedCount < 0 ? -toBigint(magnitude) : toBigint(magnitude);
   },
+  skipKey: (reader: BinaryReader) => reader.skip(Math.abs(readOrderedInt(reader))),
 };
 
 /** Highest byte first, in as few as it takes: none for 0. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { JobError } from '../job-error.ts';
 import { BinaryReader } from './binary-reader.ts';
 import { BinaryWriter } from './binary-writer.ts';
+import { compileProjection } from './compile-codec.ts';
 import { t } from './t.ts';
 import type { Type } from './type.ts';
 import { descriptorsEqual, formatDescriptor, identifiesByBytes } from './type-descriptor.ts';
@@ -108,6 +109,43 @@ test('skipping a value ends where decoding it ends', () => {
         assert.throws(() => type.skip(new BinaryReader(bytes, 0, length)), { code: 'CorruptBytes' });
       }
     }
+  }
+});
+
+const visit = t.struct({
+  tags: t.array(t.string),
+  at: t.optional(t.struct({ x: t.double, place: t.struct({ town: t.string, zip: t.int }) })),
+  user: t.string,
+  payload: t.any,
+});
+
+test('a projection reads one field out of encoded records, one after the other', () => {
+  const records = [
+    { tags: ['a', 'ž'], at: { x: 1, place: { town: 'Brno', zip: 60200 } }, user: 'u1', payload: { deep: [1, 'x'] } },
+    { tags: [], user: 'u2', payload: null },
+    { tags: ['b'], at: { x: 2, place: { town: 'Ústí', zip: 40001 } }, user: '', payload: new Map([[1, new Set([2n ** 70n])]]) },
+  ];
+  const writer = new BinaryWriter();
+  for (const record of records) {
+    visit.encode(record, writer);
+  }
+  const read = (path: readonly string[]): unknown[] => {
+    const project = compileProjection(visit.descriptor, path);
+    const reader = new BinaryReader(writer.view());
+    const found = records.map(() => project(reader));
+    assert.equal(reader.remaining, 0);
+    return found;
+  };
+  assert.deepEqual(read(['user']), ['u1', 'u2', '']);
+  assert.deepEqual(read(['tags']), [['a', 'ž'], [], ['b']]);
+  assert.deepEqual(read(['at', 'place', 'town']), ['Brno', undefined, 'Ústí']);
+  assert.deepEqual(read(['at', 'place']), [{ town: 'Brno', zip: 60200 }, undefined, { town: 'Ústí', zip: 40001 }]);
+  assert.deepEqual(read([]), records);
+});
+
+test('a projection to what is no field is refused by name', () => {
+  for (const path of [['nobody'], ['user', 'name'], ['at', 'place', 'street'], ['constructor']]) {
+    assert.throws(() => compileProjection(visit.descriptor, path), { code: 'TypeInvalid', message: /has no field "/ });
   }
 });
 

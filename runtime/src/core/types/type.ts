@@ -36,4 +36,6 @@ export interface Codec<T> {
   encodeKey(value: T, writer: BinaryWriter): void;
   /** Throws `CorruptBytes` for anything but what `encodeKey` writes. */
   decodeKey(reader: BinaryReader): T;
+  /** Passes over a value that `encodeKey` wrote, as `skip` does. */
+  skipKey(reader: BinaryReader): void;
 }
