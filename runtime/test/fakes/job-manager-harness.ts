@@ -24,6 +24,7 @@ export function jobManagerConfig(
     restore: { from: 'Latest' },
     allowDroppedState: [],
     allowNewState: [],
+    stateBackend: 'HashMap',
     restartStrategy: { type: 'FixedDelay', attempts: 3, delaySeconds: 1 },
     heartbeat: { intervalMs: 500, timeoutMs: 4000, leaseMs: 10000 },
     ...overrides,

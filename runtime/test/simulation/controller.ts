@@ -376,6 +376,7 @@ function inputOf(podUid: string, { attempt, parallelism, restore }: Revision): J
       restore,
       allowDroppedState: [],
       allowNewState: [],
+      stateBackend: 'HashMap',
       checkpoints: {
         intervalSeconds: 2,
         timeoutSeconds: 10,
