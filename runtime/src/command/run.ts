@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { exitCodes, JobManagerProcessConfig, type JobSourceConfig } from '../api/process-config.ts';
 import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import type { StateBackendType } from '../core/checkpoint/manifest.ts';
 import { JobError } from '../core/job-error.ts';
 import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import { defaultMaxParallelism } from '../core/key-groups/key-group.ts';
@@ -32,6 +33,7 @@ Runs a job in one process, until its input ends or Ctrl-C.
   --max-parallelism N        key groups, a power of two from 128; must stay the same while state is kept
   --checkpoint-storage DIR   keeps the job's state: Ctrl-C stops with a savepoint, running it again continues
   --checkpoint-interval S    seconds between checkpoints (default 10)
+  --state-backend NAME       HashMap (in memory, the default) or RocksDB (on the local disk)
   --fresh                    starts from nothing although there is a checkpoint
 `;
 
@@ -45,6 +47,7 @@ interface RunArguments {
   /** Undefined: nothing is kept. */
   readonly checkpointStorage: string | undefined;
   readonly checkpointIntervalSeconds: number;
+  readonly stateBackend: StateBackendType;
   readonly fresh: boolean;
 }
 
@@ -56,7 +59,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       process.stdout.write(runUsage);
       return exitCodes.ok;
     }
-    return await withStorage(options, (storage) => runJob(options, storage));
+    return await withDirectories(options, (directories) => runJob(options, directories));
   } catch (error) {
     return reportError(error);
   }
@@ -90,8 +93,16 @@ function parseRunArguments(argv: readonly string[]): RunArguments | 'Help' {
     },
     checkpointStorage: values['checkpoint-storage'],
     checkpointIntervalSeconds: interval,
+    stateBackend: parseStateBackend(values['state-backend'] ?? 'HashMap'),
     fresh: values.fresh === true,
   };
+}
+
+function parseStateBackend(text: string): StateBackendType {
+  if (text !== 'HashMap' && text !== 'RocksDB') {
+    throw usage(`--state-backend must be HashMap or RocksDB, not '${text}'`);
+  }
+  return text;
 }
 
 function parseOptions(argv: readonly string[]) {
@@ -105,6 +116,7 @@ function parseOptions(argv: readonly string[]) {
         'max-parallelism': { type: 'string' },
         'checkpoint-storage': { type: 'string' },
         'checkpoint-interval': { type: 'string' },
+        'state-backend': { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -139,20 +151,25 @@ function usage(message: string): JobError {
   });
 }
 
-/** Gives the URL of the storage; a temporary one is removed at the end. */
-async function withStorage(options: RunArguments, use: (url: string) => Promise<number>): Promise<number> {
-  if (options.checkpointStorage !== undefined) {
-    return use(pathToFileURL(resolve(options.checkpointStorage)).href);
-  }
+interface RunDirectories {
+  readonly storageUrl: string;
+  /** For working state. */
+  readonly localDirectory: string;
+}
+
+/** Working state, and checkpoints that nobody asked to keep, are in a temporary directory that is removed at the end. */
+async function withDirectories(options: RunArguments, use: (directories: RunDirectories) => Promise<number>): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'flinkjob-run-'));
+  const storage = options.checkpointStorage === undefined ? join(directory, 'checkpoints') : resolve(options.checkpointStorage);
   try {
-    return await use(pathToFileURL(directory).href);
+    return await use({ storageUrl: pathToFileURL(storage).href, localDirectory: join(directory, 'state') });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function runJob(options: RunArguments, storageUrl: string): Promise<number> {
+async function runJob(options: RunArguments, directories: RunDirectories): Promise<number> {
+  const { storageUrl, localDirectory } = directories;
   const job = await loadJob(options.job);
   const lineage = {
     checkpointStorage: storageUrl,
@@ -181,6 +198,7 @@ async function runJob(options: RunArguments, storageUrl: string): Promise<number
         podUid: randomUUID(),
         restore,
         checkpoints: { intervalSeconds: options.checkpointIntervalSeconds },
+        stateBackend: options.stateBackend,
         // Whoever runs a job by hand wants to see what is wrong, not wait for the tenth try.
         restartStrategy: { type: 'None' },
         heartbeat: {},
@@ -188,7 +206,7 @@ async function runJob(options: RunArguments, storageUrl: string): Promise<number
         rpc: { host: 'localhost', port: 0 },
         addressFile: 'unused',
       });
-      outcome = await runAttempt({ config, job, ports, signals });
+      outcome = await runAttempt({ config, job, ports, signals, localDirectory });
       // A run that was killed while it stopped left a stop to be finished; then comes the run that was asked for now.
     } while (outcome.state === 'Stopped' && !signals.isInterrupted);
     return report(outcome, { isKept: options.checkpointStorage !== undefined });
@@ -202,8 +220,9 @@ async function runAttempt(options: {
   readonly job: ExecutableJob;
   readonly ports: JobManagerPorts;
   readonly signals: Signals;
+  readonly localDirectory: string;
 }): Promise<JobManagerOutcome> {
-  const { config, job, ports, signals } = options;
+  const { config, job, ports, signals, localDirectory } = options;
   const jobManager = new JobManager({ config, graph: job.graph }, ports);
   const taskManager = new TaskManager({
     config: {
@@ -213,7 +232,7 @@ async function runAttempt(options: {
       taskManagerId: 'local',
       slots: slotsRequired(job.graph),
       stateBackend: config.stateBackend,
-      localDirectories: [],
+      localDirectories: [localDirectory],
       memorySizeBytes: undefined,
       data: { host: 'localhost', port: 0 },
     },
