@@ -65,6 +65,7 @@ export function measureCodecs(): Promise<Measurement> {
     return decoded;
   };
   const encoded = encodeAll(order.encode).slice();
+  const encodedAny = encodeAll(t.any.encode).slice();
   const keys = encodeAll((record, to) => t.string.encodeKey(record.user, to)).slice();
   const pageWriter = new PageWriter(order as Type<unknown>);
   const pageReader = new PageReader();
@@ -74,6 +75,8 @@ export function measureCodecs(): Promise<Measurement> {
   const work: Readonly<Record<string, () => unknown>> = {
     encodeNs: () => encodeAll(order.encode),
     decodeNs: () => decodeAll(encoded, order.decode),
+    encodeAnyNs: () => encodeAll(t.any.encode),
+    decodeAnyNs: () => decodeAll(encodedAny, t.any.decode),
     jsonStringifyNs: () => records.map((record) => JSON.stringify(record)),
     jsonParseNs: () => lines.map((line) => JSON.parse(line) as unknown),
     encodeStringKeyNs: () => encodeAll((record, to) => t.string.encodeKey(record.user, to)),

@@ -262,7 +262,7 @@ function decodeCollection(tag: number, reader: BinaryReader, depth: number): unk
 function decodePlainObject(reader: BinaryReader, count: number, depth: number): Record<string, unknown> {
   const record: Record<string, unknown> = {};
   for (let index = 0; index < count; index++) {
-    const name = reader.readString();
+    const name = reader.readName();
     const value = decodeAny(reader, depth + 1);
     if (name === '__proto__') {
       // An assignment would change the prototype instead of making a property.

@@ -1,4 +1,5 @@
 import { JobError } from '../job-error.ts';
+import { findName, rememberName } from './name-cache.ts';
 import { readShortAscii, shortAsciiCountMax } from './short-ascii.ts';
 import { decodeText } from './wtf8.ts';
 
@@ -115,6 +116,21 @@ export class BinaryReader {
     this.#position += count;
     const text = count <= shortAsciiCountMax ? readShortAscii(this.#bytes, start, count) : undefined;
     return text ?? this.#longString(start, start + count);
+  }
+
+  /** A string that is the name of a property, and probably not for the first time. */
+  readName(): string {
+    const header = this.#position;
+    const count = this.readVarint();
+    const start = this.#position;
+    this.#need(count, `a name of ${count} bytes`);
+    const known = findName(this.#bytes, start, count);
+    if (known !== undefined) {
+      this.#position = start + count;
+      return known;
+    }
+    this.#position = header;
+    return rememberName(this.#bytes, start, count, this.readString());
   }
 
   /** A string of a key, see ordered-bytes.ts, when it is the most common kind: short, ASCII, without escapes. Else undefined, with nothing read. */

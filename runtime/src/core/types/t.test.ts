@@ -244,6 +244,15 @@ test('the bytes of a struct follow the ids of its fields', () => {
   assert.deepEqual([...encode(byId as Type<unknown>, { count: 3, name: 'a' })], [6, 1, 0x61]);
 });
 
+test('names of properties are read right however many there are', () => {
+  // More than are remembered, many of them alike in length and in some letters, some long, each read twice.
+  const names = Array.from({ length: 5000 }, (_, index) => `n${'é'.repeat(index % 30)}${index % 7}${index}`);
+  const original = names.map((name, index) => ({ [name]: index, shared: index }));
+  const bytes = encode(t.any, original);
+  assert.deepEqual(decode(t.any, bytes), original);
+  assert.deepEqual(decode(t.any, bytes), original);
+});
+
 test('a property named __proto__ stays a property', () => {
   const original: unknown = JSON.parse('{"__proto__":{"admin":true},"a":1}');
   const decoded = decode(t.any, encode(t.any, original));
