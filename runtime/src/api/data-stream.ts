@@ -1,32 +1,18 @@
 import type { KeySelection } from '../core/job-graph/executable-job.ts';
 import { invalidJob } from '../core/job-graph/invalid-job.ts';
-import type { DeclaredOperator, JobGraphBuilder, OperatorDeclaration } from '../core/job-graph/job-graph-builder.ts';
+import type { JobGraphBuilder } from '../core/job-graph/job-graph-builder.ts';
+import type { OperatorDeclaration } from '../core/job-graph/operator-declaration.ts';
 import type { Sink } from '../core/job-graph/sink.ts';
 import type { Source } from '../core/job-graph/source.ts';
 import type { Type } from '../core/types/type.ts';
 import { describeValue } from '../core/types/value-mismatch.ts';
-import { KeyedProcess } from './keyed-process.ts';
-import { reduceProcess } from './reduce-process.ts';
-import { checkKeyType, checkType } from './state.ts';
-
-/** Of sources, sinks and operators with state. */
-export interface StatefulOptions {
-  /** Names the operator's state for the life of the job: letters, digits, `.`, `_`, `-`; unique in the job. */
-  readonly uid: string;
-  /** Instead of the job's. */
-  readonly parallelism?: number;
-}
-
-/** Of operators without state. */
-export interface StatelessOptions {
-  readonly uid?: string;
-  readonly parallelism?: number;
-}
-
-export interface RecordTypeOption<Out> {
-  /** How results are written when they leave the process or thread. Without it they are written as `t.any`: larger, slower. */
-  readonly type?: Type<Out>;
-}
+import { type BroadcastStateDefinitions, toBroadcastStates } from './broadcast-process.ts';
+import { BroadcastConnectedStreams, BroadcastStream, ConnectedStreams } from './connected-streams.ts';
+import { KeyedStream } from './keyed-stream.ts';
+import type { NoSideOutputs, SideOutputRecords } from './side-outputs.ts';
+import { checkKeyType } from './state.ts';
+import { checkFunction, type Declare, recordTypeOf, type StreamOrigin, toInputs } from './stream-inputs.ts';
+import { optionalType, type RecordTypeOption, type StatefulOptions, type StatelessOptions } from './stream-options.ts';
 
 /** Where a job's streams begin. */
 export class StreamExecutionEnvironment {
@@ -50,31 +36,29 @@ export class StreamExecutionEnvironment {
         'Pass the result of socketLines({ … }), fileLines({ … }), datagen({ … }) or an object of the interface Source.',
       );
     }
-    return new DataStream<T>(
-      this.#builder,
-      this.#builder.add({
-        type: 'source',
-        uid: options?.uid,
-        parallelism: options?.parallelism,
-        input: undefined,
-        recordType: source.recordType,
-        // A Source<T, Position> is used by the engine with its own records and positions only.
-        implementation: { type: 'source', source: source as Source<unknown, unknown> },
-      }),
-    );
+    const operator = this.#builder.add({
+      type: 'source',
+      uid: options?.uid,
+      parallelism: options?.parallelism,
+      inputs: [],
+      recordType: source.recordType,
+      // A Source<T, Position> is used by the engine with its own records and positions only.
+      implementation: { type: 'source', source: source as Source<unknown, unknown> },
+    });
+    return new DataStream(this.#builder, [{ from: operator, outputTag: undefined }]);
   }
 }
 
 /** A stream of records. Each method adds an operator to the job and gives the stream of its results. */
-export class DataStream<T> {
+export class DataStream<T, Sides extends SideOutputRecords = NoSideOutputs> {
   readonly #builder: JobGraphBuilder;
-  readonly #operator: DeclaredOperator;
+  readonly #origins: readonly StreamOrigin[];
   /** Only for the compiler: which records the stream has. */
   declare readonly recordOf: () => T;
 
-  constructor(builder: JobGraphBuilder, operator: DeclaredOperator) {
+  constructor(builder: JobGraphBuilder, origins: readonly StreamOrigin[]) {
     this.#builder = builder;
-    this.#operator = operator;
+    this.#origins = origins;
   }
 
   /** One result for each record. */
@@ -91,7 +75,7 @@ export class DataStream<T> {
   filter(filter: (record: T) => boolean, options?: StatelessOptions): DataStream<T>;
   filter(filter: (record: T) => boolean, options?: StatelessOptions): DataStream<T> {
     checkFunction(filter, 'filter');
-    return this.#then('filter', options, this.#operator.recordType, {
+    return this.#then('filter', options, recordTypeOf(this.#origins), {
       type: 'filter',
       filter: filter as (record: unknown) => boolean,
     });
@@ -113,7 +97,38 @@ export class DataStream<T> {
       select: select as (record: unknown) => unknown,
       keyType: checkKeyType(keyType, 'keyBy(…)'),
     };
-    return new KeyedStream<T, Key>(this.#builder, this.#operator, key);
+    return new KeyedStream<T, Key>(this.#declare, { origins: this.#origins, key });
+  }
+
+  /** The records of this stream and of all the others, in no order between them. All must have the same declared type. */
+  union(...others: readonly DataStream<T, SideOutputRecords>[]): DataStream<T> {
+    const origins = [this.#origins, ...others.map((other) => originsOf(other, 'union'))].flat();
+    recordTypeOf(origins);
+    return new DataStream(this.#builder, origins);
+  }
+
+  /** Two streams, of different records if need be, for one operator that reads both. */
+  connect<T2, B extends BroadcastStateDefinitions>(broadcast: BroadcastStream<T2, B>): BroadcastConnectedStreams<T, T2, B>;
+  connect<T2>(other: DataStream<T2, SideOutputRecords>): ConnectedStreams<T, T2>;
+  connect(other: DataStream<unknown, SideOutputRecords> | BroadcastStream<unknown, BroadcastStateDefinitions>): unknown {
+    return other instanceof BroadcastStream
+      ? new BroadcastConnectedStreams(this.#declare, this.#origins, other)
+      : new ConnectedStreams(this.#declare, [this.#origins, originsOf(other, 'connect')]);
+  }
+
+  /**
+   * Sends every record to every subtask of an operator that another stream is connected to. There the records fill the state declared here:
+   * `rules.broadcast({ rules: state.map(t.string, rule) })`.
+   */
+  broadcast<B extends BroadcastStateDefinitions>(states: B): BroadcastStream<T, B> {
+    return new BroadcastStream(this.#origins, toBroadcastStates(states ?? {}));
+  }
+
+  /** What the function before this emits with `ctx.emitTo(tag, …)`; it declares the tag. */
+  sideOutput<Tag extends keyof Sides & string>(tag: Tag): DataStream<Sides[Tag]> {
+    const origins = this.#origins.map(({ from }) => ({ from, outputTag: tag }));
+    recordTypeOf(origins);
+    return new DataStream(this.#builder, origins);
   }
 
   /** Ends the stream. One stream can have several sinks. */
@@ -135,79 +150,29 @@ export class DataStream<T> {
     recordType: Type<unknown> | undefined,
     implementation: OperatorDeclaration['implementation'],
   ): DataStream<Out> {
-    const input = { from: this.#operator, key: undefined };
     const { uid, parallelism } = options ?? {};
-    return new DataStream<Out>(this.#builder, this.#builder.add({ type, uid, parallelism, input, recordType, implementation }));
+    return this.#declare({ type, uid, parallelism, inputs: toInputs(this.#origins, { ordinal: 0 }), recordType, implementation });
+  }
+
+  readonly #declare: Declare = (declaration) =>
+    new DataStream(this.#builder, [{ from: this.#builder.add(declaration), outputTag: undefined }]);
+
+  /** Where another stream comes from; only streams can look into each other. */
+  static origins(stream: DataStream<unknown, SideOutputRecords>): readonly StreamOrigin[] | undefined {
+    return #origins in stream ? stream.#origins : undefined;
   }
 }
 
-/** A stream whose records have keys. */
-export class KeyedStream<T, Key> {
-  readonly #builder: JobGraphBuilder;
-  readonly #operator: DeclaredOperator;
-  readonly #key: KeySelection;
-  /** Only for the compiler. */
-  declare readonly recordOf: () => readonly [T, Key];
-
-  constructor(builder: JobGraphBuilder, operator: DeclaredOperator, key: KeySelection) {
-    this.#builder = builder;
-    this.#operator = operator;
-    this.#key = key;
-  }
-
-  /**
-   * Runs a function with declared state and timers, see `keyedProcess`. What it emits has the type that its context is annotated with;
-   * without annotation, the type declared here.
-   */
-  process<Emitted, Declared = Emitted>(
-    process: KeyedProcess<T, Key, Emitted>,
-    options: StatefulOptions & RecordTypeOption<Declared> & RecordTypeOption<unknown extends Emitted ? Declared : Emitted>,
-  ): DataStream<unknown extends Emitted ? Declared : Emitted> {
-    if (!(process instanceof KeyedProcess)) {
-      throw invalidJob(
-        'FunctionMissing',
-        `.process was given ${describeValue(process)}`,
-        'Pass the result of keyedProcess({ state: { … }, element(record, ctx, state) { … } }).',
-      );
-    }
-    return this.#then('keyedProcess', process, options, optionalType(options?.type, 'process'));
-  }
-
-  /** Combines each record with what the records of its key before it gave, and emits the result each time. */
-  reduce(reduce: (reduced: T, record: T) => T, options: StatefulOptions & { readonly type: Type<T> }): DataStream<T> {
-    checkFunction(reduce, 'reduce');
-    const type = checkType(options?.type, 'the type of reduce');
-    return this.#then('reduce', reduceProcess(reduce, type), options, type);
-  }
-
-  #then<Out>(
-    type: 'keyedProcess' | 'reduce',
-    process: KeyedProcess<T, Key, unknown>,
-    options: StatefulOptions | undefined,
-    recordType: Type<unknown> | undefined,
-  ): DataStream<Out> {
-    const operator = this.#builder.add({
-      type,
-      uid: options?.uid,
-      parallelism: options?.parallelism,
-      input: { from: this.#operator, key: this.#key },
-      recordType,
-      implementation: { type: 'keyedProcess', key: this.#key, function: process.function, states: process.states },
-    });
-    return new DataStream<Out>(this.#builder, operator);
-  }
-}
-
-function optionalType<T>(type: Type<T> | undefined, method: string): Type<T> | undefined {
-  return type === undefined ? undefined : checkType(type, `the type of ${method}`);
-}
-
-function checkFunction(value: unknown, method: string): void {
-  if (typeof value !== 'function') {
+function originsOf(stream: DataStream<unknown, SideOutputRecords>, method: 'union' | 'connect'): readonly StreamOrigin[] {
+  const origins = typeof stream === 'object' && stream !== null ? DataStream.origins(stream) : undefined;
+  if (origins === undefined) {
     throw invalidJob(
-      'FunctionMissing',
-      `.${method} was given ${describeValue(value)} where a function is needed`,
-      `Pass a function: .${method}((record) => …).`,
+      'StreamUnknown',
+      `.${method} was given ${stream instanceof KeyedStream ? 'a keyed stream' : describeValue(stream)} where a stream is needed`,
+      stream instanceof KeyedStream
+        ? `Call .${method} before .keyBy, or connect two keyed streams.`
+        : `Pass a stream of this job, such as env.source(…).map(…).`,
     );
   }
+  return origins;
 }

@@ -149,7 +149,7 @@ test('a reduce keeps its result in a value state named reduced', async () => {
     },
   };
   for (const number of [1, 2, 3]) {
-    operator.function.element(number, fakeContext('key', emitted), { reduced });
+    operator.function.elements[0]?.(number, fakeContext('key', emitted), { reduced });
   }
   assert.deepEqual(emitted, [1, 3, 6]);
 });
@@ -161,31 +161,31 @@ test("an author's keyed function sees the engine's key, time and timers", () => 
       const { emit, key, processingTimeMs, timers } = ctx;
       seen.add(record);
       timers.registerProcessingTime(processingTimeMs() + 1);
-      timers.deleteProcessingTime(7);
+      timers.deleteEventTime(ctx.timestampMs ?? 0);
       emit([key, record]);
     },
     timer(timestampMs, ctx) {
-      ctx.emit([ctx.key, timestampMs]);
+      ctx.emit([ctx.key, timestampMs, ctx.timeDomain]);
     },
   });
   const calls: unknown[] = [];
   const seen = { add: (record: string) => calls.push(['add', record]) };
   const first = fakeContext('k1', calls);
   const second = fakeContext('k2', calls);
-  process.function.element('a', first, { seen });
-  process.function.element('b', second, { seen });
+  process.compiled.function.elements[0]?.('a', first, { seen });
+  process.compiled.function.elements[0]?.('b', second, { seen });
   first.key = 'k3';
-  process.function.timer?.(42, first, { seen });
+  process.compiled.function.timer?.({ domain: 'EventTime', timestampMs: 42, key: 'k3', namespace: undefined }, first, { seen });
   assert.deepEqual(calls, [
     ['add', 'a'],
-    ['register', 1001],
-    ['delete', 7],
+    ['register', 'ProcessingTime', 1001],
+    ['delete', 'EventTime', 7],
     ['k1', 'a'],
     ['add', 'b'],
-    ['register', 1001],
-    ['delete', 7],
+    ['register', 'ProcessingTime', 1001],
+    ['delete', 'EventTime', 7],
     ['k2', 'b'],
-    ['k3', 42],
+    ['k3', 42, 'EventTime'],
   ]);
 });
 
@@ -193,9 +193,15 @@ function fakeContext(key: unknown, calls: unknown[]): KeyedContext & { key: unkn
   return {
     key,
     emit: (record) => calls.push(record),
+    timestampMs: 7,
+    emitAt: (record, timestampMs) => calls.push([record, timestampMs]),
+    emitTo: (tag, record) => calls.push([tag, record]),
     processingTimeMs: () => 1000,
-    registerProcessingTimeTimer: (timestampMs) => calls.push(['register', timestampMs]),
-    deleteProcessingTimeTimer: (timestampMs) => calls.push(['delete', timestampMs]),
+    watermarkMs: () => 6,
+    broadcastState: {},
+    registerTimer: (domain, timestampMs) => calls.push(['register', domain, timestampMs]),
+    deleteTimer: (domain, timestampMs) => calls.push(['delete', domain, timestampMs]),
+    setNamespace: () => {},
   };
 }
 

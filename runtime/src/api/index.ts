@@ -6,9 +6,20 @@ export { print } from '../connectors/print/print.ts';
 export { socketLines } from '../connectors/socket-lines/socket-lines.ts';
 export type { CommittableData, Sink, SinkWriter, SinkWriterContext } from '../core/job-graph/sink.ts';
 export type { Source, SourceReader, SourceReaderContext, Split } from '../core/job-graph/source.ts';
+export type { TimeDomain } from '../core/time/event-time.ts';
 export { type Infer, t } from '../core/types/t.ts';
 export type { Type } from '../core/types/type.ts';
-export type { DataStream, KeyedStream, StreamExecutionEnvironment } from './data-stream.ts';
+export type { BroadcastProcessDefinition, KeyedBroadcastProcessDefinition, ReadonlyMapState } from './broadcast-process.ts';
+export type {
+  BroadcastConnectedStreams,
+  BroadcastStream,
+  ConnectedKeyedStreams,
+  ConnectedStreams,
+  KeyedBroadcastConnectedStreams,
+} from './connected-streams.ts';
+export type { DataStream, StreamExecutionEnvironment } from './data-stream.ts';
 export { defineJob, type JobContext, type JobDefinition } from './define-job.ts';
-export { type KeyedProcess, type KeyedProcessContext, type KeyedTimers, keyedProcess } from './keyed-process.ts';
+export { type KeyedCoProcess, type KeyedProcess, keyedCoProcess, keyedProcess } from './keyed-process.ts';
+export type { KeyedStream } from './keyed-stream.ts';
+export type { KeyedProcessContext, KeyedTimerContext, KeyedTimers, ProcessContext } from './process-context.ts';
 export { type ListState, type MapState, state, type ValueState } from './state.ts';

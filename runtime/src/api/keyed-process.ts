@@ -1,42 +1,59 @@
 import type { StateImplementation } from '../core/job-graph/executable-job.ts';
 import { invalidJob } from '../core/job-graph/invalid-job.ts';
-import type { KeyedContext, KeyedProcessFunction } from '../core/job-graph/keyed-process.ts';
+import type { KeyedElementFunction, KeyedProcessFunction } from '../core/job-graph/keyed-process.ts';
 import { describeValue } from '../core/types/value-mismatch.ts';
+import { type KeyedProcessContext, type KeyedTimerContext, rememberContexts, toAuthorKeyedContext } from './process-context.ts';
+import { checkSideOutputs, type RecordsOf, type SideOutputDefinitions, type SideOutputRecords } from './side-outputs.ts';
 import { type StateDefinitions, type StateHandles, toStateImplementation } from './state.ts';
 
-/** What an author's keyed function can do besides using its state. Valid only during the call. */
-export interface KeyedProcessContext<Key, Out> {
-  readonly key: Key;
-  readonly emit: (record: Out) => void;
-  /** Milliseconds since the epoch. */
-  readonly processingTimeMs: () => number;
-  readonly timers: KeyedTimers;
-}
-
-/** Timers of the current key. They are state: checkpointed, restored, and fired late rather than never. */
-export interface KeyedTimers {
-  /** Calls `timer` at or soon after the given time, in milliseconds since the epoch. The same time twice is one timer. */
-  readonly registerProcessingTime: (timestampMs: number) => void;
-  readonly deleteProcessingTime: (timestampMs: number) => void;
-}
-
-export interface KeyedProcessDefinition<In, Key, Out, S extends StateDefinitions> {
+/** What every keyed function declares, whatever its inputs. */
+export interface KeyedDefinition<Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions> {
   /** All state that the function uses, by name. */
   readonly state?: S;
-  element(record: In, ctx: KeyedProcessContext<Key, Out>, state: StateHandles<S>): void;
-  timer?(timestampMs: number, ctx: KeyedProcessContext<Key, Out>, state: StateHandles<S>): void;
+  /** Types of the records for `ctx.emitTo`, by tag; read with `stream.sideOutput(tag)`. */
+  readonly sideOutputs?: O;
+  /** Called when a timer is due. `timestampMs` is the time it was set for; `ctx.timeDomain` says on which clock. */
+  timer?(timestampMs: number, ctx: KeyedTimerContext<Key, Out, RecordsOf<O>>, state: StateHandles<S>): void;
+}
+
+export interface KeyedProcessDefinition<In, Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions>
+  extends KeyedDefinition<Key, Out, S, O> {
+  element(record: In, ctx: KeyedProcessContext<Key, Out, RecordsOf<O>>, state: StateHandles<S>): void;
+}
+
+/** For two connected keyed streams: both meet in the state of their key. */
+export interface KeyedCoProcessDefinition<In1, In2, Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions>
+  extends KeyedDefinition<Key, Out, S, O> {
+  element1(record: In1, ctx: KeyedProcessContext<Key, Out, RecordsOf<O>>, state: StateHandles<S>): void;
+  element2(record: In2, ctx: KeyedProcessContext<Key, Out, RecordsOf<O>>, state: StateHandles<S>): void;
+}
+
+/** What a keyed function becomes for the engine. */
+export interface CompiledKeyedFunction {
+  readonly function: KeyedProcessFunction;
+  readonly states: readonly StateImplementation[];
+  readonly sideOutputs: SideOutputDefinitions;
 }
 
 /** A keyed function with its declared state, for `KeyedStream.process`. */
-export class KeyedProcess<In, Key, Out> {
-  readonly function: KeyedProcessFunction;
-  readonly states: readonly StateImplementation[];
+export class KeyedProcess<In, Key, Out, Sides extends SideOutputRecords> {
+  readonly compiled: CompiledKeyedFunction;
   /** Only for the compiler: which records and keys go in, and what comes out. */
-  declare readonly signature: (record: In, key: Key) => Out;
+  declare readonly signature: (record: In, key: Key) => readonly [Out, Sides];
 
-  constructor(process: KeyedProcessFunction, states: readonly StateImplementation[]) {
-    this.function = process;
-    this.states = states;
+  constructor(compiled: CompiledKeyedFunction) {
+    this.compiled = compiled;
+  }
+}
+
+/** A keyed function of two inputs, for `ConnectedKeyedStreams.process`. */
+export class KeyedCoProcess<In1, In2, Key, Out, Sides extends SideOutputRecords> {
+  readonly compiled: CompiledKeyedFunction;
+  /** Only for the compiler. */
+  declare readonly signature: (record1: In1, record2: In2, key: Key) => readonly [Out, Sides];
+
+  constructor(compiled: CompiledKeyedFunction) {
+    this.compiled = compiled;
   }
 }
 
@@ -44,59 +61,67 @@ export class KeyedProcess<In, Key, Out> {
  * Declares a keyed function. Record, key and output types come from annotations, such as
  * `element(word: string, ctx: KeyedProcessContext<string, Count>, { count })`; without annotations they are `unknown`.
  */
-export function keyedProcess<In, Key, Out, S extends StateDefinitions>(
-  definition: KeyedProcessDefinition<In, Key, Out, S>,
-): KeyedProcess<In, Key, Out> {
-  const { element, timer } = definition as Partial<KeyedProcessDefinition<In, Key, Out, S>>;
-  if (typeof element !== 'function' || (timer !== undefined && typeof timer !== 'function')) {
-    const part = typeof element !== 'function' ? 'element' : 'timer';
+// biome-ignore lint/complexity/noBannedTypes: `{}` is "no side outputs declared".
+export function keyedProcess<In, Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions = {}>(
+  definition: KeyedProcessDefinition<In, Key, Out, S, O>,
+): KeyedProcess<In, Key, Out, RecordsOf<O>> {
+  return new KeyedProcess(compileKeyed(definition, ['element'], 'keyedProcess'));
+}
+
+/** Declares a keyed function of two connected streams, with the types of records, key and output from annotations as in `keyedProcess`. */
+// biome-ignore lint/complexity/noBannedTypes: as above.
+export function keyedCoProcess<In1, In2, Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions = {}>(
+  definition: KeyedCoProcessDefinition<In1, In2, Key, Out, S, O>,
+): KeyedCoProcess<In1, In2, Key, Out, RecordsOf<O>> {
+  return new KeyedCoProcess(compileKeyed(definition, ['element1', 'element2'], 'keyedCoProcess'));
+}
+
+/** An author's function as the engine calls it, with unknown values. */
+export type AuthorFunction = (this: unknown, record: unknown, ctx: unknown, state: unknown, broadcastState?: unknown) => void;
+
+/**
+ * The one place that ties names and unknown values to the author's types. `call` keeps `this` what the author wrote it to be.
+ * `elementNames` are the definition's functions by input.
+ */
+export function compileKeyed(definition: object, elementNames: readonly string[], where: string): CompiledKeyedFunction {
+  const { state, sideOutputs, timer } = definition as {
+    readonly state?: StateDefinitions;
+    readonly sideOutputs?: SideOutputDefinitions;
+    readonly timer?: AuthorFunction;
+  };
+  const functions = definition as Readonly<Record<string, AuthorFunction | undefined>>;
+  const contextOf = rememberContexts(toAuthorKeyedContext);
+  const elements = elementNames.map((name): KeyedElementFunction => {
+    const element = checkPart(functions[name], name, where);
+    return (record, context, handles) => element.call(definition, record, contextOf(context), handles);
+  });
+  if (timer !== undefined) {
+    checkPart(timer, 'timer', where);
+  }
+  return {
+    function: {
+      elements,
+      timer:
+        timer === undefined
+          ? undefined
+          : ({ timestampMs, domain }, context, handles) => {
+              const ctx = contextOf(context);
+              ctx.timeDomain = domain;
+              timer.call(definition, timestampMs, ctx, handles);
+            },
+    },
+    states: Object.entries(state ?? {}).map(([name, declared]) => toStateImplementation(name, declared)),
+    sideOutputs: checkSideOutputs(sideOutputs, where),
+  };
+}
+
+export function checkPart(given: AuthorFunction | undefined, part: string, where: string): AuthorFunction {
+  if (typeof given !== 'function') {
     throw invalidJob(
       'FunctionMissing',
-      `keyedProcess was given ${describeValue(definition[part])} as its ${part}`,
-      `Make ${part} a function: ${part}(${part === 'element' ? 'record' : 'timestampMs'}, ctx, state) { … }.`,
+      `${where} was given ${describeValue(given)} as its ${part}`,
+      `Make ${part} a function: ${part}(${part === 'timer' ? 'timestampMs' : 'record'}, ctx, state) { … }.`,
     );
   }
-  const states = Object.entries(definition.state ?? {}).map(([name, state]) => toStateImplementation(name, state));
-  const contextOf = rememberContexts<Key, Out>();
-  // The engine goes by names and unknown values; this is the one place that ties them to the author's types. `call` keeps `this` what
-  // the author wrote it to be.
-  const process: KeyedProcessFunction = {
-    element: (record, context, handles) => element.call(definition, record as In, contextOf(context), handles as StateHandles<S>),
-    timer:
-      timer === undefined
-        ? undefined
-        : (timestampMs, context, handles) => timer.call(definition, timestampMs, contextOf(context), handles as StateHandles<S>),
-  };
-  return new KeyedProcess(process, states);
-}
-
-/** One author's context per engine context. Subtasks of one thread share the function, and calls come in runs of one subtask. */
-function rememberContexts<Key, Out>(): (context: KeyedContext) => KeyedProcessContext<Key, Out> {
-  const contexts = new WeakMap<KeyedContext, KeyedProcessContext<Key, Out>>();
-  let last: KeyedContext | undefined;
-  let lastContext: KeyedProcessContext<Key, Out> | undefined;
-  return (context) => {
-    if (lastContext !== undefined && context === last) {
-      return lastContext;
-    }
-    const known = contexts.get(context) ?? toAuthorContext<Key, Out>(context);
-    contexts.set(context, known);
-    last = context;
-    lastContext = known;
-    return known;
-  };
-}
-
-function toAuthorContext<Key, Out>(context: KeyedContext): KeyedProcessContext<Key, Out> {
-  return {
-    get key() {
-      return context.key as Key;
-    },
-    emit: (record) => context.emit(record),
-    processingTimeMs: () => context.processingTimeMs(),
-    timers: {
-      registerProcessingTime: (timestampMs) => context.registerProcessingTimeTimer(timestampMs),
-      deleteProcessingTime: (timestampMs) => context.deleteProcessingTimeTimer(timestampMs),
-    },
-  };
+  return given;
 }

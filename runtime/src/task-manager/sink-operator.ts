@@ -3,7 +3,7 @@ import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { SinkWriter } from '../core/job-graph/sink.ts';
 import type { OperatorSubtaskState } from '../core/protocol/messages.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
-import type { SinkStage } from './chain/stages.ts';
+import type { SinkStage } from './chain/sink-stage.ts';
 
 /** A sink of a subtask, with what it has written and not yet committed. */
 export class SinkOperator {

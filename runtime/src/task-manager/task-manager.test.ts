@@ -412,7 +412,12 @@ test('a state file that is missing or cut off fails the restore by name', async 
     const token = { epoch: 1, executionAttempt: index + 1 };
     const handle = { type: 'file', path, sizeBytes: 30_000, sha256: 'ab' } as const;
     scene.deploy(token, () => [
-      { uid: 'counts', keyedParts: [{ backend: 'HashMap' as const, keyGroups: { first: 0, last: 127 }, handle, files: [] }], splits: [], committables: [] },
+      {
+        uid: 'counts',
+        keyedParts: [{ backend: 'HashMap' as const, keyGroups: { first: 0, last: 127 }, handle, files: [] }],
+        splits: [],
+        committables: [],
+      },
     ]);
     const failure = await taskManager?.next('TaskFailed');
     assert.equal(failure?.error.code, 'CheckpointDamaged');

@@ -1,24 +1,26 @@
 import { encodeSplit } from '../connectors/split-codec.ts';
 import { assert } from '../core/assert.ts';
+import type { WatermarkFloor } from '../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { Source, SourceReader } from '../core/job-graph/source.ts';
 import type { OperatorSubtaskState, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
-import { BinaryReader } from '../core/types/binary-reader.ts';
-import type { Type } from '../core/types/type.ts';
-import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget } from '../state-backend/state-backend.ts';
+import { maxTimestampMs, type Timestamps } from '../core/time/event-time.ts';
+import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
 import type { CheckpointBarrier } from '../transport/data/data-transport.ts';
+import type { BroadcastState } from './broadcast-state.ts';
+import type { KeyedProcessStage } from './chain/keyed-process-stage.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
-import type { KeyedProcessStage, OutputStage, Stage } from './chain/stages.ts';
-import type { InputGate } from './exchange/input-gate.ts';
+import type { OutputStage } from './chain/output-stage.ts';
+import type { Stage, StageInput } from './chain/stage.ts';
 import type { OutputPartition } from './exchange/output-partition.ts';
+import { RecordPageReader } from './exchange/record-page.ts';
+import type { SubtaskInput } from './exchange/thread-exchange.ts';
 import type { SinkOperator } from './sink-operator.ts';
 import type { SnapshotPlace } from './state-files.ts';
 
 /** Records that a source gives at once; a page of small records has a few times as many. */
 const pollRecordCountMax = 512;
-/** Timers fired before records get their turn again. */
-const timerCountMax = 512;
 
 export interface TaskReporter {
   acknowledged(
@@ -50,22 +52,27 @@ export interface SourceOperator {
   readonly createReader: () => SourceReader<unknown, unknown>;
 }
 
-/** The records of one input channel's edge. */
-export interface TaskInput {
-  readonly gate: InputGate;
-  /** By input channel of the gate. */
-  readonly recordTypes: readonly Type<unknown>[];
+export interface BroadcastOperator {
+  readonly operator: OperatorDescription;
+  readonly state: BroadcastState;
 }
 
 export interface TaskOptions {
   readonly id: SubtaskId;
   readonly token: FencingToken;
+  /** Of the chain. */
   readonly head: Stage;
+  /** Of the chain's first operator, by ordinal. */
+  readonly inputs: readonly StageInput[];
   readonly source: SourceOperator | undefined;
-  readonly input: TaskInput | undefined;
-  readonly keyed: readonly KeyedOperator[];
+  readonly input: SubtaskInput | undefined;
+  /** The chain's first operator, if it is keyed: no other can be. */
+  readonly keyed: KeyedOperator | undefined;
+  /** The chain's first operator, if it has a broadcast input. */
+  readonly broadcast: BroadcastOperator | undefined;
   readonly sinks: readonly SinkOperator[];
-  readonly output: OutputStage | undefined;
+  /** Where records leave the chain. */
+  readonly outputs: readonly OutputStage[];
   readonly partitions: readonly OutputPartition[];
   readonly reporter: TaskReporter;
   readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
@@ -75,26 +82,38 @@ export interface TaskOptions {
   readonly monotonicMs: () => number;
 }
 
+/** What a checkpoint holds of a subtask, but for its sinks, as of the barrier. */
+interface FixedState {
+  readonly splits: OperatorSubtaskState | undefined;
+  readonly snapshot: KeyedStateSnapshot | undefined;
+  readonly watermarkFloors: readonly WatermarkFloor[] | undefined;
+  readonly broadcast: Uint8Array | undefined;
+}
+
 /**
  * One subtask: a chain of operators with its inputs, outputs and state, run in steps by its slot's thread.
  *
- * 1. A step runs only while no output waits for credit; barriers and the end pass always.
+ * 1. A step runs only while no output waits for credit and the state takes changes; barriers and the end pass always.
  * 2. What a checkpoint holds is fixed in the same step in which its barrier goes out.
- * 3. After the end of its input a subtask emits nothing (timers that are not due by then never fire), but passes barriers on and
- *    takes part in checkpoints until it is cancelled.
- * 4. After a barrier that stops sources it emits nothing either, unless that checkpoint is aborted.
- * 5. The first error ends it; it is reported once.
+ * 3. While a watermark's event-time timers are being fired, a slice per step, nothing is read but barriers that have arrived.
+ * 4. The end of the input is a watermark at the end of time first, which fires all event-time timers. After the end a subtask emits nothing
+ *    (processing-time timers that are not due by then never fire), but passes barriers on and takes part in checkpoints until it is
+ *    cancelled.
+ * 5. After a barrier that stops sources it emits nothing either, unless that checkpoint is aborted.
+ * 6. The first error ends it; it is reported once.
  */
 export class Task {
   readonly id: SubtaskId;
   readonly #options: TaskOptions;
-  readonly #reader = new BinaryReader(new Uint8Array());
+  readonly #pages = new RecordPageReader();
   readonly #asynchronous = new Set<Promise<void>>();
   /** Taken and not yet written. */
   readonly #openSnapshots = new Map<KeyedStateSnapshot, number>();
   #sourceReader: SourceReader<unknown, unknown> | undefined;
   #state: 'Created' | 'Running' | 'Failed' | 'Closed' = 'Created';
   #ended = false;
+  /** All input channels have ended; event-time timers may be left to fire before the subtask has. */
+  #isEnding = false;
   #stoppedBy: number | undefined;
   #trigger: CheckpointBarrier | undefined;
   #abortedId = 0;
@@ -130,14 +149,7 @@ export class Task {
     if (this.#state !== 'Running' || this.#isQuiet() || !this.#hasRoom()) {
       return undefined;
     }
-    let next: number | undefined;
-    for (const { stage } of this.#options.keyed) {
-      const timer = stage.nextTimerMs();
-      if (timer !== undefined && (next === undefined || timer < next)) {
-        next = timer;
-      }
-    }
-    return next;
+    return this.#options.keyed?.stage.nextTimerMs();
   }
 
   /** Sends pages that are not full but have waited for `delayMs`; gives when the next one is due. */
@@ -188,9 +200,10 @@ export class Task {
   }
 
   metrics(): SubtaskMetrics {
-    const { keyed, sinks, output } = this.#options;
-    const recordsOut = sinks.reduce((sum, { stage }) => sum + stage.recordCount, output?.recordCount ?? 0);
-    const stateSizeBytes = this.#state === 'Closed' ? 0 : keyed.reduce((sum, { backend }) => sum + backend.sizeBytes(), 0);
+    const { keyed, broadcast, sinks, outputs } = this.#options;
+    const ends = [...outputs, ...sinks.map(({ stage }) => stage)];
+    const recordsOut = ends.reduce((sum, { recordCount }) => sum + recordCount, 0);
+    const stateSizeBytes = this.#state === 'Closed' ? 0 : (keyed?.backend.sizeBytes() ?? 0) + (broadcast?.state.sizeBytes ?? 0);
     return { task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes };
   }
 
@@ -208,8 +221,7 @@ export class Task {
     this.#discardSnapshots(Number.POSITIVE_INFINITY);
     await Promise.allSettled(this.#asynchronous);
     const { sinks, keyed } = this.#options;
-    await Promise.allSettled([this.#sourceReader?.close(), ...sinks.map(({ writer }) => writer.close())]);
-    await Promise.allSettled(keyed.map(({ backend }) => backend.close()));
+    await Promise.allSettled([this.#sourceReader?.close(), ...sinks.map(({ writer }) => writer.close()), keyed?.backend.close()]);
   }
 
   #guard<T>(action: () => T): T | undefined {
@@ -231,8 +243,12 @@ export class Task {
     if (!this.#hasRoom()) {
       return false;
     }
-    const fired = this.#fireTimers();
-    return (this.#options.input === undefined ? this.#readSource() : this.#readInput(this.#options.input)) || fired;
+    const { input, keyed } = this.#options;
+    if (keyed?.stage.isAdvancing) {
+      return this.#advance(keyed.stage, input);
+    }
+    const hasFired = this.#fireTimers();
+    return (input === undefined ? this.#readSource() : this.#readInput(input)) || hasFired;
   }
 
   #hasRoom(): boolean {
@@ -241,7 +257,7 @@ export class Task {
         return false;
       }
     }
-    return true;
+    return this.#options.keyed?.backend.hasRoom ?? true;
   }
 
   #isQuiet(): boolean {
@@ -249,19 +265,27 @@ export class Task {
   }
 
   #fireTimers(): boolean {
-    const { keyed } = this.#options;
-    if (keyed.length === 0 || this.#isQuiet()) {
+    const stage = this.#options.keyed?.stage;
+    if (stage === undefined || this.#isQuiet()) {
       return false;
     }
-    const nowMs = this.#options.nowMs();
-    let fired = 0;
-    for (const { stage } of keyed) {
-      const timer = stage.nextTimerMs();
-      if (timer !== undefined && timer <= nowMs) {
-        fired += stage.fireTimers(nowMs, timerCountMax);
-      }
+    const timerMs = stage.nextTimerMs();
+    return timerMs !== undefined && timerMs <= this.#options.nowMs() && stage.fireTimers() > 0;
+  }
+
+  /** Goes on with a watermark whose timers are not all fired. */
+  #advance(stage: KeyedProcessStage, input: SubtaskInput | undefined): boolean {
+    const event = input?.gate.pollCheckpoint();
+    if (event?.type === 'Checkpoint') {
+      this.#takeCheckpoint(event.barrier);
+      return true;
     }
-    return fired > 0;
+    if (this.#stoppedBy !== undefined) {
+      return false;
+    }
+    stage.advance();
+    this.#endIfDone();
+    return true;
   }
 
   #readSource(): boolean {
@@ -280,50 +304,61 @@ export class Task {
       return false;
     }
     if (polled === 'End') {
-      this.#end();
+      this.#beginEnd();
     } else if (polled.length > 0) {
       this.#recordsIn += polled.length;
-      head.process(polled);
+      head.process(polled, undefined);
     }
     return true;
   }
 
-  #readInput({ gate, recordTypes }: TaskInput): boolean {
+  #readInput({ gate, recordTypes, ordinals }: SubtaskInput): boolean {
     const event = gate.poll();
     if (event === undefined) {
       return false;
     }
     switch (event.type) {
       case 'Batch':
-        this.#recordsIn += event.records.length;
-        this.#options.head.process(event.records);
+        this.#process(ordinals[event.inputIndex], event.records, event.timestamps);
         return true;
-      case 'Page':
-        this.#recordsIn += event.recordCount;
-        this.#options.head.process(this.#decode(event, recordTypes[event.inputIndex]));
+      case 'Page': {
+        const recordType = recordTypes[event.inputIndex];
+        assert(recordType !== undefined, 'a page of an input channel that does not exist');
+        const { records, timestamps } = this.#pages.read(event, recordType);
+        this.#process(ordinals[event.inputIndex], records, timestamps);
+        return true;
+      }
+      case 'Watermark':
+        this.#options.head.watermark(event.timestampMs, event.isIdle);
         return true;
       case 'Checkpoint':
         this.#takeCheckpoint(event.barrier);
         return true;
       case 'End':
-        this.#end();
+        this.#beginEnd();
         return true;
     }
   }
 
-  #decode(
-    page: { readonly recordCount: number; readonly records: Uint8Array },
-    recordType: Type<unknown> | undefined,
-  ): readonly unknown[] {
-    assert(recordType !== undefined, 'a page of an input channel that does not exist');
-    const reader = this.#reader;
-    reader.reset(page.records);
-    const records: unknown[] = new Array(page.recordCount);
-    for (let index = 0; index < records.length; index++) {
-      records[index] = recordType.decode(reader);
+  #process(ordinal: number | undefined, records: readonly unknown[], timestamps: Timestamps): void {
+    const input = this.#options.inputs[ordinal ?? -1];
+    assert(input !== undefined, 'records for an input that the operator does not have');
+    this.#recordsIn += records.length;
+    input.process(records, timestamps);
+  }
+
+  /** Once more for timers that were registered since the last watermark, and for a source, which sees no watermark but this. */
+  #beginEnd(): void {
+    this.#isEnding = true;
+    this.#options.head.watermark(maxTimestampMs, false);
+    this.#endIfDone();
+  }
+
+  #endIfDone(): void {
+    if (this.#isEnding && !this.#options.keyed?.stage.isAdvancing) {
+      this.#isEnding = false;
+      this.#end();
     }
-    assert(reader.remaining === 0, 'a page holds its records and nothing else');
-    return records;
   }
 
   #end(): void {
@@ -336,7 +371,7 @@ export class Task {
 
   #takeCheckpoint(barrier: CheckpointBarrier): void {
     const { checkpointId } = barrier;
-    const { partitions, keyed, sinks, reporter, monotonicMs } = this.#options;
+    const { partitions, sinks, reporter, monotonicMs } = this.#options;
     const startedAtMs = monotonicMs();
     this.#stoppedBy = barrier.stopSources ? checkpointId : undefined;
     for (const partition of partitions) {
@@ -345,32 +380,36 @@ export class Task {
     for (const sink of sinks) {
       sink.prepareCommit(checkpointId);
     }
-    const snapshots: KeyedStateSnapshot[] = [];
-    let splits: OperatorSubtaskState | undefined;
+    let fixed: FixedState;
     try {
-      splits = this.#sourceState();
-      for (const { backend } of keyed) {
-        const snapshot = backend.snapshot();
-        snapshots.push(snapshot);
-        this.#openSnapshots.set(snapshot, checkpointId);
-      }
+      fixed = this.#fixState(checkpointId);
     } catch (error) {
       this.#discardSnapshots(checkpointId);
       reporter.declined(this.id, checkpointId, error);
       return;
     }
     const syncDurationMs = monotonicMs() - startedAtMs;
-    this.#track(this.#finishCheckpoint({ barrier, splits, snapshots, syncDurationMs }));
+    this.#track(this.#finishCheckpoint(barrier, fixed, syncDurationMs));
   }
 
-  async #finishCheckpoint(fixed: {
-    readonly barrier: CheckpointBarrier;
-    readonly splits: OperatorSubtaskState | undefined;
-    readonly snapshots: readonly KeyedStateSnapshot[];
-    readonly syncDurationMs: number;
-  }): Promise<void> {
-    const { keyed, sinks, reporter, monotonicMs } = this.#options;
-    const { checkpointId, directory } = fixed.barrier;
+  #fixState(checkpointId: number): FixedState {
+    const { keyed, broadcast } = this.#options;
+    const snapshot = keyed?.backend.snapshot();
+    if (snapshot !== undefined) {
+      this.#openSnapshots.set(snapshot, checkpointId);
+    }
+    return {
+      splits: this.#sourceState(),
+      snapshot,
+      watermarkFloors: keyed?.stage.watermarkFloors(),
+      // All subtasks hold the same after the same barrier; one of them keeps it for all.
+      broadcast: this.id.subtaskIndex === 0 ? broadcast?.state.encode() : undefined,
+    };
+  }
+
+  async #finishCheckpoint(barrier: CheckpointBarrier, fixed: FixedState, syncDurationMs: number): Promise<void> {
+    const { sinks, reporter, monotonicMs } = this.#options;
+    const { checkpointId, directory } = barrier;
     const startedAtMs = monotonicMs();
     const operators = fixed.splits === undefined ? [] : [fixed.splits];
     // Output that cannot be made durable cannot be kept for the next checkpoint either: that ends the task, not just the checkpoint.
@@ -378,10 +417,9 @@ export class Task {
       operators.push(await sink.prepared(checkpointId));
     }
     try {
-      for (const [index, snapshot] of fixed.snapshots.entries()) {
-        const operator = keyed[index];
-        assert(operator !== undefined, 'one snapshot per keyed operator');
-        operators.push(await this.#writeKeyed(operator, snapshot, directory));
+      const head = await this.#writeHead(fixed, directory);
+      if (head !== undefined) {
+        operators.push(head);
       }
     } catch (error) {
       if (this.#state === 'Running' && checkpointId > this.#abortedId) {
@@ -391,21 +429,37 @@ export class Task {
     }
     if (this.#state === 'Running' && checkpointId > this.#abortedId) {
       const asyncDurationMs = monotonicMs() - startedAtMs;
-      reporter.acknowledged(this.id, { checkpointId, operators, syncDurationMs: fixed.syncDurationMs, asyncDurationMs });
+      reporter.acknowledged(this.id, { checkpointId, operators, syncDurationMs, asyncDurationMs });
     }
   }
 
-  async #writeKeyed(
-    { operator, keyGroups }: KeyedOperator,
-    snapshot: KeyedStateSnapshot,
+  /** The state of the chain's first operator, which alone can be keyed or have a broadcast input. */
+  async #writeHead(
+    { snapshot, watermarkFloors, broadcast }: FixedState,
     directory: string,
-  ): Promise<OperatorSubtaskState> {
-    const uid = operator.id;
+  ): Promise<OperatorSubtaskState | undefined> {
+    const { keyed, broadcast: broadcastOperator } = this.#options;
+    const uid = (keyed ?? broadcastOperator)?.operator.id;
+    if (uid === undefined) {
+      return undefined;
+    }
     const { subtaskIndex } = this.id;
     const { executionAttempt } = this.#options.token;
+    const target = this.#options.snapshotTarget({ directory, uid, subtaskIndex, executionAttempt });
+    const written = snapshot === undefined ? undefined : await this.#write(snapshot, target);
+    return {
+      uid,
+      keyed: keyed === undefined || written === undefined ? undefined : { keyGroups: keyed.keyGroups, ...written },
+      splits: undefined,
+      committables: undefined,
+      ...(watermarkFloors === undefined || watermarkFloors.length === 0 ? {} : { watermarkFloors }),
+      ...(broadcast === undefined ? {} : { broadcast: await target.putBytes('broadcast', broadcast) }),
+    };
+  }
+
+  async #write(snapshot: KeyedStateSnapshot, target: SnapshotTarget): Promise<WrittenState> {
     try {
-      const written = await snapshot.write(this.#options.snapshotTarget({ directory, uid, subtaskIndex, executionAttempt }));
-      return { uid, keyed: { keyGroups, ...written }, splits: undefined, committables: undefined };
+      return await snapshot.write(target);
     } finally {
       this.#openSnapshots.delete(snapshot);
     }

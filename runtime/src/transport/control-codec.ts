@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { assert, unreachable } from '../core/assert.ts';
-import type { Committable, KeyedStatePart, SplitState, StateHandle } from '../core/checkpoint/manifest.ts';
+import type { Committable, KeyedStatePart, SplitState, StateHandle, WatermarkFloor } from '../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { ErrorDomain, ErrorInfo, ErrorRetry } from '../core/job-error.ts';
 import type {
@@ -329,6 +329,8 @@ function encodeRestore(restore: OperatorSubtaskRestore) {
     keyedParts: restore.keyedParts.map(encodeKeyedPart),
     splits: restore.splits.map(encodeSplit),
     committables: restore.committables.map(encodeCommittable),
+    watermarkFloors: (restore.watermarkFloors ?? []).map(encodeFloor),
+    ...(restore.broadcast ? { broadcast: encodeHandle(restore.broadcast) } : {}),
   };
 }
 
@@ -338,6 +340,7 @@ function decodeRestore(restore: wire.OperatorSubtaskRestore): OperatorSubtaskRes
     keyedParts: restore.keyedParts.map(decodeKeyedPart),
     splits: restore.splits.map(decodeSplit),
     committables: restore.committables.map(decodeCommittable),
+    ...decodeEventTimeAndBroadcast(restore),
   };
 }
 
@@ -347,6 +350,8 @@ function encodeOperatorState(state: OperatorSubtaskState) {
     ...(state.keyed ? { keyed: encodeKeyedPart(state.keyed) } : {}),
     ...(state.splits ? { splits: { splits: state.splits.map(encodeSplit) } } : {}),
     ...(state.committables ? { committables: { committables: state.committables.map(encodeCommittable) } } : {}),
+    watermarkFloors: (state.watermarkFloors ?? []).map(encodeFloor),
+    ...(state.broadcast ? { broadcast: encodeHandle(state.broadcast) } : {}),
   };
 }
 
@@ -356,7 +361,24 @@ function decodeOperatorState(state: wire.OperatorSubtaskState): OperatorSubtaskS
     keyed: state.keyed ? decodeKeyedPart(state.keyed) : undefined,
     splits: state.splits?.splits.map(decodeSplit),
     committables: state.committables?.committables.map(decodeCommittable),
+    ...decodeEventTimeAndBroadcast(state),
   };
+}
+
+function decodeEventTimeAndBroadcast(message: wire.OperatorSubtaskRestore | wire.OperatorSubtaskState) {
+  const { watermarkFloors, broadcast } = message;
+  return {
+    ...(watermarkFloors.length > 0 ? { watermarkFloors: watermarkFloors.map(decodeFloor) } : {}),
+    ...(broadcast ? { broadcast: decodeHandle(broadcast) } : {}),
+  };
+}
+
+function encodeFloor({ keyGroups, watermarkMs }: WatermarkFloor) {
+  return { firstKeyGroup: keyGroups.first, lastKeyGroup: keyGroups.last, watermarkMs: BigInt(watermarkMs) };
+}
+
+function decodeFloor({ firstKeyGroup, lastKeyGroup, watermarkMs }: wire.WatermarkFloor): WatermarkFloor {
+  return { keyGroups: { first: firstKeyGroup, last: lastKeyGroup }, watermarkMs: Number(watermarkMs) };
 }
 
 function encodeKeyedPart(part: KeyedStatePart) {

@@ -21,7 +21,17 @@ const taskManagerMessages: TaskManagerMessage[] = [
     checkpointId: 569_116,
     task,
     operators: [
-      { uid: 'a', keyed: { backend: 'RocksDB', keyGroups: { first: 0, last: 63 }, handle: file, files: [{ name: '000012.sst', handle: file }] }, splits: undefined, committables: undefined },
+      {
+        uid: 'a',
+        keyed: {
+          backend: 'RocksDB',
+          keyGroups: { first: 0, last: 63 },
+          handle: file,
+          files: [{ name: '000012.sst', handle: file }],
+        },
+        splits: undefined,
+        committables: undefined,
+      },
       { uid: 'b', keyed: undefined, splits: [{ splitId: 's', positionBase64: 'AQI=' }], committables: undefined },
       { uid: 'c', keyed: undefined, splits: [], committables: [{ checkpointId: 4, data: { path: 'x', empty: null } }] },
       { uid: 'd', keyed: undefined, splits: undefined, committables: [] },

@@ -55,5 +55,5 @@ function vertex(head: OperatorDescription, widths: { readonly parallelism: numbe
 }
 
 function edge(from: string, to: string, partitioning: JobEdge['partitioning']): JobEdge {
-  return { id: `${from}->${to}`, from, to, partitioning, recordType: { type: 'any' } };
+  return { id: `${from}->${to}`, from, to, fromOperator: from, inputOrdinal: 0, partitioning, recordType: { type: 'any' } };
 }

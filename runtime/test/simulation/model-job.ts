@@ -105,7 +105,15 @@ export function modelJobGraph(parallelism: number): JobGraph {
       },
     ],
     edges: [
-      { id: `${sourceUid}->${counterUid}`, from: sourceUid, to: counterUid, partitioning: 'Hash', recordType: { type: 'any' } },
+      {
+        id: `${sourceUid}->${counterUid}`,
+        from: sourceUid,
+        to: counterUid,
+        fromOperator: sourceUid,
+        inputOrdinal: 0,
+        partitioning: 'Hash',
+        recordType: { type: 'any' },
+      },
     ],
   };
 }

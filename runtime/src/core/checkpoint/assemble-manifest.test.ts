@@ -13,7 +13,12 @@ const graph = wordCountGraph({ parallelism: 2, sourceParallelism: 1 });
 function keyed(subtaskIndex: number, keyGroups = keyGroupRangeOf(subtaskIndex, 2, 128)): OperatorSubtaskState {
   const path = `chk-000003-e1/counts-${subtaskIndex}`;
   const handle = { type: 'file', path, sizeBytes: 50, sha256: '' } as const;
-  return { uid: 'counts', keyed: { backend: 'HashMap', keyGroups, handle, files: [] }, splits: undefined, committables: undefined };
+  return {
+    uid: 'counts',
+    keyed: { backend: 'HashMap', keyGroups, handle, files: [] },
+    splits: undefined,
+    committables: undefined,
+  };
 }
 
 function pending(

@@ -1,4 +1,5 @@
-import type { KeyedDescription } from '../job-graph/job-graph.ts';
+import type { KeyedDescription, StateDeclaration } from '../job-graph/job-graph.ts';
+import type { KeyGroupRange } from '../key-groups/key-group.ts';
 import type { TypeDescriptor } from '../types/type.ts';
 
 /**
@@ -30,6 +31,15 @@ export interface OperatorState {
   readonly positionType: TypeDescriptor | undefined;
   /** What a sink has written but not yet committed, over all checkpoints up to this one. */
   readonly committables: readonly Committable[] | undefined;
+  /** What a broadcast stream has brought; absent where there is none. */
+  readonly broadcast?: BroadcastOperatorState | undefined;
+}
+
+/** All subtasks hold the same at a barrier, so one copy is kept, of subtask 0, and given to every subtask of a restore. */
+export interface BroadcastOperatorState {
+  /** Map states. */
+  readonly states: readonly StateDeclaration[];
+  readonly handle: StateHandle;
 }
 
 export interface KeyedOperatorState {
@@ -38,6 +48,14 @@ export interface KeyedOperatorState {
   readonly keyGroupHash: 'murmur3-fmix32-ordered-v1';
   /** One per subtask that took part; ranges do not overlap and cover all key groups. */
   readonly parts: readonly KeyedStatePart[];
+  /** How far event time had come; ranges do not overlap. Key groups that no watermark had reached yet are left out. */
+  readonly watermarkFloors?: readonly WatermarkFloor[] | undefined;
+}
+
+export interface WatermarkFloor {
+  /** Both inclusive. */
+  readonly keyGroups: KeyGroupRange;
+  readonly watermarkMs: number;
 }
 
 export interface KeyedStatePart {

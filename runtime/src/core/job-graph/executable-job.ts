@@ -1,6 +1,7 @@
 import type { Type } from '../types/type.ts';
 import type { JobGraph, StateDeclaration } from './job-graph.ts';
 import type { KeyedProcessFunction } from './keyed-process.ts';
+import type { ProcessFunction } from './operator-context.ts';
 import type { Sink } from './sink.ts';
 import type { Source } from './source.ts';
 
@@ -11,6 +12,8 @@ export interface ExecutableJob {
   readonly operators: ReadonlyMap<string, OperatorImplementation>;
   /** By edge id. */
   readonly edges: ReadonlyMap<string, EdgeImplementation>;
+  /** By operator id; only of operators with a broadcast input. Map states. */
+  readonly broadcastStates: ReadonlyMap<string, readonly StateImplementation[]>;
 }
 
 export type OperatorImplementation =
@@ -21,11 +24,19 @@ export type OperatorImplementation =
   /** `reduce` is compiled to this too. */
   | {
       readonly type: 'keyedProcess';
-      readonly key: KeySelection;
+      readonly keyType: Type<unknown>;
+      /** By input; undefined for a broadcast one. */
+      readonly keys: readonly (KeySelection | undefined)[];
       readonly function: KeyedProcessFunction;
       readonly states: readonly StateImplementation[];
       /** Of namespaced states and of timers. */
       readonly namespaceType?: Type<unknown> | undefined;
+    }
+  | {
+      readonly type: 'process';
+      readonly function: ProcessFunction;
+      /** By input, whether it is a broadcast one. */
+      readonly broadcastInputs: readonly boolean[];
     }
   | { readonly type: 'sink'; readonly sink: Sink<unknown> };
 

@@ -1,50 +1,27 @@
 import { isMaxParallelism, maxParallelismMax, maxParallelismMin } from '../key-groups/key-group.ts';
-import { anyType } from '../types/any-type.ts';
 import type { Type } from '../types/type.ts';
-import type { EdgeImplementation, ExecutableJob, KeySelection, OperatorImplementation } from './executable-job.ts';
+import { type Chain, formChains } from './chains.ts';
+import type { EdgeImplementation, ExecutableJob } from './executable-job.ts';
 import { invalidJob } from './invalid-job.ts';
-import type { JobEdge, JobVertex, OperatorDescription, OperatorType, Partitioning } from './job-graph.ts';
-import { checkUid } from './operator-uid.ts';
+import type { JobEdge, JobVertex, Partitioning } from './job-graph.ts';
+import {
+  type DeclaredOperator,
+  declareOperator,
+  formatOperator,
+  type JobGraphOptions,
+  type OperatorDeclaration,
+  type OperatorInput,
+} from './operator-declaration.ts';
+
+export type { JobGraphOptions } from './operator-declaration.ts';
 
 /**
  * Collects the operators that an author declares and turns them into a JobGraph.
  *
- * 1. An operator's input is declared before it, so the order of declaration is topological.
- * 2. Operators are chained into one vertex when the records need not move: not keyed, same parallelism, and nobody else reads them.
- * 3. A keyed operator always begins a vertex, also at parallelism 1: a rescale then changes numbers, not the graph's shape.
+ * 1. An operator's inputs are declared before it, so the order of declaration is topological.
+ * 2. A chain of operators becomes one vertex, see `formChains`; what is not chained becomes edges, one for each output of an operator
+ *    and each input of another that reads it.
  */
-export interface OperatorDeclaration {
-  readonly type: OperatorType;
-  readonly uid: unknown;
-  /** Asked for by the author. */
-  readonly parallelism: unknown;
-  readonly input: OperatorInput | undefined;
-  /** Of the operator's output; undefined where the author declared none. */
-  readonly recordType: Type<unknown> | undefined;
-  readonly implementation: OperatorImplementation;
-}
-
-interface OperatorInput {
-  readonly from: DeclaredOperator;
-  /** Records are sent to the subtask that owns their key group. */
-  readonly key: KeySelection | undefined;
-}
-
-export interface DeclaredOperator {
-  readonly description: OperatorDescription;
-  readonly implementation: OperatorImplementation;
-  readonly parallelism: number;
-  readonly input: OperatorInput | undefined;
-  readonly recordType: Type<unknown>;
-}
-
-export interface JobGraphOptions {
-  readonly name: string;
-  /** Of operators that ask for none. */
-  readonly parallelism: number;
-  readonly maxParallelism: number;
-}
-
 export class JobGraphBuilder {
   readonly options: JobGraphOptions;
   readonly #operators: DeclaredOperator[] = [];
@@ -63,7 +40,7 @@ export class JobGraphBuilder {
         'Declare the whole job before the function given to defineJob returns, or before its promise resolves.',
       );
     }
-    const operator = describe(declaration, this.#operators.length, this.options);
+    const operator = declareOperator(declaration, this.#operators.length, this.options);
     const taken = this.#operators.find(({ description }) => description.id === operator.description.id);
     if (taken !== undefined) {
       throw invalidJob(
@@ -82,17 +59,8 @@ export class JobGraphBuilder {
     if (!operators.some(({ description }) => description.type === 'source')) {
       throw invalidJob('SourceMissing', 'the job has no source', "Begin with env.source(socketLines({ … }), { uid: 'lines' }).");
     }
-    const consumerCounts = countConsumers(operators);
-    for (const operator of operators) {
-      if (operator.description.type !== 'sink' && !consumerCounts.has(operator)) {
-        throw invalidJob(
-          'SinkMissing',
-          `nothing reads what ${operator.description.name} emits`,
-          "End every stream in a sink, such as .sink(print(), { uid: 'out' }).",
-        );
-      }
-    }
-    return toExecutableJob(operators, chain(operators, consumerCounts), this.options);
+    checkEverythingIsRead(operators);
+    return toExecutableJob(operators, formChains(operators), this.options);
   }
 }
 
@@ -113,103 +81,34 @@ function checkParallelism({ parallelism, maxParallelism }: JobGraphOptions): voi
   }
 }
 
-function describe(declaration: OperatorDeclaration, index: number, options: JobGraphOptions): DeclaredOperator {
-  const { type, implementation } = declaration;
-  const uidRequired = type === 'source' || type === 'sink' || type === 'keyedProcess' || type === 'reduce';
-  const uid = uidRequired || declaration.uid !== undefined ? checkUid(declaration.uid, formatOperator(declaration)) : undefined;
-  const description: OperatorDescription = {
-    id: uid ?? `#${index}-${type}`,
-    uid,
-    type,
-    name: uid ?? type,
-    keyed:
-      implementation.type === 'keyedProcess'
-        ? {
-            keyType: implementation.key.keyType.descriptor,
-            states: implementation.states.map((state) => state.declaration),
-            timers: implementation.function.timer !== undefined,
-          }
-        : undefined,
-    source:
-      implementation.type === 'source'
-        ? {
-            bounded: implementation.source.bounded,
-            replayable: implementation.source.replayable,
-            positionType: implementation.source.positionType.descriptor,
-          }
-        : undefined,
-    sink: implementation.type === 'sink' ? { guarantee: implementation.sink.guarantee } : undefined,
-  };
-  return {
-    description,
-    implementation,
-    parallelism: chooseParallelism(declaration, description.name, options),
-    input: declaration.input,
-    recordType: declaration.recordType ?? anyType,
-  };
-}
-
-function chooseParallelism({ parallelism, implementation }: OperatorDeclaration, name: string, options: JobGraphOptions): number {
-  const limit = (implementation.type === 'source' ? implementation.source.parallelismMax : undefined) ?? options.maxParallelism;
-  if (parallelism === undefined) {
-    return Math.min(options.parallelism, limit);
-  }
-  if (typeof parallelism !== 'number' || !Number.isSafeInteger(parallelism) || parallelism < 1 || parallelism > limit) {
-    throw invalidJob(
-      'ParallelismInvalid',
-      `"${name}" asks for a parallelism of ${String(parallelism)}`,
-      `Use a whole number from 1 to ${limit}, or leave it out to take the job's.`,
-    );
-  }
-  return parallelism;
-}
-
-function formatOperator({ type, implementation, uid }: OperatorDeclaration): string {
-  const named = typeof uid === 'string' && uid !== '' ? ` "${uid}"` : '';
-  switch (implementation.type) {
-    case 'source':
-      return `the source ${implementation.source.name}${named}`;
-    case 'sink':
-      return `the sink ${implementation.sink.name}${named}`;
-    default:
-      return `the operator ${type === 'keyedProcess' ? 'process' : type}${named}`;
-  }
-}
-
-function countConsumers(operators: readonly DeclaredOperator[]): ReadonlyMap<DeclaredOperator, number> {
-  const counts = new Map<DeclaredOperator, number>();
-  for (const { input } of operators) {
-    if (input !== undefined) {
-      counts.set(input.from, (counts.get(input.from) ?? 0) + 1);
+/**
+ * What nobody reads would be lost without a word. Only the main output of an operator whose side outputs are read may end nowhere: a function that sorts
+ * records into side outputs need not emit anything else.
+ */
+function checkEverythingIsRead(operators: readonly DeclaredOperator[]): void {
+  const read = new Map<DeclaredOperator, Set<string | undefined>>(operators.map((operator) => [operator, new Set()]));
+  for (const { inputs } of operators) {
+    for (const { from, outputTag } of inputs) {
+      read.get(from)?.add(outputTag);
     }
   }
-  return counts;
-}
-
-type Chain = [DeclaredOperator, ...DeclaredOperator[]];
-
-function chain(operators: readonly DeclaredOperator[], consumerCounts: ReadonlyMap<DeclaredOperator, number>): readonly Chain[] {
-  const chains: Chain[] = [];
-  const chainOf = new Map<DeclaredOperator, Chain>();
-  for (const operator of operators) {
-    const { input } = operator;
-    const upstream = input === undefined ? undefined : chainOf.get(input.from);
-    const chained =
-      input !== undefined &&
-      upstream !== undefined &&
-      input.key === undefined &&
-      input.from.parallelism === operator.parallelism &&
-      consumerCounts.get(input.from) === 1;
-    if (chained) {
-      upstream.push(operator);
-      chainOf.set(operator, upstream);
-    } else {
-      const begun: Chain = [operator];
-      chains.push(begun);
-      chainOf.set(operator, begun);
+  for (const [{ description, sideOutputs }, outputs] of read) {
+    const unreadTag = [...sideOutputs.keys()].find((tag) => !outputs.has(tag));
+    if (unreadTag !== undefined) {
+      throw invalidJob(
+        'SinkMissing',
+        `nothing reads what ${description.name} emits to its side output "${unreadTag}"`,
+        `Read it with .sideOutput("${unreadTag}") and end it in a sink, or do not declare it.`,
+      );
+    }
+    if (description.type !== 'sink' && outputs.size === 0) {
+      throw invalidJob(
+        'SinkMissing',
+        `nothing reads what ${description.name} emits`,
+        "End every stream in a sink, such as .sink(print(), { uid: 'out' }).",
+      );
     }
   }
-  return chains;
 }
 
 function toExecutableJob(
@@ -217,40 +116,102 @@ function toExecutableJob(
   chains: readonly Chain[],
   { name, parallelism, maxParallelism }: JobGraphOptions,
 ): ExecutableJob {
-  const vertices: JobVertex[] = [];
-  const vertexIdOf = new Map<DeclaredOperator, string>();
-  const edges: JobEdge[] = [];
-  const edgeImplementations = new Map<string, EdgeImplementation>();
-  for (const chained of chains) {
-    const [first] = chained;
-    const { id } = first.description;
-    vertices.push({
-      id,
-      name: chained.map(({ description }) => description.name).join(' -> '),
-      parallelism: first.parallelism,
-      maxParallelism,
-      operators: chained.map(({ description }) => description),
-    });
-    for (const operator of chained) {
-      vertexIdOf.set(operator, id);
-    }
-    const { input } = first;
-    const from = input === undefined ? undefined : vertexIdOf.get(input.from);
-    if (input !== undefined && from !== undefined) {
-      const edgeId = `${from}->${id}`;
-      const partitioning = choosePartitioning(input, first.parallelism);
-      edges.push({ id: edgeId, from, to: id, partitioning, recordType: input.from.recordType.descriptor });
-      edgeImplementations.set(edgeId, { recordType: input.from.recordType, key: input.key });
+  const vertexIdOf = new Map(chains.flatMap((chain) => chain.map((operator) => [operator, chain[0].description.id])));
+  const edges = new Map<string, { readonly edge: JobEdge; readonly implementation: EdgeImplementation }>();
+  for (const [first] of chains) {
+    for (const input of first.inputs) {
+      const edge = toEdge(input, first, { vertexIdOf, isTaken: (id) => edges.has(id) });
+      edges.set(edge.id, { edge, implementation: { recordType: outputType(input), key: input.key } });
     }
   }
   return {
-    graph: { name, parallelism, maxParallelism, vertices, edges },
+    graph: {
+      name,
+      parallelism,
+      maxParallelism,
+      vertices: chains.map((chain) => toVertex(chain, maxParallelism)),
+      edges: [...edges.values()].map(({ edge }) => edge),
+    },
     operators: new Map(operators.map(({ description, implementation }) => [description.id, implementation])),
-    edges: edgeImplementations,
+    edges: new Map([...edges].map(([id, { implementation }]) => [id, implementation])),
+    broadcastStates: new Map(
+      operators.flatMap(({ description, broadcastStates }) =>
+        description.broadcast === undefined ? [] : [[description.id, broadcastStates]],
+      ),
+    ),
   };
 }
 
-function choosePartitioning({ from, key }: OperatorInput, parallelism: number): Partitioning {
+function toVertex(chain: Chain, maxParallelism: number): JobVertex {
+  const [first] = chain;
+  return {
+    id: first.description.id,
+    name: chain.map(({ description }) => description.name).join(' -> '),
+    parallelism: first.parallelism,
+    maxParallelism,
+    operators: chain.map(({ description }) => description),
+  };
+}
+
+function toEdge(
+  input: OperatorInput,
+  to: DeclaredOperator,
+  graph: { readonly vertexIdOf: ReadonlyMap<DeclaredOperator, string>; readonly isTaken: (id: string) => boolean },
+): JobEdge {
+  const { from, outputTag, ordinal } = input;
+  const fromVertex = graph.vertexIdOf.get(from) ?? from.description.id;
+  return {
+    id: edgeId(input, { fromVertex, to: to.description.id, isTaken: graph.isTaken }),
+    from: fromVertex,
+    to: to.description.id,
+    fromOperator: from.description.id,
+    ...(outputTag === undefined ? {} : { outputTag }),
+    inputOrdinal: ordinal,
+    partitioning: choosePartitioning(input, to.parallelism),
+    recordType: outputType(input).descriptor,
+  };
+}
+
+/**
+ * `lines->counts`; `counts/late->files` from a side output, `rules->matches/2` into a second input. A stream that is read twice by one input
+ * (a union with itself) gets `~2`. Neither uids nor tags have a `/`, `>` or `~`.
+ */
+function edgeId(
+  { from, outputTag, ordinal }: OperatorInput,
+  place: { readonly fromVertex: string; readonly to: string; readonly isTaken: (id: string) => boolean },
+): string {
+  const begin = outputTag === undefined ? place.fromVertex : `${from.description.id}/${outputTag}`;
+  const end = ordinal === 0 ? place.to : `${place.to}/${ordinal + 1}`;
+  const id = `${begin}->${end}`;
+  let count = 1;
+  while (place.isTaken(count === 1 ? id : `${id}~${count}`)) {
+    count++;
+  }
+  return count === 1 ? id : `${id}~${count}`;
+}
+
+/** Of the output that an input reads. */
+export function outputType({ from, outputTag }: Pick<OperatorInput, 'from' | 'outputTag'>): Type<unknown> {
+  const type = outputTag === undefined ? from.recordType : from.sideOutputs.get(outputTag);
+  if (type === undefined) {
+    throw unknownSideOutput(from, outputTag ?? '');
+  }
+  return type;
+}
+
+function unknownSideOutput({ description, sideOutputs }: DeclaredOperator, tag: string): Error {
+  const declared = [...sideOutputs.keys()].map((name) => `"${name}"`).join(', ') || 'none';
+  return invalidJob(
+    'SideOutputUnknown',
+    `${description.name} has no side output "${tag}"; it declares ${declared}`,
+    `Declare it where the function is: sideOutputs: { ${tag}: t.… }.`,
+  );
+}
+
+function choosePartitioning({ from, key, broadcast }: OperatorInput, parallelism: number): Partitioning {
+  if (broadcast) {
+    return 'Broadcast';
+  }
   if (key !== undefined) {
     return 'Hash';
   }

@@ -23,7 +23,20 @@ export interface JobVertex {
   readonly operators: readonly OperatorDescription[];
 }
 
-export type OperatorType = 'source' | 'map' | 'filter' | 'flatMap' | 'keyedProcess' | 'reduce' | 'sink';
+export type OperatorType =
+  | 'source'
+  | 'timestamps'
+  | 'map'
+  | 'filter'
+  | 'flatMap'
+  | 'keyedProcess'
+  | 'reduce'
+  | 'window'
+  | 'coMap'
+  | 'keyedCoProcess'
+  | 'broadcastProcess'
+  | 'keyedBroadcastProcess'
+  | 'sink';
 
 export interface OperatorDescription {
   /** The uid, or for a stateless operator without one a name made from its place, such as `#3-map`. Unique in the graph. */
@@ -38,6 +51,20 @@ export interface OperatorDescription {
   readonly source: SourceDescription | undefined;
   /** Only sinks have it. */
   readonly sink: SinkDescription | undefined;
+  /** Only operators with a broadcast input have it. */
+  readonly broadcast?: BroadcastDescription | undefined;
+  /** In the order of declaration. */
+  readonly sideOutputs?: readonly SideOutputDescription[];
+}
+
+export interface BroadcastDescription {
+  /** Map states, filled by the elements of the broadcast input and the same in every subtask. */
+  readonly states: readonly StateDeclaration[];
+}
+
+export interface SideOutputDescription {
+  readonly tag: string;
+  readonly recordType: TypeDescriptor;
 }
 
 export interface KeyedDescription {
@@ -84,13 +111,20 @@ interface SinkDescription {
   readonly guarantee: 'ExactlyOnce' | 'AtLeastOnce';
 }
 
-export type Partitioning = 'Forward' | 'Hash' | 'Rebalance';
+/** `Broadcast`: every consumer gets every record. */
+export type Partitioning = 'Forward' | 'Hash' | 'Rebalance' | 'Broadcast';
 
 export interface JobEdge {
-  /** `<from>-><to>`; unique. */
+  /** `<from>-><to>`, with what tells edges between the same vertices apart; unique. */
   readonly id: string;
   readonly from: string;
   readonly to: string;
+  /** The operator in the chain of `from` that emits the records. */
+  readonly fromOperator: string;
+  /** The side output they come from; absent: the main output. */
+  readonly outputTag?: string | undefined;
+  /** Which input of the first operator of `to` they are for, from 0. Edges of one ordinal together are a union. */
+  readonly inputOrdinal: number;
   readonly partitioning: Partitioning;
   /** Of the records on the edge; `any` where the author declared none. */
   readonly recordType: TypeDescriptor;

@@ -27,6 +27,14 @@ export function checkStateName(name: string): void {
   }
 }
 
+/** And for the tags of side outputs. */
+export function checkOutputTag(tag: string, operator: string): void {
+  const problem = nameProblem(tag);
+  if (problem !== undefined) {
+    throw invalidJob('OutputTagInvalid', `the side output ${JSON.stringify(tag)} of ${operator} ${problem}`, nameRemedy);
+  }
+}
+
 const nameRemedy = 'Use letters, digits, ".", "_" and "-", a letter or digit first, at most 128 characters.';
 
 function nameProblem(name: string): string | undefined {

@@ -1,4 +1,4 @@
-import type { Committable, KeyedStatePart, SplitState } from '../checkpoint/manifest.ts';
+import type { Committable, KeyedStatePart, SplitState, StateHandle, WatermarkFloor } from '../checkpoint/manifest.ts';
 import type { FencingToken } from '../fencing-token.ts';
 import type { ErrorInfo } from '../job-error.ts';
 
@@ -104,6 +104,10 @@ export interface OperatorSubtaskRestore {
   readonly splits: readonly SplitState[];
   /** For sinks: to be committed before the first new record. */
   readonly committables: readonly Committable[];
+  /** For keyed operators: how far event time had come, at least for the key groups of this subtask. */
+  readonly watermarkFloors?: readonly WatermarkFloor[] | undefined;
+  /** For operators with a broadcast input: the same for every subtask. */
+  readonly broadcast?: StateHandle | undefined;
 }
 
 /** One operator's part in an acknowledged checkpoint. */
@@ -112,6 +116,10 @@ export interface OperatorSubtaskState {
   readonly keyed: KeyedStatePart | undefined;
   readonly splits: readonly SplitState[] | undefined;
   readonly committables: readonly Committable[] | undefined;
+  /** Of a keyed operator, for this subtask's key groups. */
+  readonly watermarkFloors?: readonly WatermarkFloor[] | undefined;
+  /** Of an operator with a broadcast input; only subtask 0 writes it. */
+  readonly broadcast?: StateHandle | undefined;
 }
 
 export interface SubtaskMetrics {

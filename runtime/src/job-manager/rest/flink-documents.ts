@@ -332,7 +332,12 @@ function timesOf(job: ServedJob, { state, stateSinceMs }: JobStatusDocument, now
   return { 'start-time': job.startedAtMs, 'end-time': endMs ?? -1, duration: (endMs ?? nowMs) - job.startedAtMs };
 }
 
-const shipStrategies: Readonly<Record<Partitioning, string>> = { Forward: 'FORWARD', Hash: 'HASH', Rebalance: 'REBALANCE' };
+const shipStrategies: Readonly<Record<Partitioning, string>> = {
+  Forward: 'FORWARD',
+  Hash: 'HASH',
+  Rebalance: 'REBALANCE',
+  Broadcast: 'BROADCAST',
+};
 
 function planOf(jid: string, graph: JobGraph): object {
   return {

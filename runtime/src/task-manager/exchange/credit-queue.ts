@@ -1,10 +1,10 @@
 /**
  * The producing end of one channel's flow control: what needs credit waits here in order while the consumer gives none, and what needs
- * none (barriers, the end) waits behind it. A task does not run while something waits, so at most the output of one micro-batch does.
+ * none (watermarks, barriers, the end) waits behind it. A task does not run while something waits, so at most the output of one micro-batch does.
  */
 export class CreditQueue<T> {
   #credits: number;
-  readonly #waiting: { readonly element: T; readonly needsCredit: boolean }[] = [];
+  readonly #waiting: { element: T; readonly needsCredit: boolean }[] = [];
   readonly #send: (element: T) => void;
 
   constructor(initialCredits: number, send: (element: T) => void) {
@@ -16,7 +16,13 @@ export class CreditQueue<T> {
     return this.#waiting.length === 0;
   }
 
-  submit(element: T, needsCredit: boolean): void {
+  /** `replaces`: takes the place of the last element when that still waits and this is true of it. */
+  submit(element: T, needsCredit: boolean, replaces?: (waiting: T) => boolean): void {
+    const last = this.#waiting.at(-1);
+    if (last !== undefined && replaces?.(last.element)) {
+      last.element = element;
+      return;
+    }
     if (this.#waiting.length > 0 || (needsCredit && this.#credits === 0)) {
       this.#waiting.push({ element, needsCredit });
       return;

@@ -1,22 +1,27 @@
 // One subtask's input channels: turns, barriers, ends, and what the producer is told. Where elements come from is tested with TaskManagers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { maxTimestampMs } from '../../core/time/event-time.ts';
 import { type GateElement, InputGate } from './input-gate.ts';
 
-const batch = (...records: unknown[]): GateElement => ({ type: 'Batch', records });
+const batch = (...records: unknown[]): GateElement => ({ type: 'Batch', records, timestamps: undefined });
 const barrier = (checkpointId: number): GateElement => ({
   type: 'Barrier',
   barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources: false },
 });
+const watermark = (timestampMs: number, isIdle = false): GateElement => ({ type: 'Watermark', timestampMs, isIdle });
 const end: GateElement = { type: 'End' };
 
-/** Everything that can be read now: records, `#id` for a checkpoint, `end`. */
+/** Everything that can be read now: records, `@time` for a watermark, `#id` for a checkpoint, `end`. */
 function readAll(gate: InputGate): unknown[] {
   const seen: unknown[] = [];
   for (let event = gate.poll(); event !== undefined; event = gate.poll()) {
     switch (event.type) {
       case 'Batch':
         seen.push(...event.records);
+        break;
+      case 'Watermark':
+        seen.push(`@${event.timestampMs}${event.isIdle ? ' idle' : ''}`);
         break;
       case 'Checkpoint':
         seen.push(`#${event.barrier.checkpointId}`);
@@ -98,4 +103,75 @@ test('records after the end of a channel are a broken invariant', () => {
   gate.add(0, batch('a'));
   assert.equal(gate.poll()?.type, 'End');
   assert.throws(() => gate.poll(), /after the end/);
+});
+
+test('a watermark of all channels is given behind the records before it, and waits behind a barrier', () => {
+  const gate = new InputGate(2, () => {});
+  gate.add(0, batch('a1'));
+  gate.add(0, watermark(10));
+  gate.add(1, batch('b1'));
+  gate.add(1, watermark(5));
+  assert.deepEqual(readAll(gate), ['a1', 'b1', '@5']);
+  gate.add(1, barrier(1));
+  gate.add(1, watermark(20));
+  assert.deepEqual(readAll(gate), []);
+  gate.add(0, barrier(1));
+  assert.deepEqual(readAll(gate), ['#1', '@10']);
+});
+
+test('an idle channel is not waited for, and an ended one neither', () => {
+  const gate = new InputGate(3, () => {});
+  gate.add(0, watermark(10));
+  gate.add(1, watermark(3, true));
+  gate.add(2, watermark(maxTimestampMs));
+  gate.add(2, end);
+  assert.deepEqual(readAll(gate), ['@10']);
+  gate.add(0, watermark(10, true));
+  assert.deepEqual(readAll(gate), ['@10 idle']);
+  gate.add(1, watermark(11));
+  assert.deepEqual(readAll(gate), ['@11']);
+  gate.add(0, watermark(maxTimestampMs));
+  gate.add(1, watermark(maxTimestampMs));
+  gate.add(0, end);
+  gate.add(1, end);
+  assert.deepEqual(readAll(gate), [`@${maxTimestampMs}`, 'end']);
+});
+
+test('watermarks that nobody reads do not pile up', () => {
+  const gate = new InputGate(1, () => {});
+  gate.add(0, batch('a'));
+  for (let timestampMs = 0; timestampMs < 1000; timestampMs++) {
+    gate.add(0, watermark(timestampMs));
+  }
+  const seen: unknown[] = [];
+  for (let event = gate.poll(); event !== undefined; event = gate.poll()) {
+    seen.push(event.type);
+  }
+  assert.deepEqual(seen, ['Batch', 'Watermark']);
+});
+
+test('while records must wait a checkpoint may pass, once every channel has nothing but its end before the barrier', () => {
+  const gate = new InputGate(2, () => {});
+  gate.add(0, end);
+  gate.add(0, barrier(1));
+  gate.add(1, batch('b'));
+  gate.add(1, barrier(1));
+  assert.equal(gate.pollCheckpoint(), undefined);
+  assert.deepEqual(readAll(gate), ['b', '#1']);
+  gate.add(1, watermark(1));
+  gate.add(0, barrier(2));
+  assert.equal(gate.pollCheckpoint(), undefined);
+  assert.equal(
+    gate.poll(),
+    undefined,
+    'the other channel has not ended, but nothing follows from it but a watermark without effect',
+  );
+  gate.add(1, end);
+  gate.add(1, barrier(2));
+  gate.add(1, barrier(3));
+  const event = gate.pollCheckpoint();
+  assert.equal(event?.type === 'Checkpoint' && event.barrier.checkpointId, 2);
+  assert.deepEqual(readAll(gate), ['end'], 'the end waits for a time when anything may be read');
+  gate.add(0, barrier(3));
+  assert.deepEqual(readAll(gate), ['#3']);
 });

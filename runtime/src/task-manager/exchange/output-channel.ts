@@ -1,8 +1,10 @@
-import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { Timestamps } from '../../core/time/event-time.ts';
 import type { Type } from '../../core/types/type.ts';
 import type { ChannelFrame, CheckpointBarrier } from '../../transport/data/data-transport.ts';
+import { EmittedBatch } from '../chain/emitted-batch.ts';
 import { CreditQueue } from './credit-queue.ts';
 import type { GateElement } from './input-gate.ts';
+import { RecordPageWriter } from './record-page.ts';
 
 /** From here on a page is sent without waiting for more. */
 export const pageSizeBytes = 32 * 1024;
@@ -16,18 +18,17 @@ export const initialBatchCredits = 2;
 /** Records in a batch between subtasks of one thread. */
 export const batchRecordCountMax = 512;
 
-/** A page smaller than this, sent because time was up, lets go of the memory of larger ones. */
-const shrinkBelowBytes = 4 * 1024;
-
 /** The writing end of one channel. */
 export interface OutputChannel {
   /** False while something waits for credit; the task that writes here rests until it is true. */
   readonly hasRoom: boolean;
-  write(record: unknown): void;
-  /** The array belongs to the channel from now on. */
-  writeAll(records: readonly unknown[]): void;
+  write(record: unknown, timestampMs: number | undefined): void;
+  /** The arrays belong to the channel, and to whoever else was given them, from now on: nobody changes them. */
+  writeAll(records: readonly unknown[], timestamps: Timestamps): void;
   /** Sends what was written although the page or batch is not full. */
   flush(): void;
+  /** After `flush`: of what was written no record may be behind it. Only the last of those that wait for credit is sent. */
+  sendWatermark(timestampMs: number, isIdle: boolean): void;
   sendBarrier(barrier: CheckpointBarrier): void;
   sendEnd(): void;
   addCredits(count: number): void;
@@ -36,34 +37,38 @@ export interface OutputChannel {
 /** To a subtask on the same thread: records are handed over as they are. */
 export class LocalOutputChannel implements OutputChannel {
   readonly #queue: CreditQueue<GateElement>;
-  #records: unknown[] = [];
+  readonly #batch: EmittedBatch;
 
   constructor(deliver: (element: GateElement) => void) {
-    this.#queue = new CreditQueue(initialBatchCredits, deliver);
+    const queue = new CreditQueue<GateElement>(initialBatchCredits, deliver);
+    this.#queue = queue;
+    this.#batch = new EmittedBatch({
+      process: (records, timestamps) => queue.submit({ type: 'Batch', records, timestamps }, true),
+    });
   }
 
   get hasRoom(): boolean {
     return this.#queue.isEmpty;
   }
 
-  write(record: unknown): void {
-    this.#records.push(record);
-    if (this.#records.length >= batchRecordCountMax) {
-      this.flush();
+  write(record: unknown, timestampMs: number | undefined): void {
+    this.#batch.add(record, timestampMs);
+    if (this.#batch.recordCount >= batchRecordCountMax) {
+      this.#batch.passOn();
     }
   }
 
-  writeAll(records: readonly unknown[]): void {
+  writeAll(records: readonly unknown[], timestamps: Timestamps): void {
     this.flush();
-    this.#queue.submit({ type: 'Batch', records }, true);
+    this.#queue.submit({ type: 'Batch', records, timestamps }, true);
   }
 
   flush(): void {
-    if (this.#records.length > 0) {
-      const records = this.#records;
-      this.#records = [];
-      this.#queue.submit({ type: 'Batch', records }, true);
-    }
+    this.#batch.passOn();
+  }
+
+  sendWatermark(timestampMs: number, isIdle: boolean): void {
+    this.#queue.submit({ type: 'Watermark', timestampMs, isIdle }, false, isWatermark);
   }
 
   sendBarrier(barrier: CheckpointBarrier): void {
@@ -84,11 +89,8 @@ export class LocalOutputChannel implements OutputChannel {
 /** To a subtask on another thread or in another process: records are encoded once, into pages. */
 export class PagedOutputChannel implements OutputChannel {
   readonly #channel: number;
-  readonly #recordType: Type<unknown>;
+  readonly #page: RecordPageWriter;
   readonly #queue: CreditQueue<ChannelFrame>;
-  #writer = new BinaryWriter();
-  #isGrown = false;
-  #recordCount = 0;
 
   constructor(options: {
     readonly channel: number;
@@ -96,7 +98,7 @@ export class PagedOutputChannel implements OutputChannel {
     readonly send: (frame: ChannelFrame) => void;
   }) {
     this.#channel = options.channel;
-    this.#recordType = options.recordType;
+    this.#page = new RecordPageWriter(options.recordType);
     this.#queue = new CreditQueue(initialPageCredits, options.send);
   }
 
@@ -104,30 +106,31 @@ export class PagedOutputChannel implements OutputChannel {
     return this.#queue.isEmpty;
   }
 
-  write(record: unknown): void {
-    this.#recordType.encode(record, this.#writer);
-    this.#recordCount++;
-    if (this.#writer.length >= pageSizeBytes) {
-      this.#isGrown = true;
+  write(record: unknown, timestampMs: number | undefined): void {
+    const page = this.#page;
+    if (!page.takes(timestampMs)) {
+      this.#sendPage();
+    }
+    page.write(record, timestampMs);
+    if (page.sizeBytes >= pageSizeBytes) {
       this.#sendPage();
     }
   }
 
-  writeAll(records: readonly unknown[]): void {
-    for (const record of records) {
-      this.write(record);
+  writeAll(records: readonly unknown[], timestamps: Timestamps): void {
+    for (let index = 0; index < records.length; index++) {
+      this.write(records[index], timestamps === undefined ? undefined : timestamps[index]);
     }
   }
 
   flush(): void {
-    if (this.#recordCount > 0) {
-      const shrink = this.#isGrown && this.#writer.length < shrinkBelowBytes;
+    if (this.#page.recordCount > 0) {
       this.#sendPage();
-      if (shrink) {
-        this.#writer = new BinaryWriter();
-        this.#isGrown = false;
-      }
     }
+  }
+
+  sendWatermark(timestampMs: number, isIdle: boolean): void {
+    this.#queue.submit({ type: 'Watermark', channel: this.#channel, timestampMs, isIdle }, false, isWatermark);
   }
 
   sendBarrier(barrier: CheckpointBarrier): void {
@@ -145,9 +148,11 @@ export class PagedOutputChannel implements OutputChannel {
   }
 
   #sendPage(): void {
-    const records = this.#writer.toBytes();
-    this.#queue.submit({ type: 'Page', channel: this.#channel, recordCount: this.#recordCount, records }, true);
-    this.#writer.reset();
-    this.#recordCount = 0;
+    const { recordCount } = this.#page;
+    this.#queue.submit({ type: 'Page', channel: this.#channel, recordCount, records: this.#page.take() }, true);
   }
+}
+
+function isWatermark({ type }: { readonly type: string }): boolean {
+  return type === 'Watermark';
 }

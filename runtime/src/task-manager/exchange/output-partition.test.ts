@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JobEdge, JobGraph, Partitioning } from '../../core/job-graph/job-graph.ts';
 import { keyGroupOf, subtaskIndexOf } from '../../core/key-groups/key-group.ts';
-import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import { t } from '../../core/types/t.ts';
 import type { Type } from '../../core/types/type.ts';
@@ -19,9 +18,11 @@ import {
   pageSizeBytes,
 } from './output-channel.ts';
 import { OutputPartition } from './output-partition.ts';
+import { RecordPageReader } from './record-page.ts';
 
 const recordType = t.string as Type<unknown>;
 const key = { select: (record: unknown) => record, keyType: recordType };
+const pages = new RecordPageReader();
 const barrier = { checkpointId: 1, directory: 'chk-1', stopSources: false };
 
 function pagedChannels(count: number): { readonly channels: PagedOutputChannel[]; readonly frames: ChannelFrame[] } {
@@ -42,8 +43,7 @@ function recordsOf(frames: readonly ChannelFrame[], channel: number): string[] {
     if (frame.type !== 'Page' || frame.channel !== channel) {
       return [];
     }
-    const reader = new BinaryReader(frame.records);
-    return Array.from({ length: frame.recordCount }, () => t.string.decode(reader));
+    return pages.read(frame, recordType).records as string[];
   });
 }
 
@@ -51,7 +51,7 @@ test('a hash edge sends every record to the subtask that owns its key group', ()
   const { channels, frames } = pagedChannels(3);
   const words = Array.from({ length: 200 }, (_, index) => `word-${index}`);
   const output = partition('Hash', channels);
-  output.write(words, 0);
+  output.write(words, undefined, 0);
   output.flush();
   const owner = (word: string) => {
     const writer = new BinaryWriter();
@@ -73,8 +73,8 @@ test('a rebalance edge deals records out in turn, each producer beginning at ano
   ] as const) {
     const { channels, frames } = pagedChannels(3);
     const output = partition('Rebalance', channels, producerIndex);
-    output.write(['a', 'b'], 0);
-    output.write(['c', 'd', 'e'], 0);
+    output.write(['a', 'b'], undefined, 0);
+    output.write(['c', 'd', 'e'], undefined, 0);
     output.flush();
     assert.deepEqual(
       [0, 1, 2].map((channel) => recordsOf(frames, channel)),
@@ -86,17 +86,17 @@ test('a rebalance edge deals records out in turn, each producer beginning at ano
 test('a page leaves when it is full, at a flush and before a barrier, and says since when records wait', () => {
   const { channels, frames } = pagedChannels(1);
   const output = partition('Forward', channels);
-  output.write(['small'], 10);
-  output.write(['another'], 20);
+  output.write(['small'], undefined, 10);
+  output.write(['another'], undefined, 20);
   assert.equal(frames.length, 0);
   assert.equal(output.unsentSinceMs, 10);
   output.flush();
   assert.deepEqual(recordsOf(frames, 0), ['small', 'another']);
   assert.equal(output.unsentSinceMs, undefined);
-  output.write(['x'.repeat(pageSizeBytes)], 30);
+  output.write(['x'.repeat(pageSizeBytes)], undefined, 30);
   assert.equal(frames.length, 2);
   channels[0]?.addCredits(10);
-  output.write(['last'], 40);
+  output.write(['last'], undefined, 40);
   output.sendBarrier(barrier);
   output.sendEnd();
   assert.deepEqual(
@@ -109,7 +109,7 @@ test('without credit pages wait in order, and barriers behind them', () => {
   const { channels, frames } = pagedChannels(1);
   const output = partition('Forward', channels);
   for (let page = 0; page < initialPageCredits + 2; page++) {
-    output.write([`${page}`], 0);
+    output.write([`${page}`], undefined, 0);
     output.flush();
   }
   output.sendBarrier(barrier);
@@ -130,11 +130,11 @@ test('within a thread the very records are handed over, in bounded batches with 
   const elements: GateElement[] = [];
   const channel = new LocalOutputChannel((element) => elements.push(element));
   const record = { word: 'hello' };
-  channel.write(record);
+  channel.write(record, undefined);
   channel.flush();
   assert.equal(elements[0]?.type === 'Batch' && elements[0].records[0], record);
   for (let index = 0; index < batchRecordCountMax * initialBatchCredits; index++) {
-    channel.write(index);
+    channel.write(index, undefined);
   }
   assert.equal(elements.length, initialBatchCredits);
   assert.equal(channel.hasRoom, false);
@@ -142,9 +142,98 @@ test('within a thread the very records are handed over, in bounded batches with 
   assert.equal(channel.hasRoom, true);
 });
 
+test('a broadcast edge sends every record to everybody', () => {
+  const { channels, frames } = pagedChannels(3);
+  const output = partition('Broadcast', channels);
+  output.write(['a', 'b'], undefined, 0);
+  output.flush();
+  for (const channel of [0, 1, 2]) {
+    assert.deepEqual(recordsOf(frames, channel), ['a', 'b']);
+  }
+});
+
+test('event times travel with their records, and a page holds records with them or without', () => {
+  const { channels, frames } = pagedChannels(1);
+  const output = partition('Forward', channels);
+  output.write(['a', 'b'], Float64Array.of(5, -7), 0);
+  output.write(['c'], undefined, 0);
+  output.write(['d'], Float64Array.of(2 ** 53 - 2), 0);
+  channels[0]?.addCredits(9);
+  output.flush();
+  assert.deepEqual(
+    frames.map((frame) => frame.type === 'Page' && pages.read(frame, recordType)),
+    [
+      { records: ['a', 'b'], timestamps: Float64Array.of(5, -7) },
+      { records: ['c'], timestamps: undefined },
+      { records: ['d'], timestamps: Float64Array.of(2 ** 53 - 2) },
+    ],
+  );
+  const elements: GateElement[] = [];
+  const local = new LocalOutputChannel((element) => elements.push(element));
+  local.write('a', 1);
+  local.write('b', undefined);
+  local.flush();
+  assert.deepEqual(elements, [
+    { type: 'Batch', records: ['a'], timestamps: Float64Array.of(1) },
+    { type: 'Batch', records: ['b'], timestamps: undefined },
+  ]);
+});
+
+test('a watermark goes out behind its records with the next flush, the last of several, to every channel, and once', () => {
+  const { channels, frames } = pagedChannels(2);
+  const output = partition('Rebalance', channels);
+  output.write(['a'], Float64Array.of(9), 0);
+  output.watermark(5, false, 3);
+  output.watermark(8, false, 4);
+  assert.deepEqual(frames, []);
+  assert.equal(output.unsentSinceMs, 0);
+  output.flush();
+  const watermark = (channel: number) => ({ type: 'Watermark', channel, timestampMs: 8, isIdle: false });
+  assert.equal(frames[0]?.type, 'Page');
+  assert.deepEqual(frames.slice(1), [watermark(0), watermark(1)]);
+  output.watermark(8, false, 6);
+  assert.equal(output.unsentSinceMs, undefined);
+  output.watermark(8, true, 7);
+  assert.equal(output.unsentSinceMs, 7);
+  output.flush();
+  assert.deepEqual(frames.at(-1), { ...watermark(1), isIdle: true });
+});
+
+test('a watermark is not left behind by a barrier or the end', () => {
+  const { channels, frames } = pagedChannels(1);
+  const output = partition('Forward', channels);
+  output.watermark(5, false, 0);
+  output.sendBarrier(barrier);
+  output.watermark(6, false, 0);
+  output.sendEnd();
+  assert.deepEqual(
+    frames.map((frame) => (frame.type === 'Watermark' ? frame.timestampMs : frame.type)),
+    [5, 'Barrier', 6, 'End'],
+  );
+});
+
+test('of watermarks that wait for credit only the last is kept', () => {
+  const { channels, frames } = pagedChannels(1);
+  const output = partition('Forward', channels);
+  for (let page = 0; page <= initialPageCredits; page++) {
+    output.write([`${page}`], undefined, 0);
+    output.flush();
+  }
+  for (const timestampMs of [1, 2, 3]) {
+    output.watermark(timestampMs, false, 0);
+    output.flush();
+  }
+  output.sendBarrier(barrier);
+  channels[0]?.addCredits(1);
+  assert.deepEqual(
+    frames.slice(initialPageCredits).map((frame) => (frame.type === 'Watermark' ? frame.timestampMs : frame.type)),
+    ['Page', 3, 'Barrier'],
+  );
+});
+
 test('a record that is not of the declared type is refused by name', () => {
   const { channels } = pagedChannels(1);
-  assert.throws(() => partition('Forward', channels).write([42], 0), { domain: 'user' });
+  assert.throws(() => partition('Forward', channels).write([42], undefined, 0), { domain: 'user' });
 });
 
 test('both ends of a channel find the same number, and no number is used twice', () => {
@@ -153,6 +242,8 @@ test('both ends of a channel find the same number, and no number is used twice',
     id: `${from}->${to}`,
     from,
     to,
+    fromOperator: from,
+    inputOrdinal: 0,
     partitioning,
     recordType: { type: 'any' },
   });

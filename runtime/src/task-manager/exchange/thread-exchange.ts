@@ -24,8 +24,24 @@ export interface ThreadExchangeOptions {
 
 /** A subtask's ends of its channels. */
 export interface SubtaskChannels {
-  readonly input: { readonly gate: InputGate; readonly recordTypes: readonly Type<unknown>[] } | undefined;
-  readonly partitions: readonly OutputPartition[];
+  readonly input: SubtaskInput | undefined;
+  readonly outputs: readonly SubtaskOutput[];
+}
+
+export interface SubtaskInput {
+  readonly gate: InputGate;
+  /** By input channel of the gate. */
+  readonly recordTypes: readonly Type<unknown>[];
+  /** By input channel of the gate: which input of the first operator it is for. */
+  readonly ordinals: readonly number[];
+}
+
+/** An edge that leaves the chain. */
+export interface SubtaskOutput {
+  readonly operatorId: string;
+  /** Undefined: the operator's main output. */
+  readonly outputTag: string | undefined;
+  readonly partition: OutputPartition;
 }
 
 /** All channels that begin or end in one thread, and the lines over which they leave it. */
@@ -52,12 +68,12 @@ export class ThreadExchange {
     const gate = this.#gates.get(subtaskKey(task));
     const vertex = job.graph.vertices.find(({ id }) => id === task.vertexId);
     assert(vertex !== undefined, `no vertex '${task.vertexId}'`);
-    const partitions = this.#plan.edges
+    const outputs = this.#plan.edges
       .filter(({ edge }) => edge.from === task.vertexId)
-      .map((edgeChannels) => {
+      .map((edgeChannels): SubtaskOutput => {
         const { edge } = edgeChannels;
         const implementation = edgeOf(job, edge.id);
-        return new OutputPartition({
+        const partition = new OutputPartition({
           partitioning: edge.partitioning,
           edge: implementation,
           maxParallelism: consumerMaxParallelism(job.graph, edge.to),
@@ -66,9 +82,12 @@ export class ThreadExchange {
             this.#createOutput(channel, implementation.recordType),
           ),
         });
+        return { operatorId: edge.fromOperator, outputTag: edge.outputTag, partition };
       });
-    const recordTypes = this.#inputsOf(task).map(({ edge }) => edgeOf(job, edge.id).recordType);
-    return { input: gate === undefined ? undefined : { gate, recordTypes }, partitions };
+    const inputs = this.#inputsOf(task);
+    const recordTypes = inputs.map(({ edge }) => edgeOf(job, edge.id).recordType);
+    const ordinals = inputs.map(({ edge }) => edge.inputOrdinal);
+    return { input: gate === undefined ? undefined : { gate, recordTypes, ordinals }, outputs };
   }
 
   receiveFrames(frames: readonly ChannelFrame[]): void {

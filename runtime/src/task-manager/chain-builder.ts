@@ -1,0 +1,225 @@
+import { decodeSplit } from '../connectors/split-codec.ts';
+import { assert, unreachable } from '../core/assert.ts';
+import type { OperatorImplementation } from '../core/job-graph/executable-job.ts';
+import type { JobVertex, OperatorDescription } from '../core/job-graph/job-graph.ts';
+import type { Source } from '../core/job-graph/source.ts';
+import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
+import type { OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
+import type { KeyedStateBackend, KeyedStateBackendOptions } from '../state-backend/state-backend.ts';
+import { BroadcastState } from './broadcast-state.ts';
+import type { TaskEnvironment } from './build-task.ts';
+import { KeyedProcessStage } from './chain/keyed-process-stage.ts';
+import { OperatorFailure } from './chain/operator-failure.ts';
+import { OperatorOutputs } from './chain/operator-outputs.ts';
+import { OutputStage } from './chain/output-stage.ts';
+import { ProcessStage } from './chain/process-stage.ts';
+import { SinkStage } from './chain/sink-stage.ts';
+import type { Stage, StageInput } from './chain/stage.ts';
+import { FilterStage, FlatMapStage, MapStage } from './chain/stateless-stages.ts';
+import { WatermarkFloors } from './chain/watermark-floors.ts';
+import type { SubtaskOutput } from './exchange/thread-exchange.ts';
+import { SinkOperator } from './sink-operator.ts';
+import { readState, toRestoredPart } from './state-files.ts';
+import type { BroadcastOperator, KeyedOperator, SourceOperator, Task } from './task.ts';
+
+/** The stages of one subtask with their state, and what the task must know of them. */
+export class ChainBuilder {
+  /** At most one: an operator with keys begins its chain. */
+  keyed: KeyedOperator | undefined;
+  broadcast: BroadcastOperator | undefined;
+  readonly sinks: SinkOperator[] = [];
+  readonly outputs: OutputStage[] = [];
+  readonly #environment: TaskEnvironment;
+  readonly #vertex: JobVertex;
+  readonly #deployment: SubtaskDeployment;
+  readonly #edges: readonly SubtaskOutput[];
+
+  constructor(
+    environment: TaskEnvironment,
+    vertex: JobVertex,
+    subtask: { readonly deployment: SubtaskDeployment; readonly outputs: readonly SubtaskOutput[] },
+  ) {
+    this.#environment = environment;
+    this.#vertex = vertex;
+    this.#deployment = subtask.deployment;
+    this.#edges = subtask.outputs;
+  }
+
+  /** From the last operator to the first: each one is given the next. `inputs` are the first operator's, by ordinal. */
+  async build(): Promise<{ readonly head: Stage; readonly inputs: readonly StageInput[] }> {
+    let head: Stage | undefined;
+    for (const operator of this.#vertex.operators.toReversed()) {
+      head = await this.#stage(operator, head);
+    }
+    assert(head !== undefined, 'a chain has at least one stage');
+    const inputs = head instanceof KeyedProcessStage || head instanceof ProcessStage ? head.inputs : [head];
+    return { head, inputs };
+  }
+
+  source(task: () => Task): SourceOperator | undefined {
+    const [operator] = this.#vertex.operators;
+    const implementation = operator === undefined ? undefined : this.#implementation(operator);
+    if (operator === undefined || implementation?.type !== 'source') {
+      return undefined;
+    }
+    const { source } = implementation;
+    return { operator, source, createReader: () => this.#createReader(operator, source, task()) };
+  }
+
+  #createReader(operator: OperatorDescription, source: Source<unknown, unknown>, task: Task) {
+    const splits = this.#restore(operator).splits.map((split) => decodeSplit(split, source.positionType));
+    const context = {
+      subtaskIndex: this.#deployment.task.subtaskIndex,
+      parallelism: this.#vertex.parallelism,
+      wake: this.#environment.wake,
+      fail: (error: unknown) => task.fail(new OperatorFailure(operator, error)),
+      nowMs: this.#environment.nowMs,
+    };
+    return source.createReader(context, splits);
+  }
+
+  async #stage(operator: OperatorDescription, chained: Stage | undefined): Promise<Stage> {
+    const implementation = this.#implementation(operator);
+    if (implementation.type === 'sink') {
+      assert(chained === undefined, 'a sink is the last of its chain');
+      return this.#sinkStage(operator, implementation);
+    }
+    const next = chained ?? this.#output(operator, undefined);
+    switch (implementation.type) {
+      case 'source':
+        return next;
+      case 'map':
+        return new MapStage(operator, implementation.map, next);
+      case 'filter':
+        return new FilterStage(operator, implementation.filter, next);
+      case 'flatMap':
+        return new FlatMapStage(operator, implementation.flatMap, next);
+      case 'keyedProcess':
+        return this.#keyedStage(operator, implementation, next);
+      case 'process':
+        return new ProcessStage({
+          operator,
+          function: implementation.function,
+          broadcastInputs: implementation.broadcastInputs,
+          broadcastState: await this.#broadcastState(operator),
+          nowMs: this.#environment.nowMs,
+          outputs: this.#outputs(operator, next),
+        });
+      default:
+        return unreachable(implementation);
+    }
+  }
+
+  /** The edges of one of an operator's outputs; none where only its side outputs are read. */
+  #output(operator: OperatorDescription, tag: string | undefined): OutputStage {
+    const partitions = this.#edges
+      .filter(({ operatorId, outputTag }) => operatorId === operator.id && outputTag === tag)
+      .map(({ partition }) => partition);
+    const output = new OutputStage(operator, partitions, this.#environment.monotonicMs);
+    this.outputs.push(output);
+    return output;
+  }
+
+  #outputs(operator: OperatorDescription, next: Stage): OperatorOutputs {
+    const sides = new Map((operator.sideOutputs ?? []).map(({ tag }) => [tag, this.#output(operator, tag)]));
+    return new OperatorOutputs(operator, next, sides);
+  }
+
+  async #keyedStage(
+    operator: OperatorDescription,
+    implementation: OperatorImplementation & { type: 'keyedProcess' },
+    next: Stage,
+  ): Promise<Stage> {
+    const { createBackend, storage, wake, nowMs } = this.#environment;
+    const { maxParallelism, parallelism } = this.#vertex;
+    const { subtaskIndex } = this.#deployment.task;
+    const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
+    const { keyedParts, watermarkFloors } = this.#restore(operator);
+    const options: KeyedStateBackendOptions = {
+      name: `${operator.id}-${subtaskIndex}`,
+      keyType: implementation.keyType,
+      namespaceType: implementation.namespaceType,
+      states: implementation.states,
+      timers: operator.keyed?.timers ?? false,
+      maxParallelism,
+      keyGroups,
+      nowMs,
+      onRoom: wake,
+    };
+    // Before the backend, which would have to be closed again.
+    const broadcastState = await this.#broadcastState(operator);
+    let backend: KeyedStateBackend;
+    try {
+      const parts = keyedParts.map((part) => toRestoredPart(storage, part));
+      backend = await createBackend(options, await Promise.all(parts));
+    } catch (error) {
+      throw new OperatorFailure(operator, error);
+    }
+    const stage = new KeyedProcessStage({
+      operator,
+      keys: implementation.keys,
+      keyType: implementation.keyType,
+      function: implementation.function,
+      backend,
+      broadcastState,
+      floors: new WatermarkFloors(keyGroups, watermarkFloors ?? []),
+      maxParallelism,
+      nowMs,
+      outputs: this.#outputs(operator, next),
+    });
+    assert(this.keyed === undefined, 'an operator with keys begins its chain');
+    this.keyed = { operator, backend, stage, keyGroups };
+    return stage;
+  }
+
+  async #broadcastState(operator: OperatorDescription): Promise<BroadcastState | undefined> {
+    const states = this.#environment.job.broadcastStates.get(operator.id);
+    if (states === undefined) {
+      return undefined;
+    }
+    const state = new BroadcastState(operator.id, states);
+    const handle = this.#restore(operator).broadcast;
+    try {
+      if (handle !== undefined) {
+        state.restore(await readState(this.#environment.storage, handle));
+      }
+    } catch (error) {
+      throw new OperatorFailure(operator, error);
+    }
+    assert(this.broadcast === undefined, 'an operator with several inputs begins its chain');
+    this.broadcast = { operator, state };
+    return state;
+  }
+
+  async #sinkStage(operator: OperatorDescription, { sink }: OperatorImplementation & { type: 'sink' }): Promise<Stage> {
+    const { lineageId, token } = this.#environment;
+    const { subtaskIndex } = this.#deployment.task;
+    let sinkOperator: SinkOperator;
+    try {
+      const writer = sink.createWriter({
+        lineageId,
+        token,
+        uid: operator.id,
+        subtaskIndex,
+        parallelism: this.#vertex.parallelism,
+      });
+      sinkOperator = new SinkOperator({ operator, writer, stage: new SinkStage(operator, writer) });
+    } catch (error) {
+      throw new OperatorFailure(operator, error);
+    }
+    await sinkOperator.restore(this.#restore(operator).committables);
+    this.sinks.push(sinkOperator);
+    return sinkOperator.stage;
+  }
+
+  #implementation(operator: OperatorDescription): OperatorImplementation {
+    const implementation = this.#environment.job.operators.get(operator.id);
+    assert(implementation !== undefined, `the graph has operator '${operator.id}', the job has no implementation of it`);
+    return implementation;
+  }
+
+  #restore(operator: OperatorDescription): OperatorSubtaskRestore {
+    const restored = this.#deployment.operators.find(({ uid }) => uid === operator.id);
+    return restored ?? { uid: operator.id, keyedParts: [], splits: [], committables: [] };
+  }
+}
