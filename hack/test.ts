@@ -9,6 +9,8 @@ import { spawn } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { buildNative } from './build-native.ts';
+import { NativeBuildError } from './native/native-build-error.ts';
 
 interface Stage {
   readonly name: string;
@@ -28,7 +30,7 @@ const stages: Stage[] =
     : [
         {
           name: 'unit',
-          files: globSync('{runtime/src,operator/src,hack,examples}/**/*.test.ts'),
+          files: globSync('{runtime/src,runtime/native,operator/src,hack,examples}/**/*.test.ts'),
           concurrency: availableParallelism(),
         },
         {
@@ -41,6 +43,7 @@ const stages: Stage[] =
       ];
 
 mkdirSync('.cache', { recursive: true });
+await buildAddon();
 for (const stage of stages) {
   await runStage(stage);
 }
@@ -50,6 +53,19 @@ if (process.env['CI'] === 'true' && counts.skipped > 0) {
   broken = true;
 }
 process.exitCode = broken || counts.failed > 0 || counts.passed === 0 ? 1 : 0;
+
+/** Without it the tests that need it are skipped, each with its reason. */
+async function buildAddon(): Promise<void> {
+  try {
+    await buildNative();
+  } catch (error) {
+    if (!(error instanceof NativeBuildError)) {
+      throw error;
+    }
+    console.error(`The RocksDB addon could not be built: ${error.message}. Tests that need it are skipped.`);
+    broken ||= process.env['CI'] === 'true';
+  }
+}
 
 async function runStage(stage: Stage): Promise<void> {
   if (stage.files.length === 0) {

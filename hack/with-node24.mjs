@@ -1,7 +1,7 @@
 // Runs a script of this project under the Node that the project pins, installing what is missing first. Plain JavaScript that any
 // Node from 18 on can run, because on a fresh clone nothing else is there yet.
-//   node hack/with-node24.mjs [--here] SCRIPT [ARGUMENT…]
-// --here: in the directory where npm was called, not in the project's.
+//   node hack/with-node24.mjs [--native] [--here] SCRIPT [ARGUMENT…]
+// --native: with the RocksDB addon, if it can be built. --here: in the directory where npm was called, not in the project's.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,8 +16,14 @@ const stampFile = join(root, 'node_modules', '.flinkjob-installed');
 const manifests = ['package-lock.json', 'package.json', 'runtime/package.json', 'operator/package.json'];
 
 ensureInstalled();
-const isHere = process.argv[2] === '--here';
-const [script = '', ...args] = process.argv.slice(isHere ? 3 : 2);
+const scriptAt = process.argv.findIndex((argument, index) => index >= 2 && !['--native', '--here'].includes(argument));
+const options = process.argv.slice(2, scriptAt);
+const [script = '', ...args] = process.argv.slice(scriptAt);
+if (options.includes('--native')) {
+  // It says itself what it does and what is missing, and is done at once when the addon is there.
+  spawnSync(node, [join(root, 'hack', 'build-native.ts'), '--optional'], { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+const isHere = options.includes('--here');
 const cwd = isHere ? (process.env.INIT_CWD ?? process.cwd()) : process.cwd();
 const child = spawn(node, [resolve(script), ...args], { stdio: 'inherit', cwd });
 // A terminal sends Ctrl-C to the whole process group: the child decides what it means, this process only waits.

@@ -1,10 +1,12 @@
 /**
  * What the native addon (`runtime/native`) offers: RocksDB without a write-ahead log, in packed buffers, so that one call serves many
- * keys. Everything throws or rejects with an `Error` whose `code` is one of `NativeErrorCode`; a wrong call never crashes the process.
+ * keys. Every failure is an `Error` whose `code` is one of `NativeErrorCode`; a wrong call never crashes the process. A wrong call throws at once, also of a
+ * function that gives a promise; what goes wrong later rejects the promise.
  *
  * 1. Keys and values are bytes. Packed means back to back in one buffer, with the end of each in a `Uint32Array` (the first begins at 0).
  * 2. A buffer handed to an asynchronous call belongs to it until its promise settles; using it in another call meanwhile throws `BufferInUse`.
- * 3. One writer at a time: `write` while an asynchronous write is under way throws `WriterBusy`, so that order is what the caller wrote.
+ * 3. One writer at a time: while `writeAsync`, `deleteRange`, `clip`, `ingest` or `dropColumnFamily` is under way, another of them and `write` throw
+ *    `WriterBusy`, so that order is what the caller wrote. `write` waits when memtables are flushed too slowly.
  * 4. `close` waits for asynchronous calls, ends iterators and snapshots, and makes later calls throw `Closed`. A database that is
  *    garbage-collected or whose thread ends is closed the same way.
  * 5. One process has one memory: block cache, memtables, index and filter blocks of all databases on all threads together.
@@ -26,15 +28,22 @@ export interface NativeBinding {
 }
 
 export interface NativeMemoryOptions {
-  /** Strict cap of block cache, memtables, indexes and filters together. A read that would exceed it fails with `MemoryLimit`. */
+  /** Strict cap of block cache, memtables, indexes and filters together; at least 4 MiB. A read that would exceed it fails with `MemoryLimit`. */
   readonly capacityBytes: number;
-  /** Memtables begin to be flushed when all of them together exceed this; part of `capacityBytes`. */
+  /**
+   * Memtables begin to be flushed when all of them together come near this; part of `capacityBytes`, and at most half of it, because they can take
+   * half as much again before a write waits.
+   */
   readonly writeBufferBytes: number;
 }
 
 export interface NativeMemoryUsage {
   readonly capacityBytes: number;
+  /** All that counts against the cap. */
+  readonly usedBytes: number;
+  /** Without the memtables. */
   readonly blockCacheBytes: number;
+  /** Part of `usedBytes` that cannot be evicted now: memtables, top levels of indexes, blocks that iterators read. */
   readonly pinnedBytes: number;
   readonly memtableBytes: number;
 }
@@ -44,6 +53,7 @@ export interface NativeOpenOptions {
   readonly createIfMissing: boolean;
   /** In order; the index is the column family's number in every call. The first must be `default`. Missing ones are created. */
   readonly columnFamilies: readonly NativeColumnFamilyOptions[];
+  /** At least 20. */
   readonly maxOpenFiles: number;
   /** Threads of the process for flush and compaction, shared by all databases; the largest asked for wins. */
   readonly maxBackgroundJobs: number;
@@ -68,9 +78,9 @@ export interface NativeColumnFamilyOptions {
 
 export interface NativeDatabase {
   /**
-   * Values of `count` keys, packed into `values`; `valueEnds[i]` is the end of the i-th value, and bit i of `found` (byte i) is 1 where there is one. Gives the
+   * Values of `count` keys, packed into `values`; `valueEnds[i]` is the end of the i-th value, and `found[i]` is 1 where there is one, else 0. Gives the
    * bytes needed; when that is more than `values` holds, nothing in `values` is valid and the call is repeated with a larger buffer.
-   * Keys need not be sorted: the addon sorts.
+   * Keys need not be sorted: the addon sorts. The three buffers of results share no memory with another. The asynchronous form reads as of the call.
    */
   multiGet(
     columnFamily: number,
@@ -91,8 +101,8 @@ export interface NativeDatabase {
     found: Uint8Array,
   ): Promise<number>;
   /**
-   * Applies RocksDB's own batch bytes (12 bytes of header, then records), the first `length` of them. Checked whole before anything is applied:
-   * `InvalidBatch` changes nothing.
+   * Applies RocksDB's own batch bytes (12 bytes of header, then records), the first `length` of them, with this database's numbers for column families.
+   * Puts, merges, deletes, single deletes and range deletes. Checked whole before anything is applied: `InvalidBatch` changes nothing.
    */
   write(batch: Uint8Array, length: number): void;
   writeAsync(batch: Uint8Array, length: number): Promise<void>;
@@ -111,10 +121,18 @@ export interface NativeDatabase {
   /** Leaves only the keys from `start` on and before `end`. */
   clip(columnFamily: number, start: Uint8Array, end: Uint8Array): Promise<void>;
   ingest(columnFamily: number, files: readonly string[], options: NativeIngestOptions): Promise<void>;
-  /** Writes the column family's files into a directory that must not exist, with hard links where possible; gives what `import` needs. */
+  /** Flushes all column families, then writes this one's files into a directory that must not exist, with hard links where possible; gives what `import` needs. */
   exportColumnFamily(columnFamily: number, path: string): Promise<NativeExport>;
-  /** Adds a column family with the content of one or several exports whose keys do not overlap; gives its number. */
-  importColumnFamily(options: NativeColumnFamilyOptions, exports: readonly NativeExport[]): Promise<number>;
+  /**
+   * Adds a column family with the content of one or several exports whose keys do not overlap; gives its number. `moveFiles` links the exports' files
+   * and then removes them there, instead of copying them.
+   */
+  importColumnFamily(
+    options: NativeColumnFamilyOptions,
+    exports: readonly NativeExport[],
+    how: { readonly moveFiles: boolean },
+  ): Promise<number>;
+  /** Its number is not used again. */
   dropColumnFamily(columnFamily: number): Promise<void>;
   compact(columnFamily: number): Promise<void>;
   /** RocksDB's own names: `rocksdb.num-files-at-level0`. Undefined for one that it does not know. */
@@ -131,6 +149,8 @@ export interface NativeIteratorOptions {
   readonly upper?: Uint8Array | undefined;
   readonly snapshot?: NativeSnapshot | undefined;
   readonly keysOnly?: boolean;
+  /** False for a scan of much, so that it does not drive out of the cache what others read. True unless said. */
+  readonly fillCache?: boolean;
 }
 
 export interface NativeIterator {
