@@ -43,7 +43,7 @@ export class BinaryReader {
 
   readByte(): number {
     this.#need(1, 'a byte');
-    return this.#bytes[this.#position++] ?? 0;
+    return this.#bytes[this.#position++] as number;
   }
 
   readUint32(): number {
@@ -74,7 +74,7 @@ export class BinaryReader {
 
   /** A copy of the next `count` bytes. */
   readRaw(count: number): Uint8Array<ArrayBuffer> {
-    this.#need(count, `${count} bytes`);
+    this.#need(count, 'bytes');
     const bytes = new Uint8Array(count);
     bytes.set(this.#bytes.subarray(this.#position, this.#position + count));
     this.#position += count;
@@ -105,13 +105,13 @@ export class BinaryReader {
   }
 
   skip(count: number): void {
-    this.#need(count, `${count} bytes`);
+    this.#need(count, 'bytes');
     this.#position += count;
   }
 
   readString(): string {
     const count = this.readVarint();
-    this.#need(count, `a string of ${count} bytes`);
+    this.#need(count, 'a string');
     const start = this.#position;
     this.#position += count;
     const text = count <= shortAsciiCountMax ? readShortAscii(this.#bytes, start, count) : undefined;
@@ -123,7 +123,7 @@ export class BinaryReader {
     const header = this.#position;
     const count = this.readVarint();
     const start = this.#position;
-    this.#need(count, `a name of ${count} bytes`);
+    this.#need(count, 'a name');
     const known = findName(this.#bytes, start, count);
     if (known !== undefined) {
       this.#position = start + count;
@@ -187,9 +187,10 @@ export class BinaryReader {
     }
   }
 
+  /** The text of the error is made only when there is one: this is called for every value. */
   #need(count: number, what: string): void {
     if (count > this.#end - this.#position) {
-      throw this.corrupt(`the bytes end inside ${what},`);
+      throw this.corrupt(`the bytes end inside ${what} (${count} needed, ${this.remaining} left),`);
     }
   }
 

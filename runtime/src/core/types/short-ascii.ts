@@ -1,5 +1,5 @@
 /** Up to here a string is made from its characters at once; a longer one is left to the native decoder, whose call then costs less. */
-export const shortAsciiCountMax = 24;
+export const shortAsciiCountMax = 32;
 
 /** The string of `count` bytes that are all ASCII; undefined when one is not. `count` is at most `shortAsciiCountMax`. */
 export type ReadShortAscii = (bytes: Uint8Array, start: number, count: number) => string | undefined;
