@@ -1,0 +1,173 @@
+import { mkdir, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, normalize } from 'node:path';
+import { assert } from '../../core/assert.ts';
+import type { DiskProbe } from './disk-probe.ts';
+import { inspectLocalDirectory, type LocalDirectoryFacts, readMounts, refuseRemote } from './inspect-local-directory.ts';
+import { inLocalDirectory } from './local-directory-error.ts';
+import type { Mount } from './mount-table.ts';
+import { createProcessDirectory, removeProcessDirectory, removeStale } from './process-directory.ts';
+import { ownHolder } from './process-holder.ts';
+import { removeTree } from './remove-tree.ts';
+import { usedSizeBytes } from './used-size.ts';
+
+/**
+ * A TaskManager's working state on local disks: which directories are fit for it, who uses which part of them, and that nothing is left behind.
+ * What is in them (databases) is the backends' duty.
+ *
+ * 1. Below each local directory the process has one directory of its own, with a marker that says who holds it; a subtask's directory is in there.
+ * 2. Removed are: what was allocated, when it is released; the process's own directories, at the end; those of dead processes that carry our
+ *    marker, at start. Nothing else is ever touched, and no symbolic link or mount is followed.
+ * 3. Working state is worth nothing after its process has ended, so nothing is synced and nothing is taken over.
+ */
+export interface WorkingDirectories {
+  readonly facts: WorkingDirectoryFacts;
+  /** A new, empty directory on the local directory with the least in it. `name` is unique in the process: see `workingDirectoryName`. */
+  allocate(name: string): Promise<WorkingDirectory>;
+  /** Removes everything of this process, what is still allocated too. */
+  close(): Promise<void>;
+}
+
+export interface WorkingDirectory {
+  readonly path: string;
+  /** Removes it with its content; what used it is closed by then. */
+  release(): Promise<void>;
+}
+
+/** For the log and metrics. */
+export interface WorkingDirectoryFacts {
+  readonly directories: readonly LocalDirectoryFacts[];
+  /** What dead processes had left. */
+  readonly removed: readonly string[];
+  /** Left as it is, and why; somebody may want to look. */
+  readonly kept: readonly { readonly path: string; readonly reason: string }[];
+}
+
+export interface WorkingDirectoryOptions {
+  /** Absolute; made when missing. At least one. */
+  readonly localDirectories: readonly string[];
+  readonly taskManagerId: string;
+  /** Text of `/proc/self/mountinfo`; read from there by default. */
+  readonly mountInfo?: string | undefined;
+}
+
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
+
+/** Throws `LocalDirectoryUnusable` and `LocalDirectoryNotLocal`; whatever is thrown, nothing of ours is left. */
+export async function openWorkingDirectories(options: WorkingDirectoryOptions): Promise<WorkingDirectories> {
+  const mounts = await readMounts(options.mountInfo);
+  const paths = await resolveAll(options.localDirectories, mounts);
+  const own = await ownHolder(options.taskManagerId);
+  const removals = await Promise.all(paths.map((path) => inLocalDirectory(path, () => removeStale(path, own))));
+  const processDirectories: string[] = [];
+  try {
+    const probes = new Map<number, Promise<DiskProbe>>();
+    const directories: LocalDirectoryFacts[] = [];
+    for (const path of paths) {
+      const processDirectory = await inLocalDirectory(path, () => createProcessDirectory(path, own));
+      processDirectories.push(processDirectory);
+      directories.push(await inLocalDirectory(path, () => inspectLocalDirectory({ path, processDirectory, mounts, probes })));
+    }
+    const removed = removals.flatMap((removal) => removal.removed);
+    const kept = removals.flatMap((removal) => removal.kept);
+    return new OpenWorkingDirectories({ directories, removed, kept }, processDirectories);
+  } catch (error) {
+    // What cannot be removed now is removed by the next process; why we are here is the more important thing to say.
+    await Promise.allSettled(processDirectories.map(removeProcessDirectory));
+    throw error;
+  }
+}
+
+interface ProcessDirectory {
+  readonly path: string;
+  readonly localDirectory: string;
+  allocatedCount: number;
+}
+
+class OpenWorkingDirectories implements WorkingDirectories {
+  readonly facts: WorkingDirectoryFacts;
+  readonly #processDirectories: readonly ProcessDirectory[];
+  readonly #names = new Set<string>();
+  #closed = false;
+
+  constructor(facts: WorkingDirectoryFacts, processDirectories: readonly string[]) {
+    this.facts = facts;
+    this.#processDirectories = facts.directories.map((directory, index) => ({
+      path: processDirectories[index] as string,
+      localDirectory: directory.path,
+      allocatedCount: 0,
+    }));
+  }
+
+  async allocate(name: string): Promise<WorkingDirectory> {
+    assert(namePattern.test(name), `${JSON.stringify(name)} is no name for a working directory`);
+    assert(!this.#names.has(name), `the working directory ${name} is in use`);
+    assert(!this.#closed, 'working directories were closed');
+    this.#names.add(name);
+    try {
+      const { path: processDirectory, localDirectory } = await this.#choose();
+      const path = join(processDirectory, name);
+      // Not recursive: the process's directory must be there still.
+      await inLocalDirectory(localDirectory, () => mkdir(path, 0o700));
+      return { path, release: () => this.#release(name, path, localDirectory) };
+    } catch (error) {
+      this.#names.delete(name);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(
+      this.#processDirectories.map(({ path, localDirectory }) =>
+        inLocalDirectory(localDirectory, () => removeProcessDirectory(path)),
+      ),
+    );
+  }
+
+  /** The one with the least in it; equal ones in turn. */
+  async #choose(): Promise<ProcessDirectory> {
+    const candidates = await Promise.all(
+      this.#processDirectories.map(async (directory) => ({
+        directory,
+        usedSizeBytes: await inLocalDirectory(directory.localDirectory, () => usedSizeBytes(directory.path)),
+      })),
+    );
+    // From here to the count nothing waits, so that two allocations at once do not choose the same.
+    candidates.sort((a, b) => a.usedSizeBytes - b.usedSizeBytes || a.directory.allocatedCount - b.directory.allocatedCount);
+    const chosen = candidates[0]?.directory;
+    assert(chosen !== undefined, 'there is a local directory');
+    chosen.allocatedCount++;
+    return chosen;
+  }
+
+  /** Removing what is not there any more is no failure, so after one that failed it can be tried again. */
+  async #release(name: string, path: string, localDirectory: string): Promise<void> {
+    await inLocalDirectory(localDirectory, () => removeTree(path));
+    this.#names.delete(name);
+  }
+}
+
+/** In the order given, without symbolic links. */
+async function resolveAll(localDirectories: readonly string[], mounts: readonly Mount[] | undefined): Promise<readonly string[]> {
+  assert(localDirectories.length > 0, 'there is at least one local directory');
+  const paths: string[] = [];
+  for (const path of localDirectories) {
+    await inLocalDirectory(path, async () => {
+      if (!isAbsolute(path)) {
+        throw new Error('it is not an absolute path');
+      }
+      refuseRemote(normalize(path), mounts);
+      await mkdir(path, { recursive: true });
+      const resolved = await realpath(path);
+      refuseRemote(resolved, mounts);
+      if (!(await stat(resolved)).isDirectory()) {
+        throw new Error('it is not a directory');
+      }
+      if (paths.includes(resolved)) {
+        throw new Error('it is named twice, and would be used twice as much');
+      }
+      paths.push(resolved);
+    });
+  }
+  return paths;
+}
