@@ -35,6 +35,17 @@ const taskManagerMessages: TaskManagerMessage[] = [
       { uid: 'b', keyed: undefined, splits: [{ splitId: 's', positionBase64: 'AQI=' }], committables: undefined },
       { uid: 'c', keyed: undefined, splits: [], committables: [{ checkpointId: 4, data: { path: 'x', empty: null } }] },
       { uid: 'd', keyed: undefined, splits: undefined, committables: [] },
+      {
+        uid: 'e',
+        keyed: undefined,
+        splits: undefined,
+        committables: undefined,
+        watermarkFloors: [
+          { keyGroups: { first: 0, last: 9 }, watermarkMs: -(2 ** 53) + 1 },
+          { keyGroups: { first: 10, last: 127 }, watermarkMs: 2 ** 53 - 1 },
+        ],
+        broadcast: file,
+      },
     ],
     syncDurationMs: 1.5,
     asyncDurationMs: 20,

@@ -1,4 +1,11 @@
-import type { JobEdge, JobGraph, JobVertex, KeyedDescription, OperatorDescription } from '../../src/core/job-graph/job-graph.ts';
+import type {
+  BroadcastDescription,
+  JobEdge,
+  JobGraph,
+  JobVertex,
+  KeyedDescription,
+  OperatorDescription,
+} from '../../src/core/job-graph/job-graph.ts';
 import type { TypeDescriptor } from '../../src/core/types/type.ts';
 
 /** `lines -> counts -> out`, each its own vertex: a source, a keyed operator with one int state, an exactly-once sink. */
@@ -8,6 +15,8 @@ export function wordCountGraph(
     readonly sourceParallelism?: number;
     readonly maxParallelism?: number;
     readonly keyed?: Partial<KeyedDescription>;
+    /** Of `counts`. */
+    readonly broadcast?: BroadcastDescription;
     readonly bounded?: boolean;
     readonly positionType?: TypeDescriptor;
     readonly uids?: { readonly source?: string; readonly keyed?: string; readonly sink?: string };
@@ -29,6 +38,7 @@ export function wordCountGraph(
       timers: false,
       ...overrides.keyed,
     },
+    ...(overrides.broadcast === undefined ? {} : { broadcast: overrides.broadcast }),
   });
   const sink = operator({ id: uids.sink, type: 'sink', sink: { guarantee: 'ExactlyOnce' } });
   const widths = { maxParallelism, parallelism };

@@ -72,6 +72,27 @@ test('the states of all subtasks are put together by operator', () => {
   assert.deepEqual([manifest.checkpointId, manifest.epoch, manifest.executionAttempt, manifest.kind], [3, 1, 2, 'Checkpoint']);
 });
 
+test('watermark floors of all subtasks and the broadcast state of subtask 0 are kept with their operator', () => {
+  const floor = (subtaskIndex: number, watermarkMs: number) => ({
+    keyGroups: keyGroupRangeOf(subtaskIndex, 2, 128),
+    watermarkMs,
+  });
+  const states = [{ name: 'rules', stateType: 'map', mapKeyType: { type: 'int' }, valueType: { type: 'int' } }] as const;
+  const handle = { type: 'file', path: 'chk-000003-e1/counts-broadcast', sizeBytes: 7, sha256: '' } as const;
+  const withBroadcast = wordCountGraph({ parallelism: 2, sourceParallelism: 1, broadcast: { states } });
+  const counts = [
+    { ...keyed(0), watermarkFloors: [floor(0, 5)], broadcast: handle },
+    { ...keyed(1), watermarkFloors: [floor(1, 9)] },
+  ];
+  const manifest = assembleManifest(withBroadcast, pending({ counts }));
+  const state = manifest.operators.find(({ uid }) => uid === 'counts');
+  assert.deepEqual(state?.keyed?.watermarkFloors, [floor(0, 5), floor(1, 9)]);
+  assert.deepEqual(state?.broadcast, { states, handle });
+  assert.equal(stateSizeBytes(manifest), 107);
+  assert.deepEqual(parseManifest(encodeManifest(manifest), 'm'), JSON.parse(JSON.stringify(manifest)));
+  assert.throws(() => assembleManifest(withBroadcast, pending()), /acknowledged its broadcast state/);
+});
+
 test('what was asked for as savepoint, by itself or with a stop, is one', () => {
   const kinds = (['Periodic', 'Savepoint', 'Stop', 'Final'] as const).map(
     (purpose) => assembleManifest(graph, pending({ purpose })).kind,

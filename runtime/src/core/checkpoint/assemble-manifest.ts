@@ -1,9 +1,16 @@
 import { assert } from '../assert.ts';
-import type { JobGraph, JobVertex, OperatorDescription } from '../job-graph/job-graph.ts';
+import type { BroadcastDescription, JobGraph, JobVertex, OperatorDescription } from '../job-graph/job-graph.ts';
 import { keyGroupHash } from '../key-groups/key-group.ts';
 import type { OperatorSubtaskState } from '../protocol/messages.ts';
 import type { PendingCheckpoint } from './checkpoint-coordinator.ts';
-import type { CheckpointManifest, KeyedOperatorState, KeyedStatePart, OperatorState, StateHandle } from './manifest.ts';
+import type {
+  BroadcastOperatorState,
+  CheckpointManifest,
+  KeyedOperatorState,
+  KeyedStatePart,
+  OperatorState,
+  StateHandle,
+} from './manifest.ts';
 
 /** Pure: what all subtasks acknowledged, put together by operator. Asserts that nothing is missing before it becomes durable. */
 export function assembleManifest(graph: JobGraph, checkpoint: PendingCheckpoint): CheckpointManifest {
@@ -42,8 +49,10 @@ export function manifestFiles(manifest: CheckpointManifest): readonly { readonly
 
 /** Every piece of state, descriptions and files alike. */
 function stateHandles(manifest: CheckpointManifest): readonly StateHandle[] {
-  const parts = manifest.operators.flatMap(({ keyed }) => keyed?.parts ?? []);
-  return parts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]);
+  return manifest.operators.flatMap(({ keyed, broadcast }) => [
+    ...(keyed?.parts ?? []).flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
+    ...(broadcast === undefined ? [] : [broadcast.handle]),
+  ]);
 }
 
 function decodedSizeBytes(base64: string): number {
@@ -59,8 +68,8 @@ function vertexStates(vertex: JobVertex, checkpoint: PendingCheckpoint): readonl
   return vertex.operators.filter(hasState).map((operator) => operatorState(vertex, operator, bySubtask));
 }
 
-function hasState({ keyed, source, sink }: OperatorDescription): boolean {
-  return keyed !== undefined || source !== undefined || sink !== undefined;
+function hasState({ keyed, source, sink, broadcast }: OperatorDescription): boolean {
+  return keyed !== undefined || source !== undefined || sink !== undefined || broadcast !== undefined;
 }
 
 function operatorState(
@@ -80,7 +89,18 @@ function operatorState(
     splits: operator.source === undefined ? undefined : states.flatMap((state) => state?.splits ?? []),
     positionType: operator.source?.positionType,
     committables: operator.sink === undefined ? undefined : states.flatMap((state) => state?.committables ?? []),
+    ...(operator.broadcast === undefined ? {} : { broadcast: broadcastState(operator.id, operator.broadcast, states) }),
   };
+}
+
+function broadcastState(
+  operatorId: string,
+  { states: declared }: BroadcastDescription,
+  states: readonly (OperatorSubtaskState | undefined)[],
+): BroadcastOperatorState {
+  const handle = states[0]?.broadcast;
+  assert(handle !== undefined, `${operatorId}: subtask 0 acknowledged its broadcast state`);
+  return { states: declared, handle };
 }
 
 function keyedState(
@@ -93,7 +113,8 @@ function keyedState(
   }
   const parts = states.flatMap((state) => (state?.keyed === undefined ? [] : [state.keyed]));
   assertCovers(parts, vertex.maxParallelism, operator.id);
-  return { description: operator.keyed, keyGroupHash, parts };
+  const watermarkFloors = states.flatMap((state) => state?.watermarkFloors ?? []);
+  return { description: operator.keyed, keyGroupHash, parts, ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }) };
 }
 
 /** A gap would be lost state, an overlap state that is there twice. */

@@ -72,6 +72,7 @@ export function declareOperator(declaration: OperatorDeclaration, index: number,
   for (const tag of sideOutputs.keys()) {
     checkOutputTag(tag, formatOperator(declaration));
   }
+  checkStateNames(declaration);
   return {
     description: describe(declaration, { id: uid ?? `#${index}-${type}`, uid, name }),
     implementation,
@@ -81,6 +82,20 @@ export function declareOperator(declaration: OperatorDeclaration, index: number,
     recordType: declaration.recordType ?? anyType,
     sideOutputs,
   };
+}
+
+/** Keyed and broadcast state are told apart by name alone where a restore is allowed to drop or add them. */
+function checkStateNames(declaration: OperatorDeclaration): void {
+  const { implementation, broadcastStates = [] } = declaration;
+  const keyed = implementation.type === 'keyedProcess' ? implementation.states : [];
+  const both = broadcastStates.find(({ declaration: { name } }) => keyed.some((state) => state.declaration.name === name));
+  if (both !== undefined) {
+    throw invalidJob(
+      'StateNameDuplicate',
+      `${formatOperator(declaration)} has keyed state and broadcast state of the name "${both.declaration.name}"`,
+      'Give one of them another name.',
+    );
+  }
 }
 
 function describe(

@@ -46,8 +46,8 @@ export interface StatefulOperator {
 export function statefulOperators(graph: JobGraph): readonly StatefulOperator[] {
   return graph.vertices.flatMap((vertex) =>
     vertex.operators.flatMap((operator) => {
-      const { uid, keyed, source, sink } = operator;
-      const isStateful = keyed !== undefined || source !== undefined || sink !== undefined;
+      const { uid, keyed, source, sink, broadcast } = operator;
+      const isStateful = keyed !== undefined || source !== undefined || sink !== undefined || broadcast !== undefined;
       return uid !== undefined && isStateful ? [{ uid, operator, vertex }] : [];
     }),
   );
@@ -110,7 +110,7 @@ function checkVanished(
     };
     return { line, problems: [problem] };
   }
-  const isWithoutState = state.keyed === undefined && state.splits === undefined;
+  const isWithoutState = state.keyed === undefined && state.splits === undefined && state.broadcast === undefined;
   if (isWithoutState || allowed.dropped.includes(uid)) {
     return { line, problems: [] };
   }
@@ -122,13 +122,18 @@ function checkVanished(
   return { line, problems: [problem] };
 }
 
-function describeState({ keyed, splits, committables }: OperatorState): string {
+function describeState({ keyed, splits, committables, broadcast }: OperatorState): string {
   const parts = [
-    keyed === undefined ? [] : [`keyed state ${keyed.description.states.map(({ name }) => `'${name}'`).join(', ')}`],
+    keyed === undefined ? [] : [`keyed state ${formatNames(keyed.description.states)}`],
+    broadcast === undefined ? [] : [`broadcast state ${formatNames(broadcast.states)}`],
     splits === undefined ? [] : [`positions of ${splits.length} splits`],
     committables === undefined ? [] : [`${committables.length} pending committables`],
   ].flat();
   return parts.join(', ') || 'nothing';
+}
+
+function formatNames(states: readonly StateDeclaration[]): string {
+  return states.map(({ name }) => `'${name}'`).join(', ');
 }
 
 function checkOperator(
@@ -141,7 +146,7 @@ function checkOperator(
     return { line: { uid, action: 'New', detail: `${operator.name}: not in the checkpoint, starts empty` }, problems: [] };
   }
   const kindBefore = kindOf(state);
-  const kind = kindOf({ keyed: operator.keyed, splits: operator.source, committables: operator.sink });
+  const kind = kindOf({ keyed: operator.keyed, splits: operator.source, broadcast: operator.broadcast });
   const detail = `${operator.name}: ${describeState(state)}, parallelism ${state.parallelism} to ${vertex.parallelism}`;
   const line: RestoreLine = { uid, action: 'Restore', detail };
   if (kindBefore !== kind) {
@@ -154,6 +159,7 @@ function checkOperator(
   }
   const problems = [
     ...checkPositions(current, state),
+    ...checkStates(uid, { before: state.broadcast?.states ?? [], now: operator.broadcast?.states ?? [], allowed }),
     ...(state.keyed === undefined || operator.keyed === undefined
       ? []
       : [
@@ -165,11 +171,14 @@ function checkOperator(
   return { line, problems };
 }
 
-function kindOf(state: { readonly keyed?: unknown; readonly splits?: unknown; readonly committables?: unknown }): string {
+function kindOf(state: { readonly keyed?: unknown; readonly splits?: unknown; readonly broadcast?: unknown }): string {
   if (state.keyed !== undefined) {
     return 'keyed operator';
   }
-  return state.splits !== undefined ? 'source' : 'sink';
+  if (state.splits !== undefined) {
+    return 'source';
+  }
+  return state.broadcast === undefined ? 'sink' : 'operator with broadcast state';
 }
 
 /** Another source under an old uid: its positions mean nothing to the new one. */
@@ -238,20 +247,7 @@ function checkKeyed(
       remedy: `Keep the key type, or give the operator a new uid (it then starts empty) and name '${uid}' in restore.allowDroppedState.`,
     });
   }
-  const statesBefore = new Map(before.states.map((state) => [state.name, state]));
-  for (const state of now.states) {
-    problems.push(...checkState(uid, { now: state, before: statesBefore.get(state.name), allowed }));
-  }
-  const names = new Set(now.states.map(({ name }) => name));
-  for (const { name } of before.states.filter((state) => !names.has(state.name))) {
-    if (!allowed.dropped.includes(`${uid}.${name}`)) {
-      problems.push({
-        code: 'StateMissingInJob',
-        message: `'${uid}': the checkpoint holds state '${name}', which the operator no longer declares; it would be lost`,
-        remedy: `Declare '${name}' again, or name '${uid}.${name}' in restore.allowDroppedState to drop it.`,
-      });
-    }
-  }
+  problems.push(...checkStates(uid, { before: before.states, now: now.states, allowed }));
   if (!sameNamespace(before, now)) {
     problems.push({
       code: 'KeyTypeChanged',
@@ -267,6 +263,31 @@ function checkKeyed(
     });
   }
   return problems;
+}
+
+/** Matched by name. Nothing is left behind and nothing starts empty without a word. */
+function checkStates(
+  uid: string,
+  states: {
+    readonly before: readonly StateDeclaration[];
+    readonly now: readonly StateDeclaration[];
+    readonly allowed: AllowedStateChanges;
+  },
+): readonly RestoreProblem[] {
+  const { before, now, allowed } = states;
+  const byName = new Map(before.map((state) => [state.name, state]));
+  const kept = now.flatMap((state) => checkState(uid, { now: state, before: byName.get(state.name), allowed }));
+  const names = new Set(now.map(({ name }) => name));
+  const dropped = before
+    .filter(({ name }) => !names.has(name) && !allowed.dropped.includes(`${uid}.${name}`))
+    .map(
+      ({ name }): RestoreProblem => ({
+        code: 'StateMissingInJob',
+        message: `'${uid}': the checkpoint holds state '${name}', which the operator no longer declares; it would be lost`,
+        remedy: `Declare '${name}' again, or name '${uid}.${name}' in restore.allowDroppedState to drop it.`,
+      }),
+    );
+  return [...kept, ...dropped];
 }
 
 function sameNamespace(a: KeyedDescription, b: KeyedDescription): boolean {

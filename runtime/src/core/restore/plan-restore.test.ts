@@ -95,6 +95,85 @@ test('at another parallelism a subtask reads every part whose key groups overlap
   assert.deepEqual(partsPerSubtask(wordCountGraph({ parallelism: 1 }), manifest({ parallelism: 3 })), [['0', '1', '2']]);
 });
 
+const rules: StateDeclaration = { name: 'rules', stateType: 'map', mapKeyType: { type: 'string' }, valueType: { type: 'int' } };
+
+function withBroadcast(states: readonly StateDeclaration[], parallelism = 2): CheckpointManifest {
+  const handle = { type: 'file', path: 'chk-000001-e1/counts-broadcast', sizeBytes: 10, sha256: '' } as const;
+  return manifest({
+    parallelism,
+    operators: (operators) =>
+      operators.map((state) => (state.uid === 'counts' ? { ...state, broadcast: { states, handle } } : state)),
+  });
+}
+
+test('broadcast state goes whole to every subtask, whatever their number', () => {
+  for (const parallelism of [1, 3]) {
+    const { subtasks, problems, bytesToMove } = plan(wordCountGraph({ parallelism, broadcast: { states: [rules] } }), {
+      from: withBroadcast([rules]),
+    });
+    assert.deepEqual(problems, []);
+    for (let index = 0; index < parallelism; index++) {
+      assert.equal(subtasks.get(`counts#${index}`)?.[0]?.broadcast?.type, 'file');
+    }
+    const keyedBytes = plan(wordCountGraph({ parallelism }), { from: manifest() }).bytesToMove;
+    assert.equal(bytesToMove, keyedBytes + parallelism * 10);
+  }
+});
+
+test('broadcast state is matched by name like keyed state, and neither lost nor empty without a word', () => {
+  const broadcast = { states: [rules] };
+  const other: StateDeclaration = { ...rules, name: 'other' };
+  const retyped: StateDeclaration = { ...rules, mapKeyType: { type: 'int' } };
+  const cases: readonly (readonly [string, readonly string[], JobGraph, CheckpointManifest, Parameters<typeof plan>[1]?])[] = [
+    ['the same', [], wordCountGraph({ broadcast }), withBroadcast([rules])],
+    ['dropped', ['StateMissingInJob'], wordCountGraph(), withBroadcast([rules])],
+    ['dropped by name', [], wordCountGraph(), withBroadcast([rules]), { allow: ['counts.rules'] }],
+    ['new', ['StateMissingInSnapshot'], wordCountGraph({ broadcast }), manifest()],
+    ['new by name', [], wordCountGraph({ broadcast }), manifest(), { allowNew: ['counts.rules'] }],
+    ['renamed', ['StateMissingInSnapshot', 'StateMissingInJob'], wordCountGraph({ broadcast }), withBroadcast([other])],
+    ['of another type', ['StateTypeChanged'], wordCountGraph({ broadcast }), withBroadcast([retyped])],
+  ];
+  for (const [name, expected, graph, from, options] of cases) {
+    assert.deepEqual(problemsOf(graph, { from, ...options }), expected, name);
+  }
+  const { subtasks } = plan(wordCountGraph(), { from: withBroadcast([rules]), allow: ['counts.rules'] });
+  assert.equal(subtasks.get('counts#0')?.[0]?.broadcast, undefined);
+});
+
+test('an operator that keeps only broadcast state is one of its own kind, and is not left behind without a word', () => {
+  const none = { keyed: undefined, splits: undefined, positionType: undefined, committables: undefined };
+  const broadcast = { states: [rules], handle: { type: 'inline', base64: '' } as const };
+  const from = manifest({
+    operators: (operators) => [
+      ...operators,
+      { uid: 'match', name: 'match', parallelism: 2, maxParallelism: 128, ...none, broadcast },
+    ],
+  });
+  assert.deepEqual(problemsOf(wordCountGraph(), { from }), ['OperatorMissingInJob']);
+  assert.deepEqual(problemsOf(wordCountGraph({ uids: { sink: 'match' } }), { from, allow: ['out'] }), [
+    'OperatorKindChanged',
+    'PendingCommittablesDropped',
+  ]);
+});
+
+test('a subtask gets the watermark floors of its key groups', () => {
+  const floors = [
+    { keyGroups: keyGroupRangeOf(0, 2, 128), watermarkMs: 5 },
+    { keyGroups: keyGroupRangeOf(1, 2, 128), watermarkMs: 9 },
+  ];
+  const from = manifest({
+    operators: (operators) =>
+      operators.map((state) =>
+        state.keyed === undefined ? state : { ...state, keyed: { ...state.keyed, watermarkFloors: floors } },
+      ),
+  });
+  const { subtasks } = plan(wordCountGraph({ parallelism: 3 }), { from });
+  const dealt = [0, 1, 2].map((index) =>
+    subtasks.get(`counts#${index}`)?.[0]?.watermarkFloors?.map(({ watermarkMs }) => watermarkMs),
+  );
+  assert.deepEqual(dealt, [[5], [5, 9], [9]]);
+});
+
 test('bytes to move count a file once per reader', () => {
   assert.equal(plan(wordCountGraph({ parallelism: 3 }), { from: manifest({ parallelism: 2 }) }).bytesToMove, 400);
 });

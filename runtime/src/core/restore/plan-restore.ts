@@ -1,11 +1,4 @@
-import type {
-  CheckpointManifest,
-  Committable,
-  KeyedStatePart,
-  OperatorState,
-  SplitState,
-  StateBackendType,
-} from '../checkpoint/manifest.ts';
+import type { CheckpointManifest, Committable, OperatorState, SplitState, StateBackendType } from '../checkpoint/manifest.ts';
 import { subtaskKey } from '../checkpoint/subtask-key.ts';
 import type { JobGraph } from '../job-graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRangeOf } from '../key-groups/key-group.ts';
@@ -92,13 +85,21 @@ function dealOperator(
   const { parallelism, maxParallelism } = vertex;
   const splits = operator.source === undefined ? [] : mergeSplits(state?.splits ?? [], discovered);
   const parts = state?.keyed?.parts ?? [];
+  const floors = state?.keyed?.watermarkFloors ?? [];
+  const broadcast = operator.broadcast === undefined ? undefined : state?.broadcast?.handle;
   const committables = isOutputCommitted ? [] : inOrder(state?.committables ?? []);
-  return Array.from({ length: parallelism }, (_, subtaskIndex) => ({
-    uid,
-    keyedParts: parts.filter((part) => overlaps(part, keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism))),
-    splits: everyNth(splits, parallelism, subtaskIndex),
-    committables: subtaskIndex === 0 ? committables : [],
-  }));
+  return Array.from({ length: parallelism }, (_, subtaskIndex) => {
+    const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
+    const watermarkFloors = floors.filter((floor) => overlaps(floor, keyGroups));
+    return {
+      uid,
+      keyedParts: parts.filter((part) => overlaps(part, keyGroups)),
+      splits: everyNth(splits, parallelism, subtaskIndex),
+      committables: subtaskIndex === 0 ? committables : [],
+      ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
+      ...(broadcast === undefined ? {} : { broadcast }),
+    };
+  });
 }
 
 /**
@@ -118,7 +119,7 @@ function inOrder(committables: readonly Committable[]): readonly Committable[] {
   return committables.toSorted((a, b) => a.checkpointId - b.checkpointId);
 }
 
-function overlaps({ keyGroups }: KeyedStatePart, range: KeyGroupRange): boolean {
+function overlaps({ keyGroups }: { readonly keyGroups: KeyGroupRange }, range: KeyGroupRange): boolean {
   return keyGroups.first <= range.last && keyGroups.last >= range.first;
 }
 
@@ -127,7 +128,11 @@ function everyNth<T>(items: readonly T[], count: number, index: number): readonl
 }
 
 function bytesToMove(subtasks: ReadonlyMap<string, readonly OperatorSubtaskRestore[]>): number {
-  const parts = [...subtasks.values()].flat().flatMap(({ keyedParts }) => keyedParts);
-  const handles = parts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]);
+  const handles = [...subtasks.values()]
+    .flat()
+    .flatMap(({ keyedParts, broadcast }) => [
+      ...keyedParts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
+      ...(broadcast === undefined ? [] : [broadcast]),
+    ]);
   return handles.reduce((sum, handle) => sum + (handle.type === 'file' ? handle.sizeBytes : 0), 0);
 }
