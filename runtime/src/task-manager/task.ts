@@ -4,6 +4,7 @@ import type { WatermarkFloor } from '../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { Source, SourceReader } from '../core/job-graph/source.ts';
+import { PageReader } from '../core/pages/page-reader.ts';
 import type { OperatorSubtaskState, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
 import { maxTimestampMs, type Timestamps } from '../core/time/event-time.ts';
 import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
@@ -14,7 +15,6 @@ import { OperatorFailure } from './chain/operator-failure.ts';
 import type { OutputStage } from './chain/output-stage.ts';
 import type { Stage, StageInput } from './chain/stage.ts';
 import type { OutputPartition } from './exchange/output-partition.ts';
-import { RecordPageReader } from './exchange/record-page.ts';
 import type { SubtaskInput } from './exchange/thread-exchange.ts';
 import type { SinkOperator } from './sink-operator.ts';
 import type { SnapshotPlace } from './state-files.ts';
@@ -105,7 +105,7 @@ interface FixedState {
 export class Task {
   readonly id: SubtaskId;
   readonly #options: TaskOptions;
-  readonly #pages = new RecordPageReader();
+  readonly #pages = new PageReader();
   readonly #asynchronous = new Set<Promise<void>>();
   /** Taken and not yet written. */
   readonly #openSnapshots = new Map<KeyedStateSnapshot, number>();
@@ -324,7 +324,7 @@ export class Task {
       case 'Page': {
         const recordType = recordTypes[event.inputIndex];
         assert(recordType !== undefined, 'a page of an input channel that does not exist');
-        const { records, timestamps } = this.#pages.read(event, recordType);
+        const { records, timestamps } = this.#pages.read(event.records, recordType);
         this.#process(ordinals[event.inputIndex], records, timestamps);
         return true;
       }

@@ -1,3 +1,4 @@
+import { JobError } from '../job-error.ts';
 import type { Timestamps } from '../time/event-time.ts';
 import { BinaryReader } from '../types/binary-reader.ts';
 import type { Type } from '../types/type.ts';
@@ -16,19 +17,39 @@ export class PageReader {
   read(page: Uint8Array, recordType: Type<unknown>): PageContent {
     const reader = this.#reader;
     reader.reset(page);
-    const { recordCount, isTimed } = readHeader(reader);
-    const timestamps = isTimed ? readTimestamps(reader, recordCount) : undefined;
-    const records: unknown[] = [];
-    for (let index = 0; index < recordCount; index++) {
-      records.push(recordType.decode(reader));
+    try {
+      return readContent(reader, recordType);
+    } catch (error) {
+      throw error instanceof JobError ? corruptPage(error) : error;
+    } finally {
+      // The page's memory is not held until the next one comes.
+      reader.reset(noBytes);
     }
-    if (reader.remaining > 0) {
-      throw reader.corrupt('a page holds more than its records');
-    }
-    // The page's memory is not held until the next one comes.
-    reader.reset(noBytes);
-    return { records, timestamps };
   }
+}
+
+/** Stored bytes stay what they are, but a page is written anew after a restart. */
+function corruptPage(cause: JobError): JobError {
+  return new JobError(`a page of records cannot be read: ${cause.message}`, {
+    domain: 'external',
+    retry: 'backoff',
+    code: 'CorruptBytes',
+    remedy: 'See that all TaskManagers run the same release; if they do, the bytes were changed on the way between them.',
+    cause,
+  });
+}
+
+function readContent(reader: BinaryReader, recordType: Type<unknown>): PageContent {
+  const { recordCount, isTimed } = readHeader(reader);
+  const timestamps = isTimed ? readTimestamps(reader, recordCount) : undefined;
+  const records: unknown[] = [];
+  for (let index = 0; index < recordCount; index++) {
+    records.push(recordType.decode(reader));
+  }
+  if (reader.remaining > 0) {
+    throw reader.corrupt('a page holds more than its records');
+  }
+  return { records, timestamps };
 }
 
 const noBytes = new Uint8Array(0);

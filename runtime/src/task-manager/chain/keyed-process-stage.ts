@@ -297,7 +297,7 @@ class KeyedStageContext implements KeyedContext {
     const writer = this.#writer;
     writer.reset();
     this.#keyType.encodeKey(this.key, writer);
-    return Math.max(this.ownWatermarkMs, this.floors.of(keyGroupOf(writer.view(), this.#maxParallelism)));
+    return Math.max(this.ownWatermarkMs, this.floors.of(keyGroupOf(writer.buffer, this.#maxParallelism, 0, writer.length)));
   }
 
   registerTimer(domain: TimeDomain, timestampMs: number): void {

@@ -1,10 +1,10 @@
+import { PageWriter } from '../../core/pages/page-writer.ts';
 import type { Timestamps } from '../../core/time/event-time.ts';
 import type { Type } from '../../core/types/type.ts';
 import type { ChannelFrame, CheckpointBarrier } from '../../transport/data/data-transport.ts';
 import { EmittedBatch } from '../chain/emitted-batch.ts';
 import { CreditQueue } from './credit-queue.ts';
 import type { GateElement } from './input-gate.ts';
-import { RecordPageWriter } from './record-page.ts';
 
 /** From here on a page is sent without waiting for more. */
 export const pageSizeBytes = 32 * 1024;
@@ -89,7 +89,7 @@ export class LocalOutputChannel implements OutputChannel {
 /** To a subtask on another thread or in another process: records are encoded once, into pages. */
 export class PagedOutputChannel implements OutputChannel {
   readonly #channel: number;
-  readonly #page: RecordPageWriter;
+  readonly #page: PageWriter;
   readonly #queue: CreditQueue<ChannelFrame>;
 
   constructor(options: {
@@ -98,7 +98,7 @@ export class PagedOutputChannel implements OutputChannel {
     readonly send: (frame: ChannelFrame) => void;
   }) {
     this.#channel = options.channel;
-    this.#page = new RecordPageWriter(options.recordType);
+    this.#page = new PageWriter(options.recordType);
     this.#queue = new CreditQueue(initialPageCredits, options.send);
   }
 
@@ -149,7 +149,7 @@ export class PagedOutputChannel implements OutputChannel {
 
   #sendPage(): void {
     const { recordCount } = this.#page;
-    this.#queue.submit({ type: 'Page', channel: this.#channel, recordCount, records: this.#page.take() }, true);
+    this.#queue.submit({ type: 'Page', channel: this.#channel, recordCount, records: this.#page.finish() }, true);
   }
 }
 

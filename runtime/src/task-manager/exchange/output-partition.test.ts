@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JobEdge, JobGraph, Partitioning } from '../../core/job-graph/job-graph.ts';
 import { keyGroupOf, subtaskIndexOf } from '../../core/key-groups/key-group.ts';
+import { PageReader } from '../../core/pages/page-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import { t } from '../../core/types/t.ts';
 import type { Type } from '../../core/types/type.ts';
@@ -18,11 +19,10 @@ import {
   pageSizeBytes,
 } from './output-channel.ts';
 import { OutputPartition } from './output-partition.ts';
-import { RecordPageReader } from './record-page.ts';
 
 const recordType = t.string as Type<unknown>;
 const key = { select: (record: unknown) => record, keyType: recordType };
-const pages = new RecordPageReader();
+const pages = new PageReader();
 const barrier = { checkpointId: 1, directory: 'chk-1', stopSources: false };
 
 function pagedChannels(count: number): { readonly channels: PagedOutputChannel[]; readonly frames: ChannelFrame[] } {
@@ -43,7 +43,7 @@ function recordsOf(frames: readonly ChannelFrame[], channel: number): string[] {
     if (frame.type !== 'Page' || frame.channel !== channel) {
       return [];
     }
-    return pages.read(frame, recordType).records as string[];
+    return pages.read(frame.records, recordType).records as string[];
   });
 }
 
@@ -161,7 +161,7 @@ test('event times travel with their records, and a page holds records with them 
   channels[0]?.addCredits(9);
   output.flush();
   assert.deepEqual(
-    frames.map((frame) => frame.type === 'Page' && pages.read(frame, recordType)),
+    frames.map((frame) => frame.type === 'Page' && pages.read(frame.records, recordType)),
     [
       { records: ['a', 'b'], timestamps: Float64Array.of(5, -7) },
       { records: ['c'], timestamps: undefined },

@@ -143,7 +143,7 @@ function byKeyGroup(channels: readonly OutputChannel[], key: KeySelection, maxPa
       const record = records[index];
       writer.reset();
       keyType.encodeKey(select(record), writer);
-      const channel = channels[consumerOf[keyGroupOf(writer.view(), maxParallelism)] ?? 0];
+      const channel = channels[consumerOf[keyGroupOf(writer.buffer, maxParallelism, 0, writer.length)] ?? 0];
       channel?.write(record, timestamps === undefined ? undefined : timestamps[index]);
     }
   };
