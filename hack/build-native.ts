@@ -27,7 +27,14 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { NativeBuildError } from './native/native-build-error.ts';
-import { fetchHeaders, fetchLibrary, libraryFileName, moveIntoPlace, partsIdentity } from './native/rocksdb-parts.ts';
+import {
+  fetchHeaders,
+  fetchLibrary,
+  libraryFileName,
+  moveIntoPlace,
+  neededToFetch,
+  partsIdentity,
+} from './native/rocksdb-parts.ts';
 
 export const addonFileName = 'flinkjob-rocksdb.node';
 
@@ -76,8 +83,11 @@ async function build(directory: string, options: BuildOptions): Promise<void> {
       `there is no RocksDB library for ${process.platform} on ${process.arch}, only for Linux on x64 and arm64`,
     );
   }
-  await expectTools();
-  say('fetching RocksDB (mvn, cargo) …');
+  const toFetch = neededToFetch(cache, library);
+  await expectTools(['g++', ...toFetch]);
+  if (toFetch.length > 0) {
+    say(`fetching RocksDB (${toFetch.join(', ')}) …`);
+  }
   const [libraryFile, include] = await Promise.all([fetchLibrary(cache, library), fetchHeaders(cache, join(native, 'headers'))]);
   const scratch = mkdtempSync(join(cache, 'build-'));
   try {
@@ -107,7 +117,7 @@ async function build(directory: string, options: BuildOptions): Promise<void> {
 /** As many at a time as there are processors. */
 async function compile(scratch: string, include: string, options: BuildOptions): Promise<void> {
   const sources = globSync('src/*.cc', { cwd: native }).toSorted();
-  const nodeHeaders = findNodeHeaders();
+  const nodeHeaders = join(root, 'node_modules', 'node-api-headers', 'include');
   const waiting = [...sources];
   say(`compiling ${sources.length} files …`);
   const compileNext = async (): Promise<void> => {
@@ -119,29 +129,15 @@ async function compile(scratch: string, include: string, options: BuildOptions):
   await Promise.all(Array.from({ length: availableParallelism() }, compileNext));
 }
 
-/** They come with npm's package `node`, beside the binary that runs this. */
-function findNodeHeaders(): string {
-  const package_ = join(root, 'node_modules', 'node', 'node_modules', `node-${process.platform}-${process.arch}`);
-  const places = [join(dirname(process.execPath), '..'), package_, join(root, 'node_modules', basename(package_))];
-  const found = places.map((place) => join(place, 'include', 'node')).find((place) => existsSync(join(place, 'node_api.h')));
-  if (found === undefined) {
-    throw new NativeBuildError(`node_api.h is in none of ${places.join(', ')}: run npm install`);
-  }
-  return found;
-}
+const tools = { 'g++': 'a C++20 compiler, version 11 or newer', mvn: 'Apache Maven', cargo: 'of Rust' };
 
-async function expectTools(): Promise<void> {
-  const needed = [
-    { command: 'g++', from: 'a C++20 compiler, g++ 11 or newer' },
-    { command: 'mvn', from: 'Apache Maven' },
-    { command: 'cargo', from: 'Rust' },
-  ];
-  const checks = needed.map(async ({ command, from }) => {
+async function expectTools(needed: readonly (keyof typeof tools)[]): Promise<void> {
+  const checks = needed.map(async (command) => {
     const works = await run(command, ['--version']).then(
       () => true,
       () => false,
     );
-    return works ? [] : [`${command} (${from})`];
+    return works ? [] : [`${command} (${tools[command]})`];
   });
   const missing = (await Promise.all(checks)).flat();
   if (missing.length > 0) {

@@ -49,9 +49,20 @@ const downloadTimeoutMs = 5 * 60_000;
 
 const run = promisify(execFile);
 
+/** The commands that are needed for what is not in the cache. */
+export function neededToFetch(cache: string, fileName: string): readonly ('mvn' | 'cargo')[] {
+  return [
+    ...(existsSync(join(libraryDirectory(cache), fileName)) ? [] : ['mvn' as const]),
+    ...(existsSync(headersDirectory(cache)) ? [] : ['cargo' as const]),
+  ];
+}
+
+const libraryDirectory = (cache: string): string => join(cache, `library-${rocksdbVersion}`);
+const headersDirectory = (cache: string): string => join(cache, `headers-${rocksdbVersion}`);
+
 /** Gives the library's file. */
 export async function fetchLibrary(cache: string, fileName: string): Promise<string> {
-  const directory = join(cache, `library-${rocksdbVersion}`);
+  const directory = libraryDirectory(cache);
   const file = join(directory, fileName);
   if (!existsSync(file)) {
     await fill(cache, directory, async (target, work) => {
@@ -67,7 +78,7 @@ export async function fetchLibrary(cache: string, fileName: string): Promise<str
 
 /** Gives the folder to include from. RocksDB's licence files lie beside it. */
 export async function fetchHeaders(cache: string, manifests: string): Promise<string> {
-  const directory = join(cache, `headers-${rocksdbVersion}`);
+  const directory = headersDirectory(cache);
   if (!existsSync(directory)) {
     await fill(cache, directory, async (target, work) => {
       for (const name of ['Cargo.toml', 'Cargo.lock']) {

@@ -119,7 +119,7 @@ struct DatabaseMethods {
     CheckAllFree(object.environment(), read.Buffers());
     auto state = std::make_shared<AsyncMultiGet>();
     state->family = database.Family(read.family).handle;
-    state->keys.assign(reinterpret_cast<const char*>(read.keys.data), read.keys.size);
+    if (read.keys.size > 0) state->keys.assign(reinterpret_cast<const char*>(read.keys.data), read.keys.size);
     const Bytes keys{reinterpret_cast<uint8_t*>(state->keys.data()), state->keys.size()};
     state->multiGet.SetKeys(keys, read.keyEnds, read.count);
     rocksdb::DB* const db = &database.db();

@@ -8,6 +8,7 @@
 #include "async.h"
 #include "database-object.h"
 #include "memory.h"
+#include "sst-writer.h"
 
 namespace flinkjob {
 
@@ -122,6 +123,7 @@ napi_value Initialise(napi_env env, napi_value exports) {
   define("setNowMs", Entry<SetNow>);
   define("open", Entry<Open>);
   define("destroy", Entry<Destroy>);
+  define("writeSst", Entry<WriteSst>);
   return exports;
 }
 

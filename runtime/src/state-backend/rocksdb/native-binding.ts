@@ -25,6 +25,16 @@ export interface NativeBinding {
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
   /** Removes a database's files. Throws `Busy` while it is open in this process. */
   destroy(path: string): Promise<void>;
+  /** Writes a file that `ingest` takes: `count` entries, their keys ascending and each but once. */
+  writeSst(
+    path: string,
+    options: NativeColumnFamilyOptions,
+    keys: Uint8Array,
+    keyEnds: Uint32Array,
+    values: Uint8Array,
+    valueEnds: Uint32Array,
+    count: number,
+  ): Promise<void>;
 }
 
 export interface NativeMemoryOptions {
@@ -169,7 +179,10 @@ export interface NativeSnapshot {
 export interface NativeIngestOptions {
   /** Link the files instead of copying them. They are then the database's. */
   readonly moveFiles: boolean;
-  /** The files come out of another database rather than an SST writer. */
+  /**
+   * The files come out of another database rather than `writeSst`. Such a file is refused unless compaction has put it on the last level (all its sequence
+   * numbers are 0), and its keys must be new to this database.
+   */
   readonly dbGenerated: boolean;
 }
 
