@@ -185,7 +185,7 @@ test('a watermark goes out behind its records with the next flush, the last of s
   output.write(['a'], Float64Array.of(9), 0);
   output.watermark(5, false, 3);
   output.watermark(8, false, 4);
-  assert.deepEqual(frames, []);
+  assert.equal(frames.length, 0);
   assert.equal(output.unsentSinceMs, 0);
   output.flush();
   const watermark = (channel: number) => ({ type: 'Watermark', channel, timestampMs: 8, isIdle: false });

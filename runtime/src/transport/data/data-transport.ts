@@ -58,7 +58,7 @@ export type ChannelFrame =
       readonly type: 'Page';
       readonly channel: number;
       readonly recordCount: number;
-      /** Encoded records one after the other; owns its buffer, so that it can be transferred to another thread. */
+      /** A page as core/pages writes it; owns its buffer, so that it can be transferred to another thread. */
       readonly records: Uint8Array<ArrayBuffer>;
     }
   /** Each one replaces the one before it, so only the last of several in a row needs to travel. */
