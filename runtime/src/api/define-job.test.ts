@@ -202,6 +202,7 @@ function fakeContext(key: unknown, calls: unknown[]): KeyedContext & { key: unkn
     registerTimer: (domain, timestampMs) => calls.push(['register', domain, timestampMs]),
     deleteTimer: (domain, timestampMs) => calls.push(['delete', domain, timestampMs]),
     setNamespace: () => {},
+    dropLate: () => calls.push('dropLate'),
   };
 }
 

@@ -23,4 +23,6 @@ export interface KeyedContext extends OperatorContext {
   deleteTimer(domain: TimeDomain, timestampMs: number): void;
   /** What namespaced state and timers act on, until the next call of the function; only with a namespace type. */
   setNamespace(namespace: unknown): void;
+  /** Counts a record that comes too late to be of use, and is not emitted either. */
+  dropLate(): void;
 }

@@ -100,6 +100,11 @@ export class KeyedProcessStage implements Stage {
     return this.#fireTimers('ProcessingTime', this.#nowMs());
   }
 
+  /** Records that came too late and were dropped, since the start. */
+  get lateRecordCount(): number {
+    return this.#context.lateRecordCount;
+  }
+
   /** To be kept with the state: how far event time has come. */
   watermarkFloors(): readonly WatermarkFloor[] {
     return this.#context.floors.at(this.#context.ownWatermarkMs);
@@ -248,6 +253,7 @@ class KeyedStageContext implements KeyedContext {
   timestampMs: number | undefined;
   broadcastState: StateByName = noState;
   isWithKey = false;
+  lateRecordCount = 0;
   /** Of the input, and not below what holds for all key groups since the restore. */
   ownWatermarkMs: number;
   readonly floors: WatermarkFloors;
@@ -320,6 +326,10 @@ class KeyedStageContext implements KeyedContext {
 
   setNamespace(namespace: unknown): void {
     this.#backend.setCurrentNamespace(namespace);
+  }
+
+  dropLate(): void {
+    this.lateRecordCount++;
   }
 
   #checkKey(): void {
