@@ -55,7 +55,7 @@ const compileFlags = [
   '-DNAPI_VERSION=8',
   '-D_GLIBCXX_USE_CXX11_ABI=0',
 ];
-/** `nodelete`: RocksDB's threads run on when the worker that loaded the addon has ended, so its code must stay. */
+/** The library is found beside the addon, wherever the two are. `nodelete`: RocksDB's threads run on when the worker that loaded the addon has ended, so its code must stay. */
 const linkFlags = ['-shared', '-s', '-Wl,-rpath,$ORIGIN', '-Wl,-z,nodelete'];
 const asanFlags = ['-g', '-O1', '-fsanitize=address', '-fno-omit-frame-pointer'];
 
@@ -96,7 +96,7 @@ async function build(directory: string, options: BuildOptions): Promise<void> {
     place(libraryFile, join(scratch, library));
     const objects = globSync('*.o', { cwd: scratch }).map((name) => join(scratch, name));
     const flags = [...linkFlags.filter((flag) => !options.asan || flag !== '-s'), ...(options.asan ? asanFlags : [])];
-    await tool('g++', [...flags, '-o', join(scratch, addonFileName), ...objects, join(scratch, library)]);
+    await tool('g++', [...flags, '-o', join(scratch, addonFileName), ...objects, `-L${scratch}`, `-l:${library}`]);
     for (const object of objects) {
       rmSync(object);
     }
