@@ -160,8 +160,11 @@ function digest(options: BuildOptions): string {
   hash.update(
     JSON.stringify([partsIdentity, compileFlags, linkFlags, options.asan ? asanFlags : [], process.platform, process.arch]),
   );
-  for (const file of globSync(['src/*', 'NOTICE'], { cwd: native }).toSorted()) {
-    hash.update(`\n${file}\n`).update(readFileSync(join(native, file)));
+  // How it is put together is part of it: this file too.
+  for (const file of globSync(['runtime/native/src/*', 'runtime/native/NOTICE', 'hack/build-native.ts'], {
+    cwd: root,
+  }).toSorted()) {
+    hash.update(`\n${file}\n`).update(readFileSync(join(root, file)));
   }
   return hash.digest('hex').slice(0, 16);
 }
