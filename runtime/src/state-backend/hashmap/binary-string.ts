@@ -25,5 +25,25 @@ export function writeBinaryString(binary: string, writer: BinaryWriter): void {
   writer.writeRaw(borrowBytes(binary).subarray(0, binary.length));
 }
 
+/**
+ * The same text in memory of its own. V8 makes a word that was cut out of a line, or put together from parts, a reference to them: kept
+ * as it is, a word of twenty letters could keep a line of megabytes.
+ */
+export function detachString(text: string): string {
+  if (text.length < sharingLengthMin) {
+    return text;
+  }
+  const target = text.length * 3 <= scratch.length ? scratch : Buffer.allocUnsafe(text.length * 3);
+  if (target.write(text) === text.length) {
+    return target.toString('latin1', 0, text.length);
+  }
+  // UTF-8 would lose a surrogate without its partner.
+  target.write(text, 'utf16le');
+  return target.toString('utf16le', 0, text.length * 2);
+}
+
+/** Below it V8 copies. */
+const sharingLengthMin = 13;
+
 /** Larger values are rare and pay for a buffer of their own. */
 const scratch = Buffer.allocUnsafeSlow(4096);

@@ -1,179 +1,233 @@
-import { assert, unreachable } from '../../core/assert.ts';
-import type { StateDeclaration } from '../../core/job-graph/job-graph.ts';
-import { keyGroupHash } from '../../core/key-groups/key-group.ts';
-import type { BinaryReader } from '../../core/types/binary-reader.ts';
-import type {
-  EncodedKey,
-  KeyedStateBackend,
-  KeyedStateBackendOptions,
-  KeyedStateSnapshot,
-  ListStateHandle,
-  MapStateHandle,
-  ValueStateHandle,
+import { assert } from '../../core/assert.ts';
+import type { FiredTimer, TimeDomain } from '../../core/time/event-time.ts';
+import {
+  type AggregatingStateHandle,
+  batchKeyCountMax,
+  type KeyedStateBackend,
+  type KeyedStateBackendFactory,
+  type KeyedStateBackendOptions,
+  type KeyedStateSnapshot,
+  type ListStateHandle,
+  type MapStateHandle,
+  type ReducingStateHandle,
+  type RestoredPart,
+  type ValueStateHandle,
 } from '../state-backend.ts';
 import { toTimerTimestamp } from '../timer-timestamp.ts';
-import { createIdentityCodec, type IdentityCodec } from './identity.ts';
-import { createKeyedStateSnapshot } from './keyed-state-snapshot.ts';
-import { createListTable } from './list-table.ts';
-import { createMapTable } from './map-table.ts';
-import { type ReadEntry, restorePart } from './restore-part.ts';
+import { declarationsToWrite } from '../written-declarations.ts';
+import type { CellTable } from './cell-table.ts';
+import { createKeyCodec, type Identity } from './key-codec.ts';
+import { HashmapSnapshot } from './keyed-state-snapshot.ts';
+import { restorePart } from './restore-part.ts';
 import { SizeAccount } from './size-account.ts';
-import { CurrentKey, type StateTable, type StateTableOptions } from './state-table.ts';
-import { Timers } from './timers.ts';
-import { createValueTable } from './value-table.ts';
+import { type Codecs, createSlots, type DeclaredState, type Slots } from './slots.ts';
+import { Sweeper } from './sweeper.ts';
+import type { TimersSlot } from './timers-slot.ts';
 
 /**
- * Keyed state in JS Maps. Its neighbours: `state-table` and the tables hold entries, `flat-table` and `nested-table` keep what open
- * snapshots need, `state-part` is the format of written bytes.
+ * Keyed state in JS Maps. Its neighbours: `cell-table` finds what is kept for a key and namespace, the slots know what each state keeps
+ * there, `keyed-state-snapshot` writes it all while records flow, `state-part` is the format of what is written, `sweeper` drops what died.
  *
  * 1. A stored value is never changed in place, so whoever holds it (a snapshot) may go on reading.
- * 2. Nothing that an author holds is inside a table, and nothing inside is given out: values are immutable or copied.
- * 3. A change that fails (wrong type, over the limit) changes nothing.
+ * 2. Every change asks `CellTable.claim` or `change` first: there the size is checked and open snapshots get what they need.
+ * 3. A cell is there only while it holds something, a list or map only while it has an element.
  */
-export function createHashmapStateBackend(options: KeyedStateBackendOptions): KeyedStateBackend {
-  return new HashmapStateBackend(options);
+export function createHashmapStateBackendFactory(factory: {
+  /** Of one backend, that is of one operator in one subtask; see `SizeAccount` for what is counted. */
+  readonly sizeBytesMax: number;
+}): KeyedStateBackendFactory {
+  return async (options, restored) => {
+    const backend = new HashmapStateBackend(options, factory.sizeBytesMax);
+    for (const part of restored) {
+      await backend.restore(part);
+    }
+    return backend;
+  };
 }
 
 class HashmapStateBackend implements KeyedStateBackend {
   readonly #options: KeyedStateBackendOptions;
-  readonly #keys: IdentityCodec;
+  readonly #codecs: Codecs;
   readonly #account: SizeAccount;
-  readonly #current = new CurrentKey();
-  readonly #timers: Timers;
-  readonly #states: ReadonlyMap<string, DeclaredTable>;
-  readonly #openSnapshots = new Set<KeyedStateSnapshot>();
+  readonly #slots: Slots;
+  readonly #cells: CellTable;
+  readonly #sweeper: Sweeper | undefined;
+  /** Those whose `write` has not settled. */
+  readonly #writing = new Set<Promise<unknown>>();
+  #snapshot: HashmapSnapshot | undefined;
+  readonly #batchKeys: Identity[] = [];
+  #batchCount = 0;
+  #batchNamespaces: readonly unknown[] | undefined;
+  /** Events since opening. */
+  #firedTimerCount = 0;
 
-  constructor(options: KeyedStateBackendOptions) {
-    const { keyType, states, sizeBytesMax } = options;
-    const groupCount = options.keyGroups.last - options.keyGroups.first + 1;
-    const keys = createIdentityCodec(keyType);
-    const account = new SizeAccount(sizeBytesMax);
+  constructor(options: KeyedStateBackendOptions, sizeBytesMax: number) {
+    const { keyType, namespaceType, onRoom, states } = options;
     this.#options = options;
-    this.#keys = keys;
-    this.#account = account;
-    this.#timers = new Timers({ groupCount, keys, account });
-    this.#states = new Map(
-      states.map((state) => [
-        state.declaration.name,
-        createDeclaredTable({ state, groupCount, keys, current: this.#current, account }),
-      ]),
-    );
+    this.#codecs = {
+      keys: createKeyCodec(keyType),
+      namespaces: namespaceType === undefined ? undefined : createKeyCodec(namespaceType),
+    };
+    this.#account = new SizeAccount({ sizeBytesMax, onRoom });
+    this.#slots = createSlots(options, this.#codecs, this.#account);
+    this.#cells = this.#slots.cells;
+    const isMortal = states.some(({ declaration }) => declaration.ttl !== undefined);
+    this.#sweeper = isMortal ? new Sweeper(this.#slots) : undefined;
   }
 
-  prepareBatch(): void {
-    // Everything is in memory already.
+  async restore(part: RestoredPart): Promise<void> {
+    await restorePart(part, this.#options, this.#slots, this.#codecs);
   }
 
-  setCurrentKey(key: EncodedKey): void {
-    const { first, last } = this.#options.keyGroups;
-    assert(key.keyGroup >= first && key.keyGroup <= last, `key group ${key.keyGroup} is not in ${first}..${last}`);
-    this.#current.set(key.keyGroup - first, this.#keys.ofKey(key));
+  prepareBatch(keys: readonly unknown[], namespaces?: readonly unknown[]): void {
+    assert(keys.length <= batchKeyCountMax, `a batch of ${keys.length} keys is longer than ${batchKeyCountMax}`);
+    assert(namespaces === undefined || namespaces.length === keys.length, 'a batch has a namespace for each key');
+    this.#sweeper?.sweep(keys.length);
+    const { identify } = this.#codecs.keys;
+    const identities = this.#batchKeys;
+    for (let index = 0; index < keys.length; index++) {
+      identities[index] = identify(keys[index]);
+    }
+    this.#batchCount = keys.length;
+    this.#batchNamespaces = namespaces;
+  }
+
+  selectKey(index: number): void {
+    assert(index < this.#batchCount, 'a key was selected that is not in the prepared batch');
+    this.#cells.select(this.#batchKeys[index] as Identity);
+    if (this.#batchNamespaces !== undefined) {
+      this.setCurrentNamespace(this.#batchNamespaces[index]);
+    }
+  }
+
+  setCurrentKey(key: unknown): void {
+    this.#cells.select(this.#codecs.keys.identify(key));
+  }
+
+  setCurrentNamespace(namespace: unknown): void {
+    const { namespaces } = this.#codecs;
+    assert(namespaces !== undefined, 'an operator without a namespace type has no namespaces');
+    this.#cells.selectNamespace(namespaces.identify(namespace));
   }
 
   value(name: string): ValueStateHandle<unknown> {
     const declared = this.#declared(name);
     assert(declared.stateType === 'value', `"${name}" is a ${declared.stateType} state`);
-    return declared.table.handle;
+    return declared.handle;
   }
 
   list(name: string): ListStateHandle<unknown> {
     const declared = this.#declared(name);
     assert(declared.stateType === 'list', `"${name}" is a ${declared.stateType} state`);
-    return declared.table.handle;
+    return declared.handle;
   }
 
   map(name: string): MapStateHandle<unknown, unknown> {
     const declared = this.#declared(name);
     assert(declared.stateType === 'map', `"${name}" is a ${declared.stateType} state`);
-    return declared.table.handle;
+    return declared.handle;
   }
 
-  registerTimer(timestampMs: number): void {
-    this.#timers.add(this.#current.group, this.#current.identity, toTimerTimestamp(timestampMs));
+  reducing(name: string): ReducingStateHandle<unknown> {
+    const declared = this.#declared(name);
+    assert(declared.stateType === 'reducing', `"${name}" is a ${declared.stateType} state`);
+    return declared.handle;
   }
 
-  deleteTimer(timestampMs: number): void {
-    this.#timers.delete(this.#current.group, this.#current.identity, toTimerTimestamp(timestampMs));
+  aggregating(name: string): AggregatingStateHandle<unknown, unknown> {
+    const declared = this.#declared(name);
+    assert(declared.stateType === 'aggregating', `"${name}" is a ${declared.stateType} state`);
+    return declared.handle;
   }
 
-  nextTimerMs(): number | undefined {
-    return this.#timers.earliest()?.timestampMs;
+  registerTimer(domain: TimeDomain, timestampMs: number): void {
+    this.#timers(domain).register(toTimerTimestamp(timestampMs));
   }
 
-  fireTimers(nowMs: number, countMax: number, fire: (key: EncodedKey, timestampMs: number) => void): number {
+  deleteTimer(domain: TimeDomain, timestampMs: number): void {
+    this.#timers(domain).delete(toTimerTimestamp(timestampMs));
+  }
+
+  nextTimerMs(domain: TimeDomain): number | undefined {
+    return this.#slots.timers?.[domain].first()?.timestampMs;
+  }
+
+  fireTimers(domain: TimeDomain, upToMs: number, countMax: number, fire: (timer: FiredTimer) => void): number {
+    const timers = this.#slots.timers?.[domain];
+    const { keys, namespaces } = this.#codecs;
     let count = 0;
-    for (; count < countMax; count++) {
-      const timer = this.#timers.earliest();
-      if (timer === undefined || timer.timestampMs > nowMs) {
+    for (let timer = timers?.first(); timer !== undefined && count < countMax; timer = timers?.first()) {
+      const { timestampMs, cell } = timer;
+      if (timestampMs > upToMs) {
         break;
       }
-      const { group, identity, timestampMs } = timer;
-      this.#timers.delete(group, identity, timestampMs);
-      this.#current.set(group, identity);
-      const keyGroup = group + this.#options.keyGroups.first;
-      fire({ key: this.#keys.toValue(identity), bytes: this.#keys.toBytes(identity), keyGroup }, timestampMs);
+      this.#cells.select(cell.key);
+      if (cell.namespace !== undefined) {
+        this.#cells.selectNamespace(cell.namespace);
+      }
+      timers?.remove(timer);
+      count++;
+      const namespace = cell.namespace === undefined ? undefined : namespaces?.toValue(cell.namespace);
+      fire({ domain, timestampMs, key: keys.toValue(cell.key), namespace });
     }
+    this.#firedTimerCount += count;
+    this.#sweeper?.sweep(count);
     return count;
   }
 
-  snapshot(): KeyedStateSnapshot {
-    const { maxParallelism, keyGroups, keyType, states } = this.#options;
-    const header = {
-      keyGroupHash,
-      maxParallelism,
-      keyGroups,
-      keyType: keyType.descriptor,
-      states: states.map(({ declaration }) => declaration),
-    };
-    const sections = [this.#timers.openSnapshot(), ...[...this.#states.values()].map(({ table }) => table.openSnapshot())];
-    const snapshot = createKeyedStateSnapshot(header, sections, () => this.#openSnapshots.delete(snapshot));
-    this.#openSnapshots.add(snapshot);
-    return snapshot;
+  get hasRoom(): boolean {
+    return this.#account.hasRoom;
   }
 
-  restore(part: Uint8Array): void {
-    const states = new Map<string, ReadEntry>();
-    for (const [name, { table }] of this.#states) {
-      states.set(name, (group, reader) => table.readEntry(group, reader));
-    }
-    const timers = this.#options.timers
-      ? (group: number, reader: BinaryReader) => this.#timers.readEntry(group, reader)
-      : undefined;
-    restorePart(part, this.#options, { timers, states });
+  snapshot(): KeyedStateSnapshot {
+    assert(this.#snapshot === undefined, 'one snapshot at a time');
+    const snapshot = new HashmapSnapshot({
+      slots: this.#slots,
+      codecs: this.#codecs,
+      account: this.#account,
+      declarations: declarationsToWrite(this.#options),
+      onEnd: () => {
+        this.#snapshot = undefined;
+      },
+    });
+    this.#snapshot = snapshot;
+    return {
+      write: async (target) => {
+        const written = snapshot.write(target);
+        const settled = written.catch(() => undefined).finally(() => this.#writing.delete(settled));
+        this.#writing.add(settled);
+        return written;
+      },
+      discard: () => snapshot.discard(),
+    };
   }
 
   sizeBytes(): number {
     return this.#account.sizeBytes;
   }
 
-  close(): void {
-    for (const snapshot of [...this.#openSnapshots]) {
-      snapshot.discard();
-    }
+  counters(): Readonly<Record<string, number>> {
+    return {
+      cells: this.#cells.cellCount,
+      timers: (this.#slots.timers?.ProcessingTime.count ?? 0) + (this.#slots.timers?.EventTime.count ?? 0),
+      firedTimers: this.#firedTimerCount,
+      snapshotSizeBytes: this.#account.preservedSizeBytes,
+    };
   }
 
-  #declared(name: string): DeclaredTable {
-    const declared = this.#states.get(name);
+  async close(): Promise<void> {
+    this.#snapshot?.discard();
+    await Promise.all(this.#writing);
+  }
+
+  #timers(domain: TimeDomain): TimersSlot {
+    assert(this.#slots.timers !== undefined, 'the operator has no timers');
+    return this.#slots.timers[domain];
+  }
+
+  #declared(name: string): DeclaredState {
+    const declared = this.#slots.states.get(name);
     assert(declared !== undefined, `no state "${name}" is declared`);
     return declared;
-  }
-}
-
-type DeclaredTable =
-  | { readonly stateType: 'value'; readonly table: StateTable<ValueStateHandle<unknown>> }
-  | { readonly stateType: 'list'; readonly table: StateTable<ListStateHandle<unknown>> }
-  | { readonly stateType: 'map'; readonly table: StateTable<MapStateHandle<unknown, unknown>> };
-
-function createDeclaredTable(options: StateTableOptions): DeclaredTable {
-  const stateType: StateDeclaration['stateType'] = options.state.declaration.stateType;
-  switch (stateType) {
-    case 'value':
-      return { stateType, table: createValueTable(options) };
-    case 'list':
-      return { stateType, table: createListTable(options) };
-    case 'map':
-      return { stateType, table: createMapTable(options) };
-    default:
-      return unreachable(stateType);
   }
 }

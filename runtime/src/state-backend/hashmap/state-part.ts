@@ -1,75 +1,58 @@
 import { crc32 } from 'node:zlib';
 import { JobError } from '../../core/job-error.ts';
-import type { StateDeclaration } from '../../core/job-graph/job-graph.ts';
-import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
-import type { TypeDescriptor } from '../../core/types/type.ts';
+import type { WrittenDeclarations } from '../written-declarations.ts';
 
 /**
- * The bytes of a snapshot, version 1. Every version stays readable; a newer one is refused by name.
+ * The bytes of a snapshot, version 2. A newer version is refused by name; version 1 hashed other bytes of the keys, and is refused too.
  *
  *     magic "FJHM", version (uint32)
  *     header: JSON as a string; says what the entries are, so that they can be checked without the job
- *     block per key group that has entries: sections, each { section id (varint), length (varint), entries }
- *     index: count (varint), then per block { key group, offset from the part's begin, length } (varints)
- *     trailer: length of the index (uint32), CRC-32 of everything before it (uint32)
+ *     records: length (varint, never 0), then as many bytes
+ *         key group (varint), key (bytes with their length), 0 or 1 and a namespace (bytes with their length)
+ *         sections: section id (varint), length (varint), then as many bytes: count of entries (varint), the entries as their slot writes them
+ *     0 (varint)
+ *     trailer: CRC-32 of everything before it (uint32)
  *
- * A section's entries: count (varint), then each as its state wrote it. Section 0 has the timers, section n the header's nth state.
+ * Sections 0 and 1 have the timers of processing and of event time, section n + 2 the header's nth state. A cell that is large is in
+ * several records. Records are in no order: a restore passes over those of others' key groups by their length.
  */
-export interface StatePartHeader {
-  readonly keyGroupHash: string;
-  readonly maxParallelism: number;
-  readonly keyGroups: KeyGroupRange;
-  readonly keyType: TypeDescriptor;
-  readonly states: readonly StateDeclaration[];
-}
-
-export interface StatePartBlock {
-  readonly keyGroup: number;
-  readonly offset: number;
-  readonly length: number;
-}
+export const firstStateSectionId = 2;
 
 const magic = 0x4d484a46;
-const version = 1;
-const trailerSizeBytes = 8;
+const version = 2;
+const trailerSizeBytes = 4;
 
 /** Collects a part in pieces, so that a large one is copied once and not at every doubling of one buffer. */
 export class StatePartWriter {
   readonly #pieces: Uint8Array[] = [];
-  readonly #blocks: StatePartBlock[] = [];
+  readonly #piece = new BinaryWriter(pieceSizeBytes);
   #sizeBytes = 0;
   #checksum = 0;
 
-  constructor(header: StatePartHeader) {
-    const writer = new BinaryWriter();
-    writer.writeUint32(magic);
-    writer.writeUint32(version);
-    writer.writeString(JSON.stringify(header));
-    this.#append(writer.toBytes());
+  constructor(declarations: WrittenDeclarations) {
+    this.#piece.writeUint32(magic);
+    this.#piece.writeUint32(version);
+    this.#piece.writeString(JSON.stringify(declarations));
   }
 
-  /** `bytes` are kept, not copied. */
-  addBlock(keyGroup: number, bytes: Uint8Array): void {
-    this.#blocks.push({ keyGroup, offset: this.#sizeBytes, length: bytes.length });
-    this.#append(bytes);
+  get sizeBytes(): number {
+    return this.#sizeBytes + this.#piece.length;
+  }
+
+  addRecord(record: Uint8Array): void {
+    this.#piece.writeBytes(record);
+    if (this.#piece.length >= pieceSizeBytes) {
+      this.#endPiece();
+    }
   }
 
   finish(): Uint8Array {
-    const writer = new BinaryWriter();
-    writer.writeVarint(this.#blocks.length);
-    for (const { keyGroup, offset, length } of this.#blocks) {
-      writer.writeVarint(keyGroup);
-      writer.writeVarint(offset);
-      writer.writeVarint(length);
-    }
-    const indexSizeBytes = writer.length;
-    writer.writeUint32(indexSizeBytes);
-    this.#append(writer.toBytes());
-    writer.reset();
-    writer.writeUint32(this.#checksum);
-    this.#append(writer.toBytes());
+    this.#piece.writeVarint(0);
+    this.#endPiece();
+    this.#piece.writeUint32(this.#checksum);
+    this.#endPiece();
     const part = new Uint8Array(this.#sizeBytes);
     let offset = 0;
     for (const piece of this.#pieces) {
@@ -79,52 +62,38 @@ export class StatePartWriter {
     return part;
   }
 
-  #append(bytes: Uint8Array): void {
+  #endPiece(): void {
+    const bytes = this.#piece.toBytes();
+    this.#piece.reset();
     this.#pieces.push(bytes);
     this.#sizeBytes += bytes.length;
     this.#checksum = crc32(bytes, this.#checksum);
   }
 }
 
-/** Verifies the bytes as a whole and gives what the part has; refuses what is damaged and what a newer runtime wrote. */
-export function openStatePart(part: Uint8Array): {
-  readonly header: StatePartHeader;
-  readonly blocks: readonly StatePartBlock[];
-} {
-  if (part.length < 8 || new BinaryReader(part).readUint32() !== magic) {
+const pieceSizeBytes = 256 * 1024;
+
+/** Verifies the bytes as a whole and gives what the part has, with a reader at its first record. */
+export function openStatePart(part: Uint8Array): { readonly declarations: WrittenDeclarations; readonly records: BinaryReader } {
+  const reader = new BinaryReader(part, 0, Math.max(part.length - trailerSizeBytes, 0));
+  if (reader.remaining < 8 || reader.readUint32() !== magic) {
     throw damaged(`${part.length} bytes that do not begin like one`);
   }
-  const reader = new BinaryReader(part, 4);
   const found = reader.readUint32();
-  if (found > version) {
-    throw new JobError(
-      `keyed state was written in version ${found} of its format; this runtime knows versions up to ${version}`,
-      {
-        domain: 'user',
-        retry: 'never',
-        code: 'StateVersionUnknown',
-        remedy: 'Restore with the runtime version that wrote the checkpoint, or a newer one.',
-      },
-    );
+  if (found !== version) {
+    throw new JobError(`keyed state was written in version ${found} of its format; this runtime knows version ${version}`, {
+      domain: 'user',
+      retry: 'never',
+      code: 'StateVersionUnknown',
+      remedy: 'Restore with the runtime release that wrote the checkpoint.',
+    });
   }
-  const trailer = new BinaryReader(part, Math.max(part.length - trailerSizeBytes, 8));
-  if (trailer.remaining < trailerSizeBytes) {
-    throw damaged(`only ${part.length} bytes`);
-  }
-  const indexSizeBytes = trailer.readUint32();
-  const checksum = trailer.readUint32();
-  if (crc32(part.subarray(0, part.length - 4)) !== checksum) {
+  const checkedSizeBytes = part.length - trailerSizeBytes;
+  if (crc32(part.subarray(0, checkedSizeBytes)) !== new BinaryReader(part, checkedSizeBytes).readUint32()) {
     throw damaged(`${part.length} bytes with a wrong checksum`);
   }
   // From here on the bytes are what was written.
-  const header = JSON.parse(reader.readString()) as StatePartHeader;
-  const index = new BinaryReader(part, part.length - trailerSizeBytes - indexSizeBytes);
-  const blocks = Array.from({ length: index.readVarint() }, () => ({
-    keyGroup: index.readVarint(),
-    offset: index.readVarint(),
-    length: index.readVarint(),
-  }));
-  return { header, blocks };
+  return { declarations: JSON.parse(reader.readString()) as WrittenDeclarations, records: reader };
 }
 
 function damaged(what: string): JobError {

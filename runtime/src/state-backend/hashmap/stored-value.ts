@@ -1,8 +1,8 @@
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { Type } from '../../core/types/type.ts';
-import { borrowBytes, toBinaryString, writeBinaryString } from './binary-string.ts';
-import { primitiveSizeBytes } from './identity.ts';
+import { borrowBytes, detachString, toBinaryString, writeBinaryString } from './binary-string.ts';
+import { primitiveSizeBytes } from './key-codec.ts';
 
 /**
  * How a value is kept. Strings, numbers, booleans and bigints cannot be changed in place, so they are kept as they are. Everything
@@ -10,7 +10,7 @@ import { primitiveSizeBytes } from './identity.ts';
  * author's change to an object made after `set`, at half the price of copying the object on both ways, and its size is known.
  */
 export interface StoredValueCodec {
-  /** Throws, and keeps nothing, when the value is not of the type. */
+  /** Throws, and keeps nothing, when the value is not of the type. Never gives undefined. */
   store(value: unknown): unknown;
   load(stored: unknown): unknown;
   write(stored: unknown, writer: BinaryWriter): void;
@@ -21,35 +21,31 @@ export interface StoredValueCodec {
 export function createStoredValueCodec(type: Type<unknown>): StoredValueCodec {
   switch (type.descriptor.type) {
     case 'string':
-      return createDirectCodec(type, (value) => typeof value === 'string');
+      return createDirectCodec(type, (value, refuse) => (typeof value === 'string' ? detachString(value) : refuse(value)));
     case 'boolean':
-      return createDirectCodec(type, (value) => typeof value === 'boolean');
+      return createDirectCodec(type, (value, refuse) => (typeof value === 'boolean' ? value : refuse(value)));
     case 'bigint':
-      return createDirectCodec(type, (value) => typeof value === 'bigint');
-    // -0 goes the long way, to become the 0 that it would be after a restore.
+      return createDirectCodec(type, (value, refuse) => (typeof value === 'bigint' ? value : refuse(value)));
+    // Adding 0 makes -0 the 0 that it would be after a restore.
     case 'int':
-      return createDirectCodec(type, (value) => Number.isSafeInteger(value) && value !== 0);
+      return createDirectCodec(type, (value, refuse) => (Number.isSafeInteger(value) ? (value as number) + 0 : refuse(value)));
     case 'double':
-      return createDirectCodec(type, (value) => typeof value === 'number' && value !== 0);
+      return createDirectCodec(type, (value, refuse) => (typeof value === 'number' ? value + 0 : refuse(value)));
     default:
       return createBytesCodec(type);
   }
 }
 
-/** `isPlain` is the quick check for values that need no look by the type. */
-function createDirectCodec(type: Type<unknown>, isPlain: (value: unknown) => boolean): StoredValueCodec {
-  const writer = new BinaryWriter();
-  const reader = new BinaryReader(new Uint8Array(0));
+function createDirectCodec(
+  type: Type<unknown>,
+  store: (value: unknown, refuse: (value: unknown) => never) => unknown,
+): StoredValueCodec {
+  const refuse = (value: unknown): never => {
+    type.encode(value, new BinaryWriter());
+    throw new TypeError('a type took a value that is not of it');
+  };
   return {
-    store(value) {
-      if (isPlain(value)) {
-        return value;
-      }
-      writer.reset();
-      type.encode(value, writer);
-      reader.reset(writer.view());
-      return type.decode(reader);
-    },
+    store: (value) => store(value, refuse),
     load: (stored) => stored,
     write: (stored, to) => type.encode(stored, to),
     read: (from) => type.decode(from),
