@@ -1,6 +1,9 @@
 #include "batch-check.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "memory.h"
 
 namespace flinkjob {
 
@@ -168,7 +171,10 @@ class BatchReader {
 }  // namespace
 
 void CheckedBatch(Bytes batch, const std::vector<ColumnFamily>& families, std::string* checked) {
-  if (batch.size > batchBytesMax) InvalidArgument("a batch has at most " + std::to_string(batchBytesMax) + " bytes");
+  if (batch.size > BatchBytesMax()) {
+    InvalidArgument("the batch has " + std::to_string(batch.size) + " bytes, more than writeBufferBytes, " +
+                    std::to_string(BatchBytesMax()) + ": write it in parts");
+  }
   checked->clear();
   checked->reserve(batch.size + 16);
   BatchReader(batch, families, checked).Run();

@@ -9,9 +9,6 @@
 
 namespace flinkjob {
 
-/** Larger batches only cost memory: there is nothing to gain past a megabyte. */
-constexpr size_t batchBytesMax = 1 << 30;
-
 /**
  * A copy of `batch` in which column families have RocksDB's ids instead of their numbers here. Throws `InvalidBatch` unless it is what RocksDB will
  * apply whole: known records, whole and as many as the header says, existing column families, merges only where there is an operator.

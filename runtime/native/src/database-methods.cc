@@ -143,7 +143,7 @@ struct DatabaseMethods {
   static napi_value Write(Call& call) {
     DatabaseObject& object = *DatabaseObject::From(call.env, call.self);
     Database& database = ReadBatch(call, object);
-    MakeRoomForWrite();
+    MakeRoomForWrite(object.batch_.size());
     rocksdb::WriteBatch batch(std::move(object.batch_));
     const rocksdb::Status status = database.db().Write(database.writeOptions(), &batch);
     // Its memory is used again.
@@ -163,7 +163,7 @@ struct DatabaseMethods {
     const auto bytes = std::make_shared<std::string>(std::move(object.batch_));
     object.batch_.clear();
     work.run = [bytes](Database& database) {
-      MakeRoomForWrite();
+      MakeRoomForWrite(bytes->size());
       rocksdb::WriteBatch batch(std::move(*bytes));
       CheckStatus(database.db().Write(database.writeOptions(), &batch), "writeAsync");
     };

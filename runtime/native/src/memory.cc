@@ -144,14 +144,16 @@ void RemoveFromMemory(Database* database) {
   memory.databases.erase(database);
 }
 
-void MakeRoomForWrite() {
+size_t BatchBytesMax() { return Memory().writeBufferBytes; }
+
+void MakeRoomForWrite(size_t batchBytes) {
   ProcessMemory& memory = Memory();
   const rocksdb::WriteBufferManager& memtables = *memory.memtables;
   const size_t target = memory.writeBufferBytes;
   // RocksDB's limits are 7/8, and half when flushing is behind.
   if (memtables.mutable_memtable_memory_usage() > target / 4 * 3) FlushLargest(memory, /*wait=*/false);
   // Each turn flushes something or ends: a memtable that an iterator still reads keeps its bytes, and cannot be waited for.
-  while (memtables.memory_usage() > target + target / 2 && FlushLargest(memory, /*wait=*/true)) {
+  while (memtables.memory_usage() + batchBytes > target + target / 2 && FlushLargest(memory, /*wait=*/true)) {
   }
 }
 

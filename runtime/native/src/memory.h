@@ -6,7 +6,7 @@
 //   - a compaction: 2 MiB of readahead for each input file, one output block and its filter partition, for each of the process's few
 //     background jobs;
 //   - multiGet: a copy of the values it gives back, kept for the next call up to `scratchKeptBytes`; it pins `pinnedKeysMax` blocks at once;
-//   - write: a copy of the batch, at most `batchBytesMax`.
+//   - write: a copy of the batch, at most `BatchBytesMax()`.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +45,10 @@ void RemoveFromMemory(Database* database);
  * most of the memory and rests would make every other flush after each small batch. So the largest is flushed here, before RocksDB's limit,
  * and when flushing does not keep up the writer waits for it. (RocksDB's own stall would wait for ever when the disk is full.)
  */
-void MakeRoomForWrite();
+void MakeRoomForWrite(size_t batchBytes);
+
+/** A larger batch is refused: it would be more than all memtables together are to have. */
+size_t BatchBytesMax();
 
 /** At the process's end: what runs in the background of any database gives up soon. */
 void CancelBackgroundWorkOfAll();

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import type {
   NativeBinding,
-  NativeColumnFamilyOptions,
   NativeDatabase,
   NativeIteratorOptions,
   NativeOpenOptions,
 } from '../../src/state-backend/rocksdb/native-binding.ts';
 import { loadNativeBinding, nativeBindingAvailability } from '../../src/state-backend/rocksdb/native-loader.ts';
+import { type BatchRecord, batchOf, bytes, columnFamily, text } from './native-batches.ts';
+
+export { type BatchRecord, batchOf, bytes, columnFamily, text } from './native-batches.ts';
 
 const availability = nativeBindingAvailability();
 
@@ -39,19 +41,6 @@ export function newPath(): string {
   return join(folder, `path-${pathCount++}`);
 }
 
-export function columnFamily(name: string, over: Partial<NativeColumnFamilyOptions> = {}): NativeColumnFamilyOptions {
-  return {
-    name,
-    writeBufferBytes: 4 << 20,
-    blockSizeBytes: 4096,
-    compression: 'lz4',
-    bloomBitsPerKey: 10,
-    mergeOperator: 'none',
-    ttl: [],
-    ...over,
-  };
-}
-
 export function openOptions(over: Partial<NativeOpenOptions> = {}): NativeOpenOptions {
   return {
     path: newPath(),
@@ -63,11 +52,6 @@ export function openOptions(over: Partial<NativeOpenOptions> = {}): NativeOpenOp
     ...over,
   };
 }
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-export const bytes = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text);
-export const text = (encoded: Uint8Array): string => decoder.decode(encoded);
 
 /** Parts back to back, and the end of each. */
 export function pack(parts: readonly Uint8Array[]): { packed: Uint8Array<ArrayBuffer>; ends: Uint32Array<ArrayBuffer> } {
@@ -84,40 +68,7 @@ export function pack(parts: readonly Uint8Array[]): { packed: Uint8Array<ArrayBu
   return { packed, ends };
 }
 
-export type Record = readonly [
-  type: 'put' | 'merge' | 'delete' | 'singleDelete' | 'deleteRange',
-  columnFamily: number,
-  ...parts: (string | Uint8Array)[],
-];
-
-/** RocksDB's tags for records that name their column family. */
-const tags = { delete: 0x4, put: 0x5, merge: 0x6, singleDelete: 0x8, deleteRange: 0xe };
-
-/** RocksDB's batch bytes. */
-export function batchOf(records: readonly Record[]): Uint8Array<ArrayBuffer> {
-  const out: number[] = [0, 0, 0, 0, 0, 0, 0, 0, ...new Uint8Array(new Uint32Array([records.length]).buffer)];
-  const varint = (value: number): void => {
-    let rest = value;
-    for (; rest >= 0x80; rest >>>= 7) {
-      out.push((rest & 0x7f) | 0x80);
-    }
-    out.push(rest);
-  };
-  for (const [type, family, ...parts] of records) {
-    out.push(tags[type]);
-    varint(family);
-    for (const part of parts) {
-      const partBytes = typeof part === 'string' ? bytes(part) : part;
-      varint(partBytes.length);
-      for (const byte of partBytes) {
-        out.push(byte);
-      }
-    }
-  }
-  return Uint8Array.from(out);
-}
-
-export function write(database: NativeDatabase, records: readonly Record[]): void {
+export function write(database: NativeDatabase, records: readonly BatchRecord[]): void {
   const batch = batchOf(records);
   database.write(batch, batch.length);
 }

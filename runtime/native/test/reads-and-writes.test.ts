@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  type BatchRecord,
   batchOf,
   bytes,
   columnFamily,
@@ -10,7 +11,6 @@ import {
   nativeBinding,
   openOptions,
   pack,
-  type Record,
   skip,
   text,
   valuesOf,
@@ -23,13 +23,13 @@ test('multiGet gives values in the order of the keys, wherever they are', { skip
   const key = (index: number): string => `key-${index}`;
   write(
     database,
-    Array.from({ length: 1000 }, (_, index): Record => ['put', 1, key(index), `value ${index}`.repeat(1 + (index % 5))]),
+    Array.from({ length: 1000 }, (_, index): BatchRecord => ['put', 1, key(index), `value ${index}`.repeat(1 + (index % 5))]),
   );
   // Half from files, half from memtables, with gaps and twice the same.
   await database.flush();
   write(
     database,
-    Array.from({ length: 1000 }, (_, index): Record => ['put', 1, key(1000 + index), `later ${index}`]),
+    Array.from({ length: 1000 }, (_, index): BatchRecord => ['put', 1, key(1000 + index), `later ${index}`]),
   );
   const asked = [...Array.from({ length: 500 }, (_, index) => key((index * 7919) % 2500)), key(3), key(3), '', 'absent'];
   const expected = asked.map((name) => {
@@ -61,14 +61,14 @@ test('multiGetAsync reads as of the call', { skip }, async () => {
   const names = Array.from({ length: count }, (_, index) => `key-${index}`);
   write(
     database,
-    names.map((name): Record => ['put', 1, name, 'before']),
+    names.map((name): BatchRecord => ['put', 1, name, 'before']),
   );
   const { packed, ends } = pack(names.map(bytes));
   const [values, valueEnds, found] = [new Uint8Array(6 * count), new Uint32Array(count), new Uint8Array(count)];
   const reading = database.multiGetAsync(1, packed, ends, count, values, valueEnds, found);
   write(
     database,
-    names.map((name): Record => ['put', 1, name, 'after!']),
+    names.map((name): BatchRecord => ['put', 1, name, 'after!']),
   );
   assert.equal(await reading, 6 * count);
   assert.deepEqual(new Set(valuesOf(values, valueEnds, found)), new Set(['before']));
@@ -123,7 +123,7 @@ test('an iterator keeps to its bounds and packs as much as fits', { skip }, asyn
   const database = await nativeBinding().open(openOptions());
   write(
     database,
-    Array.from({ length: 100 }, (_, index): Record => ['put', 1, String(index).padStart(2, '0'), `v${index}`]),
+    Array.from({ length: 100 }, (_, index): BatchRecord => ['put', 1, String(index).padStart(2, '0'), `v${index}`]),
   );
   const read = entries(database, 1, { lower: bytes('10'), upper: bytes('20') });
   assert.deepEqual(read[0], ['10', 'v10']);
@@ -182,7 +182,7 @@ test('deleteRange ends before its end, with and without dropping files', { skip 
   for (const files of [false, true]) {
     write(
       database,
-      names.map((name): Record => ['put', 1, name, name]),
+      names.map((name): BatchRecord => ['put', 1, name, name]),
     );
     await database.flush();
     await database.compact(1);
