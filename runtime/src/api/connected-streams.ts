@@ -84,7 +84,6 @@ export class ConnectedKeyedStreams<T1, T2, Key> {
       );
     }
     const [first, second] = this.#inputs;
-    const { compiled } = process;
     return this.#declare({
       type: 'keyedCoProcess',
       uid: options?.uid,
@@ -94,13 +93,13 @@ export class ConnectedKeyedStreams<T1, T2, Key> {
         ...toInputs(second.origins, { ordinal: 1, key: second.key }),
       ],
       recordType: optionalType(options?.type, 'process'),
-      sideOutputs: compiled.sideOutputs,
+      sideOutputs: process.sideOutputs,
       implementation: {
         type: 'keyedProcess',
         keyType: first.key.keyType,
         keys: [first.key, second.key],
-        function: compiled.function,
-        states: compiled.states,
+        function: process.function,
+        states: process.states,
       },
     });
   }

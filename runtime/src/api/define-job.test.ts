@@ -172,10 +172,10 @@ test("an author's keyed function sees the engine's key, time and timers", () => 
   const seen = { add: (record: string) => calls.push(['add', record]) };
   const first = fakeContext('k1', calls);
   const second = fakeContext('k2', calls);
-  process.compiled.function.elements[0]?.('a', first, { seen });
-  process.compiled.function.elements[0]?.('b', second, { seen });
+  process.function.elements[0]?.('a', first, { seen });
+  process.function.elements[0]?.('b', second, { seen });
   first.key = 'k3';
-  process.compiled.function.timer?.({ domain: 'EventTime', timestampMs: 42, key: 'k3', namespace: undefined }, first, { seen });
+  process.function.timer?.({ domain: 'EventTime', timestampMs: 42, key: 'k3', namespace: undefined }, first, { seen });
   assert.deepEqual(calls, [
     ['add', 'a'],
     ['register', 'ProcessingTime', 1001],

@@ -36,24 +36,32 @@ export interface CompiledKeyedFunction {
 }
 
 /** A keyed function with its declared state, for `KeyedStream.process`. */
-export class KeyedProcess<In, Key, Out, Sides extends SideOutputRecords> {
-  readonly compiled: CompiledKeyedFunction;
+export class KeyedProcess<In, Key, Out, Sides extends SideOutputRecords> implements CompiledKeyedFunction {
+  readonly function: KeyedProcessFunction;
+  readonly states: readonly StateImplementation[];
+  readonly sideOutputs: SideOutputDefinitions;
   /** Only for the compiler: which records and keys go in, and what comes out. */
   declare readonly signature: (record: In, key: Key) => readonly [Out, Sides];
 
   constructor(compiled: CompiledKeyedFunction) {
-    this.compiled = compiled;
+    this.function = compiled.function;
+    this.states = compiled.states;
+    this.sideOutputs = compiled.sideOutputs;
   }
 }
 
 /** A keyed function of two inputs, for `ConnectedKeyedStreams.process`. */
-export class KeyedCoProcess<In1, In2, Key, Out, Sides extends SideOutputRecords> {
-  readonly compiled: CompiledKeyedFunction;
+export class KeyedCoProcess<In1, In2, Key, Out, Sides extends SideOutputRecords> implements CompiledKeyedFunction {
+  readonly function: KeyedProcessFunction;
+  readonly states: readonly StateImplementation[];
+  readonly sideOutputs: SideOutputDefinitions;
   /** Only for the compiler. */
   declare readonly signature: (record1: In1, record2: In2, key: Key) => readonly [Out, Sides];
 
   constructor(compiled: CompiledKeyedFunction) {
-    this.compiled = compiled;
+    this.function = compiled.function;
+    this.states = compiled.states;
+    this.sideOutputs = compiled.sideOutputs;
   }
 }
 

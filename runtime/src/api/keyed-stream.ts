@@ -89,7 +89,7 @@ export class KeyedStream<T, Key> {
     recordType: Type<unknown> | undefined,
   ): DataStream<Out, Sides> {
     const { origins, key } = this.#input;
-    const { function: keyedFunction, states, sideOutputs } = process.compiled;
+    const { function: keyedFunction, states, sideOutputs } = process;
     return this.#declare({
       type,
       uid: options?.uid,
