@@ -22,4 +22,13 @@ export { defineJob, type JobContext, type JobDefinition } from './define-job.ts'
 export { type KeyedCoProcess, type KeyedProcess, keyedCoProcess, keyedProcess } from './keyed-process.ts';
 export type { KeyedStream } from './keyed-stream.ts';
 export type { KeyedProcessContext, KeyedTimerContext, KeyedTimers, ProcessContext } from './process-context.ts';
-export { type ListState, type MapState, state, type ValueState } from './state.ts';
+export {
+  type AggregateFunction,
+  type AggregatingState,
+  type ListState,
+  type MapState,
+  type ReducingState,
+  state,
+  type ValueState,
+} from './state.ts';
+export type { StateOptions, TimeToLive } from './state-ttl.ts';
