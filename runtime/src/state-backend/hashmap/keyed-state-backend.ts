@@ -72,7 +72,7 @@ class HashmapStateBackend implements KeyedStateBackend {
     this.#slots = createSlots(options, this.#codecs, this.#account);
     this.#cells = this.#slots.cells;
     const isMortal = states.some(({ declaration }) => declaration.ttl !== undefined);
-    this.#sweeper = isMortal ? new Sweeper(this.#slots) : undefined;
+    this.#sweeper = isMortal ? new Sweeper(this.#slots, this.#account) : undefined;
   }
 
   async restore(part: RestoredPart): Promise<void> {
@@ -82,7 +82,7 @@ class HashmapStateBackend implements KeyedStateBackend {
   prepareBatch(keys: readonly unknown[], namespaces?: readonly unknown[]): void {
     assert(keys.length <= batchKeyCountMax, `a batch of ${keys.length} keys is longer than ${batchKeyCountMax}`);
     assert(namespaces === undefined || namespaces.length === keys.length, 'a batch has a namespace for each key');
-    this.#sweeper?.sweep(keys.length);
+    this.#sweeper?.sweep();
     const { identify } = this.#codecs.keys;
     const identities = this.#batchKeys;
     for (let index = 0; index < keys.length; index++) {
@@ -171,7 +171,7 @@ class HashmapStateBackend implements KeyedStateBackend {
       fire({ domain, timestampMs, key: keys.toValue(cell.key), namespace });
     }
     this.#firedTimerCount += count;
-    this.#sweeper?.sweep(count);
+    this.#sweeper?.sweep();
     return count;
   }
 

@@ -1,40 +1,51 @@
 import { type Cell, listNamespaceCells } from './cell.ts';
+import type { SizeAccount } from './size-account.ts';
 import type { SweepBudget } from './slot.ts';
 import type { Slots } from './slots.ts';
 
+/** Entries to look at in each batch whether or not the state has grown. */
+const trickleEntryCount = 16;
+const bytesPerEntry = 32;
+/** A millisecond at most, also when a batch brought megabytes. */
+const entryCountMax = 8192;
+
 /**
- * Goes round all cells and drops what is dead, a few entries at a time, so that what nobody reads any more does not stay. A batch gives it
- * two entries to look at for each record: where a record adds one, a round is over before the state has grown by half.
+ * Goes round all cells and drops what is dead, a few entries at a time, so that what nobody reads any more does not stay. How many goes by
+ * what the state has grown since the last time: a small entry counts more than a hundred bytes, so a round is over before the state
+ * has grown by half, and a state that does not grow is left alone but for a trickle.
  */
 export class Sweeper {
   readonly #slots: Slots;
+  readonly #account: SizeAccount;
+  #sizeBytesBefore = 0;
   #round: Iterator<Cell> | undefined;
   /** What of the round's last key is still to be looked at. */
   #left: Cell[] = [];
   /** Of the cell that is next, the slot to go on with. */
   #slotIndex = 0;
 
-  constructor(slots: Slots) {
+  constructor(slots: Slots, account: SizeAccount) {
     this.#slots = slots;
+    this.#account = account;
   }
 
-  /** After a batch of `recordCount`. */
-  sweep(recordCount: number): void {
-    if (this.#slots.cells.cellCount === 0) {
-      return;
-    }
-    const budget: SweepBudget = { entryCount: 2 * recordCount + 16 };
+  sweep(): void {
+    const grownBytes = Math.max(this.#account.sizeBytes - this.#sizeBytesBefore, 0);
+    const budget: SweepBudget = {
+      entryCount: Math.min(trickleEntryCount + Math.floor(grownBytes / bytesPerEntry), entryCountMax),
+    };
     while (budget.entryCount > 0) {
       const cell = this.#left.at(-1) ?? this.#nextKey();
       if (cell === undefined) {
         // Once round is enough for a batch.
-        return;
+        break;
       }
       budget.entryCount--;
       if (this.#sweepCell(cell, budget)) {
         this.#left.pop();
       }
     }
+    this.#sizeBytesBefore = this.#account.sizeBytes;
   }
 
   /** Undefined at the end of a round. */
