@@ -3,8 +3,8 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
-#include "append-merge.h"
 #include "memory.h"
+#include "merge-operators.h"
 
 namespace flinkjob {
 
@@ -87,7 +87,7 @@ rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(const ColumnFamilySpec& spe
     options.memtable_whole_key_filtering = true;
     options.memtable_prefix_bloom_size_ratio = 0.01;
   }
-  if (spec.append) options.merge_operator = MakeAppendOperator();
+  options.merge_operator = spec.append ? MakeAppendOperator() : MakeRefusingOperator();
   if (!spec.ttl.empty()) options.compaction_filter_factory = MakeTtlFilterFactory(spec.ttl);
   return options;
 }

@@ -119,6 +119,18 @@ test('merge appends, in memory, over files and after compaction', { skip }, asyn
   await database.close();
 });
 
+test('operands that no operator is there for are an error, not a crash', { skip }, async () => {
+  const options = openOptions({ columnFamilies: [columnFamily('default', { mergeOperator: 'append' })] });
+  const database = await nativeBinding().open(options);
+  write(database, [['merge', 0, 'a', '1']]);
+  await database.flush();
+  await database.close();
+  const without = await nativeBinding().open({ ...options, columnFamilies: [columnFamily('default')] });
+  assert.throws(() => get(without, 0, ['a']), withCode('Corruption'));
+  assert.throws(() => entries(without, 0), withCode('Corruption'));
+  await without.close();
+});
+
 test('an iterator keeps to its bounds and packs as much as fits', { skip }, async () => {
   const database = await nativeBinding().open(openOptions());
   write(

@@ -1,4 +1,4 @@
-#include "append-merge.h"
+#include "merge-operators.h"
 
 #include <string>
 
@@ -31,7 +31,15 @@ class AppendOperator : public rocksdb::MergeOperator {
   }
 };
 
+class RefusingOperator : public rocksdb::MergeOperator {
+ public:
+  const char* Name() const override { return "flinkjob.RefusingOperator"; }
+  bool FullMergeV2(const MergeOperationInput&, MergeOperationOutput*) const override { return false; }
+};
+
 }  // namespace
+
+std::shared_ptr<rocksdb::MergeOperator> MakeRefusingOperator() { return std::make_shared<RefusingOperator>(); }
 
 std::shared_ptr<rocksdb::MergeOperator> MakeAppendOperator() { return std::make_shared<AppendOperator>(); }
 
