@@ -31,7 +31,7 @@ export function indexSource<T>(options: {
             records[index] = recordAt(split.next + index);
           }
           split.next += countMax;
-          return records;
+          return { splitId: split.id, records };
         },
         positions: () => positions.map(({ id, next }) => ({ id, position: { next } })),
         close: async () => {},

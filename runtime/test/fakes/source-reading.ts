@@ -1,4 +1,5 @@
-import type { Source, SourceReader, Split } from '../../src/core/job-graph/source.ts';
+import type { Source, SourceReader, Split, SplitRecords } from '../../src/core/job-graph/source.ts';
+import { minTimestampMs } from '../../src/core/time/event-time.ts';
 import { BinaryReader } from '../../src/core/types/binary-reader.ts';
 import { BinaryWriter } from '../../src/core/types/binary-writer.ts';
 
@@ -8,6 +9,12 @@ export class SourceReading<T, Position> {
   readonly #source: Source<T, Position>;
   #woken = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
+  /** What the reader is told of its splits' event time. */
+  readonly watermarks = new Map<string, number>();
+  /** Sees every poll that gives something. */
+  onPolled: (polled: SplitRecords<T>) => void = () => {};
+  /** Of which the reader said that nothing follows. */
+  readonly endedSplits = new Set<string>();
 
   constructor(source: Source<T, Position>, splits: readonly Split<Position>[], nowMs: () => number = Date.now) {
     this.#source = source;
@@ -19,6 +26,7 @@ export class SourceReading<T, Position> {
         wake: () => this.#woken.resolve(),
         fail: (error) => this.#failed.reject(error),
         nowMs,
+        watermarkMs: (splitId) => this.watermarks.get(splitId) ?? minTimestampMs,
       },
       splits,
     );
@@ -40,7 +48,11 @@ export class SourceReading<T, Position> {
       if (polled === 'Pending') {
         await Promise.race([this.#woken.promise, this.#failed.promise]);
       } else {
-        records.push(...polled);
+        records.push(...polled.records);
+        this.onPolled(polled);
+        if (polled.isLast) {
+          this.endedSplits.add(polled.splitId);
+        }
       }
     }
     return records;

@@ -99,3 +99,40 @@ test('options that cannot work are refused by name', () => {
     message: /'recordPerSecond' is not known/,
   });
 });
+
+test('records say which split they come from; a paused split waits and the last record of one ends it', async () => {
+  const source = datagen(options);
+  const reading = await SourceReading.fromStart(source);
+  const { reader } = reading;
+  reader.pauseSplits?.(new Set(['split-0', 'split-2']));
+  assert.equal(countUntilPending(reading), 33);
+  assert.deepEqual([...reading.endedSplits], ['split-1']);
+  assert.equal(reader.poll(100), 'Pending');
+  assert.deepEqual(
+    ['split-0', 'split-1'].map((splitId) => reader.isReadable?.(splitId)),
+    [true, false],
+  );
+  reader.pauseSplits?.(new Set());
+  assert.equal((await reading.read()).length, 67);
+  assert.equal(reading.endedSplits.size, 3);
+});
+
+test('a split that was at its end in the checkpoint says so again', () => {
+  const reading = new SourceReading(datagen(options), [{ id: 'split-1', position: { next: 33 } }]);
+  assert.deepEqual(reading.reader.poll(10), { splitId: 'split-1', records: [], isLast: true });
+  assert.equal(reading.reader.poll(10), 'End');
+});
+
+function countUntilPending(reading: SourceReading<DatagenRecord, unknown>): number {
+  let count = 0;
+  for (;;) {
+    const polled = reading.reader.poll(10);
+    if (polled === 'Pending' || polled === 'End') {
+      return count;
+    }
+    count += polled.records.length;
+    if (polled.isLast) {
+      reading.endedSplits.add(polled.splitId);
+    }
+  }
+}

@@ -1,4 +1,4 @@
-import type { Source, SourceReader, SourceReaderContext, Split } from '../../core/job-graph/source.ts';
+import type { Source, SourceReader, SourceReaderContext, Split, SplitRecords } from '../../core/job-graph/source.ts';
 import { t } from '../../core/types/t.ts';
 import type { Type } from '../../core/types/type.ts';
 import { invalidOption, refuseUnknownOptions, requireNumber } from '../invalid-option.ts';
@@ -83,8 +83,9 @@ export function datagen(options: DatagenOptions<unknown> = {}): Source<unknown, 
         splits: splits.map((split) => {
           const index = splitIndex(split.id);
           return {
-            index,
+            id: split.id,
             next: split.position.next,
+            isOver: false,
             end: count === undefined ? Number.POSITIVE_INFINITY : shareOf(count, splitCount, index),
             generate:
               generate === undefined
@@ -148,8 +149,10 @@ function userRecords(options: {
 }
 
 interface DatagenSplit {
-  readonly index: number;
+  readonly id: string;
   next: number;
+  /** It was said that nothing follows. */
+  isOver: boolean;
   readonly end: number;
   readonly generate: (position: number) => unknown;
 }
@@ -157,7 +160,9 @@ interface DatagenSplit {
 class DatagenReader implements SourceReader<unknown, DatagenPosition> {
   readonly #context: SourceReaderContext;
   readonly #splits: readonly DatagenSplit[];
+  readonly #byId: ReadonlyMap<string, DatagenSplit>;
   readonly #rateLimit: RateLimit | undefined;
+  #paused: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #turn = 0;
 
@@ -168,20 +173,21 @@ class DatagenReader implements SourceReader<unknown, DatagenPosition> {
   }) {
     this.#context = options.context;
     this.#splits = options.splits;
+    this.#byId = new Map(this.#splits.map((split) => [split.id, split]));
     this.#rateLimit =
       options.recordsPerSecond === undefined || options.splits.length === 0
         ? undefined
         : new RateLimit(options.recordsPerSecond, options.context.nowMs());
   }
 
-  poll(countMax: number): readonly unknown[] | 'Pending' | 'End' {
+  poll(countMax: number): SplitRecords<unknown> | 'Pending' | 'End' {
     const split = this.#nextSplit();
     if (split === undefined) {
-      return 'End';
+      return this.#splits.every(({ isOver }) => isOver) ? 'End' : 'Pending';
     }
     const wanted = Math.min(countMax, split.end - split.next);
     const count = this.#rateLimit === undefined ? wanted : this.#rateLimit.take(wanted, this.#context.nowMs());
-    if (count === 0) {
+    if (count === 0 && wanted > 0) {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#context.wake(), this.#rateLimit?.delayMs() ?? 0);
       return 'Pending';
@@ -191,12 +197,22 @@ class DatagenReader implements SourceReader<unknown, DatagenPosition> {
       records[index] = split.generate(split.next + index);
     }
     split.next += count;
+    split.isOver = split.next >= split.end;
     this.#turn++;
-    return records;
+    return { splitId: split.id, records, isLast: split.isOver };
   }
 
   positions(): readonly Split<DatagenPosition>[] {
-    return this.#splits.map(({ index, next }) => ({ id: splitId(index), position: { next } }));
+    return this.#splits.map(({ id, next }) => ({ id, position: { next } }));
+  }
+
+  pauseSplits(splitIds: ReadonlySet<string>): void {
+    this.#paused = splitIds;
+  }
+
+  /** There is always more to make up, or it is over. */
+  isReadable(splitId: string): boolean {
+    return this.#byId.get(splitId)?.isOver === false;
   }
 
   async close(): Promise<void> {
@@ -206,7 +222,7 @@ class DatagenReader implements SourceReader<unknown, DatagenPosition> {
   #nextSplit(): DatagenSplit | undefined {
     for (let tried = 0; tried < this.#splits.length; tried++) {
       const split = this.#splits[this.#turn % this.#splits.length];
-      if (split !== undefined && split.next < split.end) {
+      if (split !== undefined && !split.isOver && !this.#paused.has(split.id)) {
         return split;
       }
       this.#turn++;

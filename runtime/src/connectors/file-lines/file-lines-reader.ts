@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { JobError } from '../../core/job-error.ts';
-import type { SourceReader, SourceReaderContext, Split } from '../../core/job-graph/source.ts';
+import type { SourceReader, SourceReaderContext, Split, SplitRecords } from '../../core/job-graph/source.ts';
 import { LineSplitter } from '../line-splitter.ts';
 import { RateLimit } from '../rate-limit.ts';
 import type { FilePosition } from './file-lines.ts';
@@ -14,6 +14,12 @@ interface OpenSplit {
   finished: boolean;
 }
 
+interface OpenFile {
+  readonly split: OpenSplit;
+  readonly handle: FileHandle;
+  readonly splitter: LineSplitter;
+}
+
 interface ReaderOptions {
   readonly context: SourceReaderContext;
   readonly splits: readonly Split<FilePosition>[];
@@ -21,22 +27,30 @@ interface ReaderOptions {
   readonly linesPerSecond: number | undefined;
 }
 
-/** Reads one file after the other, one chunk ahead of what was polled. */
+/**
+ * Reads one file after the other, one chunk ahead of what was polled. With event time it goes on, after each chunk, with the file that is
+ * furthest behind: so files that follow each other in time are read one after the other, and files of the same time side by side, and
+ * neither makes records late. Only one file is open; one that was left is opened again at its position.
+ */
 export class FileLinesReader implements SourceReader<string, FilePosition> {
   readonly #context: SourceReaderContext;
   readonly #repeat: boolean;
   readonly #splits: readonly OpenSplit[];
+  readonly #byPath: ReadonlyMap<string, OpenSplit>;
   readonly #rateLimit: RateLimit | undefined;
   #rateTimer: NodeJS.Timeout | undefined;
+  #paused: ReadonlySet<string> = new Set();
+  /** What the buffered lines are of. */
   #current: OpenSplit | undefined;
-  #file: FileHandle | undefined;
-  #splitter: LineSplitter | undefined;
+  #file: OpenFile | undefined;
   #readOffset = 0;
   #lines: string[] = [];
   /** Size of each buffered line in the file, its end included. */
   #sizes: number[] = [];
   #next = 0;
   #fileEnded = false;
+  /** The chunk that was read last ended no line. */
+  #isWithinLine = false;
   #loading: Promise<void> | undefined;
   /** Files in a row that gave nothing; to tell an input that can never give anything. */
   #emptyFileCount = 0;
@@ -46,12 +60,17 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
     this.#context = options.context;
     this.#repeat = options.repeat;
     this.#splits = options.splits.map(({ id, position }) => ({ path: id, ...position, finished: false }));
+    this.#byPath = new Map(this.#splits.map((split) => [split.path, split]));
     this.#rateLimit =
       options.linesPerSecond === undefined ? undefined : new RateLimit(options.linesPerSecond, options.context.nowMs());
   }
 
-  poll(countMax: number): readonly string[] | 'Pending' | 'End' {
-    if (this.#next === this.#lines.length) {
+  poll(countMax: number): SplitRecords<string> | 'Pending' | 'End' {
+    if (this.#loading !== undefined) {
+      return 'Pending';
+    }
+    const current = this.#current;
+    if (current === undefined || this.#paused.has(current.path) || this.#next === this.#lines.length) {
       return this.#advance();
     }
     const available = Math.min(countMax, this.#lines.length - this.#next);
@@ -60,50 +79,61 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
       this.#wakeLater();
       return 'Pending';
     }
-    return this.#take(count);
+    return { splitId: current.path, records: this.#take(current, count) };
   }
 
   positions(): readonly Split<FilePosition>[] {
     return this.#splits.map(({ path, round, offset }) => ({ id: path, position: { round, offset } }));
   }
 
+  pauseSplits(splitIds: ReadonlySet<string>): void {
+    this.#paused = splitIds;
+  }
+
+  /** A file that is not read to its end has more; it only waits for its turn, its rate or the disk. */
+  isReadable(splitId: string): boolean {
+    return this.#byPath.get(splitId)?.finished === false;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#rateTimer);
     await this.#loading;
-    await this.#file?.close();
-    this.#file = undefined;
+    await this.#closeFile();
   }
 
-  #take(count: number): readonly string[] {
+  #take(current: OpenSplit, count: number): readonly string[] {
     const lines = this.#lines.slice(this.#next, this.#next + count);
-    if (this.#current !== undefined) {
-      for (let index = this.#next; index < this.#next + count; index++) {
-        this.#current.offset += this.#sizes[index] ?? 0;
-      }
+    for (let index = this.#next; index < this.#next + count; index++) {
+      current.offset += this.#sizes[index] ?? 0;
     }
     this.#next += count;
     return lines;
   }
 
-  /** Everything read was given out: takes the next chunk, or the next file. */
-  #advance(): 'Pending' | 'End' {
-    if (this.#loading === undefined) {
-      if (this.#fileEnded) {
-        this.#finishFile();
-      }
-      this.#current ??= this.#nextSplit();
-      if (this.#current === undefined) {
-        return 'End';
-      }
-      this.#loading = this.#load(this.#current).then(
-        () => this.#loaded(),
-        (error: unknown) => {
-          this.#loading = undefined;
-          this.#context.fail(error);
-        },
-      );
+  /** Everything read was given out, or must not be: takes the next chunk, of this or of another file. */
+  #advance(): SplitRecords<string> | 'Pending' | 'End' {
+    const ended = this.#fileEnded && this.#next === this.#lines.length ? this.#finishFile() : undefined;
+    if (ended !== undefined) {
+      return { splitId: ended.path, records: [], isLast: true };
     }
+    const next = this.#nextSplit();
+    if (next === undefined) {
+      return this.#splits.every(({ finished }) => finished) ? 'End' : 'Pending';
+    }
+    const isAllTaken = this.#next === this.#lines.length;
+    this.#current = next;
+    this.#lines = [];
+    this.#sizes = [];
+    this.#next = 0;
+    this.#fileEnded = false;
+    this.#loading = this.#load(next, { reopen: !isAllTaken }).then(
+      () => this.#loaded(),
+      (error: unknown) => {
+        this.#loading = undefined;
+        this.#context.fail(error);
+      },
+    );
     return 'Pending';
   }
 
@@ -114,27 +144,39 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
     }
   }
 
-  /** The file that was repeated least, so that all of them get their turn. */
+  /** The file furthest behind in event time; of those the one being read, or else the one that was repeated least, so that all get their turn. */
   #nextSplit(): OpenSplit | undefined {
     let next: OpenSplit | undefined;
+    let lowestMs = Number.POSITIVE_INFINITY;
     for (const split of this.#splits) {
-      if (!split.finished && (next === undefined || split.round < next.round)) {
+      if (split.finished || this.#paused.has(split.path)) {
+        continue;
+      }
+      // A line that is longer than a chunk must be read to its end, or it would be begun again and again.
+      if (split === this.#current && this.#isWithinLine) {
+        return split;
+      }
+      const watermarkMs = this.#context.watermarkMs(split.path);
+      const isBetter = next === undefined || split === this.#current || (next !== this.#current && split.round < next.round);
+      if (watermarkMs < lowestMs || (watermarkMs === lowestMs && isBetter)) {
         next = split;
+        lowestMs = watermarkMs;
       }
     }
     return next;
   }
 
-  #finishFile(): void {
+  /** Gives the file if nothing more will come from it. */
+  #finishFile(): OpenSplit | undefined {
     const split = this.#current;
     this.#current = undefined;
     this.#fileEnded = false;
     if (split === undefined) {
-      return;
+      return undefined;
     }
     if (!this.#repeat) {
       split.finished = true;
-      return;
+      return split;
     }
     this.#emptyFileCount = split.offset === 0 ? this.#emptyFileCount + 1 : 0;
     if (this.#emptyFileCount > this.#splits.length) {
@@ -147,10 +189,15 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
     }
     split.round++;
     split.offset = 0;
+    return undefined;
   }
 
-  async #load(split: OpenSplit): Promise<void> {
+  /** `reopen`: what was buffered was not taken, because its file was paused, and is read again later. */
+  async #load(split: OpenSplit, { reopen }: { readonly reopen: boolean }): Promise<void> {
     try {
+      if (reopen) {
+        await this.#closeFile();
+      }
       await this.#readChunk(split);
     } catch (error) {
       if (error instanceof JobError) {
@@ -167,30 +214,41 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
   }
 
   async #readChunk(split: OpenSplit): Promise<void> {
-    if (this.#file === undefined) {
-      this.#file = await open(split.path, 'r');
-      this.#readOffset = split.offset;
-      this.#splitter = new LineSplitter(split.path);
-    }
+    const { handle, splitter } = await this.#open(split);
     const lines: string[] = [];
     const sizes: number[] = [];
     const add = (line: string, sizeBytes: number) => {
       lines.push(line);
       sizes.push(sizeBytes);
     };
-    const { bytesRead, buffer } = await this.#file.read(Buffer.allocUnsafe(chunkSizeBytes), 0, chunkSizeBytes, this.#readOffset);
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(chunkSizeBytes), 0, chunkSizeBytes, this.#readOffset);
     if (bytesRead === 0) {
-      this.#splitter?.end(add);
-      await this.#file.close();
-      this.#file = undefined;
+      splitter.end(add);
+      await this.#closeFile();
       this.#fileEnded = true;
     } else {
       this.#readOffset += bytesRead;
-      this.#splitter?.push(buffer.subarray(0, bytesRead), add);
+      splitter.push(buffer.subarray(0, bytesRead), add);
     }
     this.#lines = lines;
     this.#sizes = sizes;
-    this.#next = 0;
+    this.#isWithinLine = lines.length === 0 && !this.#fileEnded;
+  }
+
+  /** The open file goes on where it is, even within a line; any other begins at its position. */
+  async #open(split: OpenSplit): Promise<OpenFile> {
+    if (this.#file?.split !== split) {
+      await this.#closeFile();
+      this.#file = { split, handle: await open(split.path, 'r'), splitter: new LineSplitter(split.path) };
+      this.#readOffset = split.offset;
+    }
+    return this.#file;
+  }
+
+  async #closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.handle.close();
   }
 
   #wakeLater(): void {

@@ -92,7 +92,7 @@ test('lines per second are limited', async () => {
   assert.deepEqual(await reading.read(1), ['a1']);
   assert.equal(reading.reader.poll(10), 'Pending');
   nowMs = 100;
-  assert.deepEqual(reading.reader.poll(10), ['a2']);
+  assert.deepEqual(reading.reader.poll(10), { splitId: path('texts', 'a.txt'), records: ['a2'] });
   await reading.close();
 });
 
@@ -110,4 +110,87 @@ test('what cannot be read is named', async () => {
   ]);
   await assert.rejects(gone.read(1), { code: 'InputFileUnreadable', message: /gone\.txt/ });
   assert.throws(() => fileLines({ path: undefined }), { code: 'InvalidOption', message: /'path' is not set/ });
+});
+
+/** Lines whose number is their event time, about three chunks of them. */
+async function writeTimes(name: string, first: number, every: number): Promise<string> {
+  const lines = Array.from({ length: 20_000 }, (_, index) => String(first + index * every).padStart(9, '0'));
+  await writeFile(path(name), `${lines.join('\n')}\n`);
+  return path(name);
+}
+
+async function readByEventTime(paths: readonly string[]): Promise<readonly { splitId: string; first: number; last: number }[]> {
+  const reading = await SourceReading.fromStart(fileLines({ path: paths }));
+  const polls: { splitId: string; first: number; last: number }[] = [];
+  reading.onPolled = ({ splitId, records }) => {
+    const last = Number(records.at(-1));
+    if (records.length > 0) {
+      polls.push({ splitId, first: Number(records[0]), last });
+      reading.watermarks.set(splitId, last);
+    }
+  };
+  const records = await reading.read();
+  assert.equal(new Set(records).size, paths.length * 20_000);
+  await reading.close();
+  return polls;
+}
+
+test('files of the same time are read side by side', async () => {
+  const paths = [await writeTimes('p0', 0, 3), await writeTimes('p1', 1, 3), await writeTimes('p2', 2, 3)];
+  const reached = new Map(paths.map((each) => [each, 0]));
+  // Each chunk holds about 6,500 lines.
+  for (const { splitId, last } of await readByEventTime(paths)) {
+    reached.set(splitId, last);
+    assert.ok(Math.max(...reached.values()) - Math.min(...reached.values()) < 2 * 3 * 6_600);
+  }
+});
+
+test('files that follow each other in time are read one after the other, but for the first chunk of each', async () => {
+  const paths = [await writeTimes('day3', 40_000, 1), await writeTimes('day1', 0, 1), await writeTimes('day2', 20_000, 1)];
+  const polls = await readByEventTime(paths);
+  let watermarkMs = 0;
+  for (const { first, last } of polls.filter((poll) => poll.first % 20_000 > 6_600)) {
+    assert.ok(first > watermarkMs);
+    watermarkMs = last;
+  }
+});
+
+test('of a paused file nothing is given, and each of its lines once when it goes on', async () => {
+  const paths = [await writeTimes('one', 0, 1), await writeTimes('two', 20_000, 1)];
+  const reading = await SourceReading.fromStart(fileLines({ path: paths }));
+  const lines: string[] = [];
+  const splitIds = reading.positions().map(({ id }) => id);
+  let paused: string | undefined;
+  let polls = 0;
+  reading.onPolled = ({ splitId, records, isLast }) => {
+    lines.push(...records);
+    assert.notEqual(splitId, paused);
+    // When one has ended there is nobody left to read while the other waits.
+    const isAlternating = !isLast && reading.endedSplits.size === 0 && ++polls % 3 === 0;
+    paused = isAlternating ? splitIds[polls % 2] : undefined;
+    reading.reader.pauseSplits?.(new Set(paused === undefined ? [] : [paused]));
+  };
+  await reading.read(39_000, 700);
+  reading.onPolled = ({ records }) => lines.push(...records);
+  reading.reader.pauseSplits?.(new Set(splitIds));
+  assert.equal(reading.reader.poll(1), 'Pending');
+  reading.reader.pauseSplits?.(new Set());
+  await reading.read();
+  assert.equal(lines.length, 40_000);
+  assert.equal(new Set(lines).size, 40_000);
+  await reading.close();
+});
+
+test('a line that is longer than a chunk is read to its end before another file has its turn', async () => {
+  await writeFile(path('short.txt'), 'short\n'.repeat(3));
+  const reading = await SourceReading.fromStart(fileLines({ path: [path('long.txt'), path('short.txt')] }));
+  reading.watermarks.set(path('long.txt'), 10);
+  reading.onPolled = ({ splitId }) => reading.watermarks.set(splitId, (reading.watermarks.get(splitId) ?? 0) + 20);
+  const records = await reading.read(Number.POSITIVE_INFINITY, 1);
+  assert.deepEqual(
+    records.map((line) => line.length).toSorted((a, b) => a - b),
+    [5, 5, 5, 6, 100_001],
+  );
+  assert.equal(reading.endedSplits.size, 2);
+  await reading.close();
 });

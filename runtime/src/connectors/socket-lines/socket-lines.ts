@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { JobError } from '../../core/job-error.ts';
-import type { Source, SourceReader, SourceReaderContext, Split } from '../../core/job-graph/source.ts';
+import type { Source, SourceReader, SourceReaderContext, Split, SplitRecords } from '../../core/job-graph/source.ts';
 import { t } from '../../core/types/t.ts';
 import { refuseUnknownOptions, requireNumber, requireText } from '../invalid-option.ts';
 import { LineSplitter } from '../line-splitter.ts';
@@ -73,13 +73,14 @@ class SocketLinesReader implements SourceReader<string, SocketPosition> {
     }
   }
 
-  poll(countMax: number): readonly string[] | 'Pending' | 'End' {
-    if (this.#lines.length > 0) {
-      const lines = this.#lines.splice(0, countMax);
+  poll(countMax: number): SplitRecords<string> | 'Pending' | 'End' {
+    const { split } = this.#options;
+    if (this.#lines.length > 0 && split !== undefined) {
+      const records = this.#lines.splice(0, countMax);
       if (this.#lines.length < bufferedLineCountMax) {
         this.#socket?.resume();
       }
-      return lines;
+      return { splitId: split.id, records };
     }
     if (this.#state === 'ServerEnded') {
       this.#state = 'Ended';

@@ -36,15 +36,43 @@ export interface SourceReaderContext {
   readonly fail: (error: unknown) => void;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
+  /**
+   * How far event time has come in a split. A reader that has several splits to choose from takes the lowest, so that none of them holds up the
+   * others' windows; the same for all where the source has no watermarks.
+   */
+  readonly watermarkMs: (splitId: string) => number;
 }
 
+/**
+ * Reads some splits. To a job with event time it matters which split a record comes from: each split has a watermark of its own, and one that is
+ * far ahead may be paused until the others have come after.
+ */
 export interface SourceReader<T, Position> {
   /**
-   * Up to `countMax` records, without waiting. `Pending`: nothing now, `wake` follows. `End`: nothing ever again. Positions move past a
-   * record when it is returned.
+   * Up to `countMax` records of one split, without waiting. `Pending`: nothing now, `wake` follows. `End`: nothing ever again, from no split.
+   * Positions move past a record when it is returned.
    */
-  poll(countMax: number): readonly T[] | 'Pending' | 'End';
+  poll(countMax: number): SplitRecords<T> | 'Pending' | 'End';
   /** All splits of this reader with their positions after what `poll` returned so far. */
   positions(): readonly Split<Position>[];
+  /**
+   * From now on `poll` gives nothing of these splits, but of all others: replaces what was said before. With all that are left paused it says `Pending`;
+   * after a change it is asked again. A reader without this method is not asked at all while the furthest behind of its splits is to be paused,
+   * which for a reader of one split is the same.
+   */
+  pauseSplits?(splitIds: ReadonlySet<string>): void;
+  /**
+   * Whether a split has something to read that only its turn or a limit of rate holds back: then it is not idle. A reader without this method has
+   * given of each split what there was, or says `Pending` when it has not.
+   */
+  isReadable?(splitId: string): boolean;
   close(): Promise<void>;
+}
+
+export interface SplitRecords<T> {
+  readonly splitId: string;
+  /** May be empty. */
+  readonly records: readonly T[];
+  /** Nothing follows from this split; `End` says it of all that are left. */
+  readonly isLast?: boolean;
 }

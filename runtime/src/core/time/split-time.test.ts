@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { minTimestampMs } from './event-time.ts';
-import { moveSplit, type SplitEvent, type SplitState, splitWatermarkMs } from './split-time.ts';
+import { moveSplit, type SplitEvent, type SplitTimeState, splitWatermarkMs } from './split-time.ts';
 
-const transcript: readonly [SplitState, SplitEvent, SplitState | 'error'][] = [
+const transcript: readonly [SplitTimeState, SplitEvent, SplitTimeState | 'error'][] = [
   ['Active', 'Records', 'Active'],
   ['Active', 'Quiet', 'Idle'],
   ['Active', 'Ahead', 'Paused'],

@@ -10,7 +10,7 @@ import { minTimestampMs, shiftTimestamp } from './event-time.ts';
  * - `Paused`: too far ahead of its alignment group and not read; holds the watermark at its own. It is never idle: that it gives nothing is our doing.
  * - `Finished`: gives nothing more.
  */
-export type SplitState = 'Active' | 'Idle' | 'Paused' | 'Finished';
+export type SplitTimeState = 'Active' | 'Idle' | 'Paused' | 'Finished';
 
 /**
  * - `Records`: the split gave some.
@@ -21,7 +21,7 @@ export type SplitState = 'Active' | 'Idle' | 'Paused' | 'Finished';
 export type SplitEvent = 'Records' | 'Quiet' | 'Ahead' | 'Allowed' | 'Ended';
 
 /** Every pair is here; undefined is a move that a reader must not make. */
-const moves: Readonly<Record<SplitState, Readonly<Record<SplitEvent, SplitState | undefined>>>> = {
+const moves: Readonly<Record<SplitTimeState, Readonly<Record<SplitEvent, SplitTimeState | undefined>>>> = {
   Active: { Records: 'Active', Quiet: 'Idle', Ahead: 'Paused', Allowed: 'Active', Ended: 'Finished' },
   // Nothing is read from an idle split that could take it further ahead, so there is nothing to hold back before it is active again.
   Idle: { Records: 'Active', Quiet: 'Idle', Ahead: 'Idle', Allowed: 'Idle', Ended: 'Finished' },
@@ -33,7 +33,7 @@ const moves: Readonly<Record<SplitState, Readonly<Record<SplitEvent, SplitState 
 /** Changed in place, because it is touched with every batch. */
 export interface SplitTime {
   readonly splitId: string;
-  state: SplitState;
+  state: SplitTimeState;
   /** Latest event time so far; undefined before the first record. */
   maxTimestampMs: number | undefined;
   /** Reading of the source's `RunningClock` since when the split has given nothing while it could have. */
