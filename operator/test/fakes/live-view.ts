@@ -40,6 +40,7 @@ export function jobStatus(overrides: Partial<JobStatusDocument> = {}): JobStatus
         recordsIn: 4000,
         recordsOut: 26_800,
         stateSizeBytes: 0,
+        lateRecordsDropped: 0,
       },
       {
         id: 'counts',
@@ -50,6 +51,7 @@ export function jobStatus(overrides: Partial<JobStatusDocument> = {}): JobStatus
         recordsIn: 26_800,
         recordsOut: 26_800,
         stateSizeBytes: 402_000,
+        lateRecordsDropped: 0,
       },
     ],
     operations: [],

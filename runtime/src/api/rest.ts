@@ -107,6 +107,8 @@ export interface VertexStatus {
   readonly recordsIn: number;
   readonly recordsOut: number;
   readonly stateSizeBytes: number;
+  /** Records that came too late for their windows and went to no side output. */
+  readonly lateRecordsDropped: number;
 }
 
 export interface OperationStatus {

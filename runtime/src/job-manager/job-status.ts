@@ -77,7 +77,7 @@ function summarize(record: CheckpointRecord): CheckpointSummary {
 }
 
 function vertexStatus({ id, name, parallelism }: JobVertex, execution: Execution | undefined): VertexStatus {
-  const totals = { runningSubtasks: 0, endedSubtasks: 0, recordsIn: 0, recordsOut: 0, stateSizeBytes: 0 };
+  const totals = { runningSubtasks: 0, endedSubtasks: 0, recordsIn: 0, recordsOut: 0, stateSizeBytes: 0, lateRecordsDropped: 0 };
   for (let subtaskIndex = 0; execution !== undefined && subtaskIndex < parallelism; subtaskIndex++) {
     const task = { vertexId: id, subtaskIndex };
     const metrics = execution.metricsOf(task);
@@ -86,6 +86,7 @@ function vertexStatus({ id, name, parallelism }: JobVertex, execution: Execution
     totals.recordsIn += metrics?.recordsIn ?? 0;
     totals.recordsOut += metrics?.recordsOut ?? 0;
     totals.stateSizeBytes += metrics?.stateSizeBytes ?? 0;
+    totals.lateRecordsDropped += metrics?.lateRecordsDropped ?? 0;
   }
   return { id, name, parallelism, ...totals };
 }

@@ -46,6 +46,7 @@ export async function buildTask(
     keyed: builder.keyed,
     broadcast: builder.broadcast,
     sinks: builder.sinks,
+    timestamps: builder.timestamps,
     outputs: builder.outputs,
     partitions: outputs.map(({ partition }) => partition),
     reporter,

@@ -2,9 +2,11 @@ import { decodeSplit } from '../connectors/split-codec.ts';
 import { assert, unreachable } from '../core/assert.ts';
 import type { OperatorImplementation } from '../core/job-graph/executable-job.ts';
 import type { JobVertex, OperatorDescription } from '../core/job-graph/job-graph.ts';
-import type { Source } from '../core/job-graph/source.ts';
+import type { Source, SourceReader } from '../core/job-graph/source.ts';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
 import type { OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
+import { minTimestampMs } from '../core/time/event-time.ts';
+import type { WatermarkStrategy } from '../core/time/watermark-strategy.ts';
 import type { KeyedStateBackend, KeyedStateBackendOptions } from '../state-backend/state-backend.ts';
 import { BroadcastState } from './broadcast-state.ts';
 import type { TaskEnvironment } from './build-task.ts';
@@ -16,7 +18,9 @@ import { ProcessStage } from './chain/process-stage.ts';
 import { SinkStage } from './chain/sink-stage.ts';
 import type { Stage, StageInput } from './chain/stage.ts';
 import { FilterStage, FlatMapStage, MapStage } from './chain/stateless-stages.ts';
+import { TimestampsStage } from './chain/timestamps-stage.ts';
 import { WatermarkFloors } from './chain/watermark-floors.ts';
+import { EventTimeGenerator, type EventTimeSource } from './event-time-generator.ts';
 import type { SubtaskOutput } from './exchange/thread-exchange.ts';
 import { SinkOperator } from './sink-operator.ts';
 import { readState, toRestoredPart } from './state-files.ts';
@@ -28,6 +32,7 @@ export class ChainBuilder {
   keyed: KeyedOperator | undefined;
   broadcast: BroadcastOperator | undefined;
   readonly sinks: SinkOperator[] = [];
+  readonly timestamps: TimestampsStage[] = [];
   readonly outputs: OutputStage[] = [];
   readonly #environment: TaskEnvironment;
   readonly #vertex: JobVertex;
@@ -62,20 +67,44 @@ export class ChainBuilder {
     if (operator === undefined || implementation?.type !== 'source') {
       return undefined;
     }
-    const { source } = implementation;
-    return { operator, source, createReader: () => this.#createReader(operator, source, task()) };
+    const { source, watermarks } = implementation;
+    return { operator, source, createReader: () => this.#createReader(operator, { source, watermarks }, task()) };
   }
 
-  #createReader(operator: OperatorDescription, source: Source<unknown, unknown>, task: Task) {
-    const splits = this.#restore(operator).splits.map((split) => decodeSplit(split, source.positionType));
+  #createReader(
+    operator: OperatorDescription,
+    { source, watermarks }: { readonly source: Source<unknown, unknown>; readonly watermarks: WatermarkStrategy | undefined },
+    task: Task,
+  ): { readonly reader: SourceReader<unknown, unknown>; readonly eventTime: EventTimeGenerator | undefined } {
+    const { splits } = this.#restore(operator);
+    let eventTime: EventTimeGenerator | undefined;
     const context = {
       subtaskIndex: this.#deployment.task.subtaskIndex,
       parallelism: this.#vertex.parallelism,
       wake: this.#environment.wake,
       fail: (error: unknown) => task.fail(new OperatorFailure(operator, error)),
       nowMs: this.#environment.nowMs,
+      watermarkMs: (splitId: string) => eventTime?.splitWatermarkMs(splitId) ?? minTimestampMs,
     };
-    return source.createReader(context, splits);
+    const reader = source.createReader(
+      context,
+      splits.map((split) => decodeSplit(split, source.positionType)),
+    );
+    if (watermarks !== undefined) {
+      eventTime = this.#eventTime(operator, watermarks, {
+        splits: splits.map(({ splitId, maxTimestampMs }) => ({ splitId, maxTimestampMs })),
+        reader,
+      });
+    }
+    return { reader, eventTime };
+  }
+
+  #eventTime(
+    operator: OperatorDescription,
+    strategy: WatermarkStrategy,
+    source: EventTimeSource | undefined,
+  ): EventTimeGenerator {
+    return new EventTimeGenerator({ operator, strategy, source, monotonicMs: this.#environment.monotonicMs });
   }
 
   async #stage(operator: OperatorDescription, chained: Stage | undefined): Promise<Stage> {
@@ -88,6 +117,12 @@ export class ChainBuilder {
     switch (implementation.type) {
       case 'source':
         return next;
+      case 'timestamps': {
+        const generator = this.#eventTime(operator, implementation.watermarks, undefined);
+        const stage = new TimestampsStage(generator, next);
+        this.timestamps.push(stage);
+        return stage;
+      }
       case 'map':
         return new MapStage(operator, implementation.map, next);
       case 'filter':

@@ -66,7 +66,7 @@ export class TaskLoop {
     if (isBusy) {
       this.wake();
     } else {
-      this.#wakeIn(Math.min(flushInMs, this.#timerInMs()));
+      this.#wakeIn(Math.min(flushInMs, this.#timerInMs(), this.#tickInMs()));
     }
   }
 
@@ -101,6 +101,15 @@ export class TaskLoop {
       next = Math.min(next, task.nextTimerMs() ?? Number.POSITIVE_INFINITY);
     }
     return Math.max(0, next - this.#nowMs());
+  }
+
+  /** Until a watermark may be due. */
+  #tickInMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const task of this.#tasks) {
+      next = Math.min(next, task.nextTickMs() ?? Number.POSITIVE_INFINITY);
+    }
+    return Math.max(0, next - this.#monotonicMs());
   }
 
   #wakeIn(delayMs: number): void {

@@ -1,6 +1,6 @@
 import { encodeSplit } from '../connectors/split-codec.ts';
 import { assert } from '../core/assert.ts';
-import type { WatermarkFloor } from '../core/checkpoint/manifest.ts';
+import type { SplitState, WatermarkFloor } from '../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { Source, SourceReader } from '../core/job-graph/source.ts';
@@ -14,6 +14,8 @@ import type { KeyedProcessStage } from './chain/keyed-process-stage.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
 import type { OutputStage } from './chain/output-stage.ts';
 import type { Stage, StageInput } from './chain/stage.ts';
+import type { TimestampsStage } from './chain/timestamps-stage.ts';
+import type { EventTimeGenerator } from './event-time-generator.ts';
 import type { OutputPartition } from './exchange/output-partition.ts';
 import type { SubtaskInput } from './exchange/thread-exchange.ts';
 import type { SinkOperator } from './sink-operator.ts';
@@ -49,7 +51,11 @@ export interface SourceOperator {
   readonly operator: OperatorDescription;
   readonly source: Source<unknown, unknown>;
   /** Called at the start, because a reader may begin to read at once. */
-  readonly createReader: () => SourceReader<unknown, unknown>;
+  readonly createReader: () => {
+    readonly reader: SourceReader<unknown, unknown>;
+    /** Undefined where the source gives no event times. */
+    readonly eventTime: EventTimeGenerator | undefined;
+  };
 }
 
 export interface BroadcastOperator {
@@ -71,6 +77,8 @@ export interface TaskOptions {
   /** The chain's first operator, if it has a broadcast input. */
   readonly broadcast: BroadcastOperator | undefined;
   readonly sinks: readonly SinkOperator[];
+  /** Stages that make watermarks of their own. */
+  readonly timestamps: readonly TimestampsStage[];
   /** Where records leave the chain. */
   readonly outputs: readonly OutputStage[];
   readonly partitions: readonly OutputPartition[];
@@ -110,6 +118,7 @@ export class Task {
   /** Taken and not yet written. */
   readonly #openSnapshots = new Map<KeyedStateSnapshot, number>();
   #sourceReader: SourceReader<unknown, unknown> | undefined;
+  #sourceTime: EventTimeGenerator | undefined;
   #state: 'Created' | 'Running' | 'Failed' | 'Closed' = 'Created';
   #ended = false;
   /** All input channels have ended; event-time timers may be left to fire before the subtask has. */
@@ -131,7 +140,9 @@ export class Task {
     if (source !== undefined) {
       this.#guard(() => {
         try {
-          this.#sourceReader = source.createReader();
+          const { reader, eventTime } = source.createReader();
+          this.#sourceReader = reader;
+          this.#sourceTime = eventTime;
         } catch (error) {
           throw new OperatorFailure(source.operator, error);
         }
@@ -150,6 +161,18 @@ export class Task {
       return undefined;
     }
     return this.#options.keyed?.stage.nextTimerMs();
+  }
+
+  /** By the monotonic clock, when a watermark may be due; undefined when there is nothing to wait for. */
+  nextTickMs(): number | undefined {
+    if (this.#state !== 'Running' || this.#isQuiet() || !this.#hasRoom()) {
+      return undefined;
+    }
+    let next = this.#sourceTime?.nextTickMs;
+    for (const { generator } of this.#options.timestamps) {
+      next = Math.min(next ?? Number.POSITIVE_INFINITY, generator.nextTickMs);
+    }
+    return next;
   }
 
   /** Sends pages that are not full but have waited for `delayMs`; gives when the next one is due. */
@@ -204,7 +227,8 @@ export class Task {
     const ends = [...outputs, ...sinks.map(({ stage }) => stage)];
     const recordsOut = ends.reduce((sum, { recordCount }) => sum + recordCount, 0);
     const stateSizeBytes = this.#state === 'Closed' ? 0 : (keyed?.backend.sizeBytes() ?? 0) + (broadcast?.state.sizeBytes ?? 0);
-    return { task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes };
+    const lateRecordsDropped = keyed?.stage.lateRecordCount ?? 0;
+    return { task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes, lateRecordsDropped };
   }
 
   /** For errors that happen outside a step. */
@@ -240,15 +264,38 @@ export class Task {
       this.#takeCheckpoint(trigger);
       return true;
     }
+    const { input, keyed } = this.#options;
     if (!this.#hasRoom()) {
+      this.#restEventTime();
       return false;
     }
-    const { input, keyed } = this.#options;
     if (keyed?.stage.isAdvancing) {
+      this.#restEventTime();
       return this.#advance(keyed.stage, input);
+    }
+    if (!this.#isQuiet()) {
+      this.#tickEventTime();
     }
     const hasFired = this.#fireTimers();
     return (input === undefined ? this.#readSource() : this.#readInput(input)) || hasFired;
+  }
+
+  /** Nobody takes records now: that nothing comes says nothing about the stream. */
+  #restEventTime(): void {
+    this.#sourceTime?.rest();
+    for (const { generator } of this.#options.timestamps) {
+      generator.rest();
+    }
+  }
+
+  #tickEventTime(): void {
+    const watermark = this.#sourceTime?.tick();
+    if (watermark !== undefined) {
+      this.#options.head.watermark(watermark.timestampMs, watermark.isIdle);
+    }
+    for (const stage of this.#options.timestamps) {
+      stage.tick();
+    }
   }
 
   #hasRoom(): boolean {
@@ -291,7 +338,7 @@ export class Task {
   #readSource(): boolean {
     const { source, head } = this.#options;
     const reader = this.#sourceReader;
-    if (reader === undefined || source === undefined || this.#isQuiet()) {
+    if (reader === undefined || source === undefined || this.#isQuiet() || this.#sourceTime?.isReaderPaused) {
       return false;
     }
     let polled: ReturnType<typeof reader.poll>;
@@ -305,9 +352,15 @@ export class Task {
     }
     if (polled === 'End') {
       this.#beginEnd();
-    } else if (polled.length > 0) {
-      this.#recordsIn += polled.length;
-      head.process(polled, undefined);
+      return true;
+    }
+    const { splitId, records, isLast } = polled;
+    if (records.length > 0) {
+      this.#recordsIn += records.length;
+      head.process(records, this.#sourceTime?.timestamps(records, splitId));
+    }
+    if (isLast) {
+      this.#sourceTime?.finishSplit(splitId);
     }
     return true;
   }
@@ -482,7 +535,11 @@ export class Task {
     }
     assert(this.#sourceReader !== undefined, 'a checkpoint before the start');
     const { positionType } = source.source;
-    const splits = this.#sourceReader.positions().map((split) => encodeSplit(split, positionType));
+    const times = new Map((this.#sourceTime?.splitTimes() ?? []).map(({ splitId, maxTimestampMs }) => [splitId, maxTimestampMs]));
+    const splits = this.#sourceReader.positions().map((split): SplitState => {
+      const maxTimestampMs = times.get(split.id);
+      return { ...encodeSplit(split, positionType), ...(maxTimestampMs === undefined ? {} : { maxTimestampMs }) };
+    });
     return { uid: source.operator.id, keyed: undefined, splits, committables: undefined };
   }
 

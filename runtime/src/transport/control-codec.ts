@@ -85,6 +85,7 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
               recordsIn: BigInt(subtask.recordsIn),
               recordsOut: BigInt(subtask.recordsOut),
               stateSizeBytes: BigInt(subtask.stateSizeBytes),
+              lateRecordsDropped: BigInt(subtask.lateRecordsDropped),
             })),
           },
         },
@@ -147,6 +148,7 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
           recordsIn: Number(subtask.recordsIn),
           recordsOut: Number(subtask.recordsOut),
           stateSizeBytes: Number(subtask.stateSizeBytes),
+          lateRecordsDropped: Number(subtask.lateRecordsDropped),
         })),
       };
     case undefined:
@@ -419,12 +421,20 @@ function decodeHandle(message: wire.StateHandle | undefined): StateHandle {
   return { type: 'file', path, sizeBytes: Number(sizeBytes), sha256 };
 }
 
-function encodeSplit(split: SplitState) {
-  return { splitId: split.splitId, position: Uint8Array.from(Buffer.from(split.positionBase64, 'base64')) };
+function encodeSplit({ splitId, positionBase64, maxTimestampMs }: SplitState) {
+  return {
+    splitId,
+    position: Uint8Array.from(Buffer.from(positionBase64, 'base64')),
+    ...(maxTimestampMs === undefined ? {} : { maxTimestampMs: BigInt(maxTimestampMs) }),
+  };
 }
 
-function decodeSplit(split: wire.SplitState): SplitState {
-  return { splitId: split.splitId, positionBase64: Buffer.from(split.position).toString('base64') };
+function decodeSplit({ splitId, position, maxTimestampMs }: wire.SplitState): SplitState {
+  return {
+    splitId,
+    positionBase64: Buffer.from(position).toString('base64'),
+    ...(maxTimestampMs === undefined ? {} : { maxTimestampMs: Number(maxTimestampMs) }),
+  };
 }
 
 function encodeCommittable(committable: Committable) {

@@ -32,7 +32,12 @@ const taskManagerMessages: TaskManagerMessage[] = [
         splits: undefined,
         committables: undefined,
       },
-      { uid: 'b', keyed: undefined, splits: [{ splitId: 's', positionBase64: 'AQI=' }], committables: undefined },
+      {
+        uid: 'b',
+        keyed: undefined,
+        splits: [{ splitId: 's', positionBase64: 'AQI=', maxTimestampMs: -5 }],
+        committables: undefined,
+      },
       { uid: 'c', keyed: undefined, splits: [], committables: [{ checkpointId: 4, data: { path: 'x', empty: null } }] },
       { uid: 'd', keyed: undefined, splits: undefined, committables: [] },
       {
@@ -54,7 +59,7 @@ const taskManagerMessages: TaskManagerMessage[] = [
   { type: 'Committed', token, checkpointId: 2, task },
   { type: 'EndOfInput', token, task },
   { type: 'TasksCanceled', token },
-  { type: 'Metrics', token, subtasks: [{ task, recordsIn: 1, recordsOut: 2 ** 40, stateSizeBytes: 0 }] },
+  { type: 'Metrics', token, subtasks: [{ task, recordsIn: 1, recordsOut: 2 ** 40, stateSizeBytes: 0, lateRecordsDropped: 3 }] },
 ];
 
 const jobManagerMessages: JobManagerMessage[] = [

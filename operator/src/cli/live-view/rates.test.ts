@@ -13,6 +13,7 @@ function statusAt(recordsOut: number, executionAttempt = 1) {
     recordsIn: 0,
     recordsOut,
     stateSizeBytes: 0,
+    lateRecordsDropped: 0,
   };
   return jobStatus({ executionAttempt, vertices: [vertex] });
 }

@@ -29,6 +29,7 @@ const crowded = liveView({
       recordsIn: 5e9,
       recordsOut: 5e9,
       stateSizeBytes: 5e12,
+      lateRecordsDropped: 0,
     })),
   }),
   output: Array.from({ length: 200 }, (_, index) => `漢字かな交じり文 ${index} 👩‍👩‍👧 ${'x'.repeat(300)}\x1b[2J\x07\t!`),

@@ -92,6 +92,8 @@ export interface SplitState {
   readonly splitId: string;
   /** The position encoded with the source's position type. */
   readonly positionBase64: string;
+  /** Latest event time of the split's records so far; absent where there are no watermarks, or no record yet. */
+  readonly maxTimestampMs?: number | undefined;
 }
 
 export interface Committable {

@@ -1,3 +1,4 @@
+import type { WatermarkStrategy } from '../time/watermark-strategy.ts';
 import type { Type } from '../types/type.ts';
 import type { JobGraph, StateDeclaration } from './job-graph.ts';
 import type { KeyedProcessFunction } from './keyed-process.ts';
@@ -17,7 +18,9 @@ export interface ExecutableJob {
 }
 
 export type OperatorImplementation =
-  | { readonly type: 'source'; readonly source: Source<unknown, unknown> }
+  | { readonly type: 'source'; readonly source: Source<unknown, unknown>; readonly watermarks?: WatermarkStrategy | undefined }
+  /** Gives records event times, in place of those they have. */
+  | { readonly type: 'timestamps'; readonly watermarks: WatermarkStrategy }
   | { readonly type: 'map'; readonly map: (record: unknown) => unknown }
   | { readonly type: 'filter'; readonly filter: (record: unknown) => boolean }
   | { readonly type: 'flatMap'; readonly flatMap: (record: unknown) => Iterable<unknown> }

@@ -1,3 +1,4 @@
+import type { WatermarkAlignment } from '../time/watermark-strategy.ts';
 import type { TypeDescriptor } from '../types/type.ts';
 
 /** What a job author declared, as plain data: the same in every process that loads the same module with the same arguments. */
@@ -51,10 +52,18 @@ export interface OperatorDescription {
   readonly source: SourceDescription | undefined;
   /** Only sinks have it. */
   readonly sink: SinkDescription | undefined;
+  /** Only operators that give records event times have it: sources, and those made for it. */
+  readonly watermarks?: WatermarkDescription | undefined;
   /** Only operators with a broadcast input have it. */
   readonly broadcast?: BroadcastDescription | undefined;
   /** In the order of declaration. */
   readonly sideOutputs?: readonly SideOutputDescription[];
+}
+
+export interface WatermarkDescription {
+  readonly outOfOrdernessMs: number;
+  readonly idleMs?: number | undefined;
+  readonly alignment?: WatermarkAlignment | undefined;
 }
 
 export interface BroadcastDescription {

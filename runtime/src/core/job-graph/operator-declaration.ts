@@ -124,11 +124,28 @@ function describe(
             positionType: implementation.source.positionType.descriptor,
           }
         : undefined,
+    ...describeWatermarks(implementation),
     sink: implementation.type === 'sink' ? { guarantee: implementation.sink.guarantee } : undefined,
     ...(broadcastStates === undefined ? {} : { broadcast: { states: broadcastStates.map((state) => state.declaration) } }),
     ...(sideOutputs.length === 0
       ? {}
       : { sideOutputs: sideOutputs.map(([tag, recordType]) => ({ tag, recordType: recordType.descriptor })) }),
+  };
+}
+
+function describeWatermarks(implementation: OperatorImplementation): Pick<OperatorDescription, 'watermarks'> {
+  const watermarks =
+    implementation.type === 'source' || implementation.type === 'timestamps' ? implementation.watermarks : undefined;
+  if (watermarks === undefined) {
+    return {};
+  }
+  const { outOfOrdernessMs, idleMs, alignment } = watermarks;
+  return {
+    watermarks: {
+      outOfOrdernessMs,
+      ...(idleMs === undefined ? {} : { idleMs }),
+      ...(alignment === undefined ? {} : { alignment }),
+    },
   };
 }
 

@@ -128,6 +128,8 @@ export interface SubtaskMetrics {
   readonly recordsIn: number;
   readonly recordsOut: number;
   readonly stateSizeBytes: number;
+  /** Since deployment: records that came too late for their windows and went to no side output. */
+  readonly lateRecordsDropped: number;
 }
 
 /** One side of an open connection. `send` never blocks and drops silently after `close`. */

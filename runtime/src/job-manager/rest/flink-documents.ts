@@ -316,7 +316,7 @@ function sumTasks({ state, vertices }: JobStatusDocument): Tasks {
 
 const noSubtasks: VertexStatus = {
   ...{ id: '', name: '', parallelism: 0, runningSubtasks: 0, endedSubtasks: 0 },
-  ...{ recordsIn: 0, recordsOut: 0, stateSizeBytes: 0 },
+  ...{ recordsIn: 0, recordsOut: 0, stateSizeBytes: 0, lateRecordsDropped: 0 },
 };
 
 function upperCased(tasks: Tasks): object {
