@@ -12,7 +12,15 @@ import { KeyedStream } from './keyed-stream.ts';
 import type { NoSideOutputs, SideOutputRecords } from './side-outputs.ts';
 import { checkKeyType } from './state.ts';
 import { checkFunction, type Declare, recordTypeOf, type StreamOrigin, toInputs } from './stream-inputs.ts';
-import { optionalType, type RecordTypeOption, type StatefulOptions, type StatelessOptions } from './stream-options.ts';
+import {
+  checkWatermarks,
+  optionalType,
+  type RecordTypeOption,
+  type SourceOptions,
+  type StatefulOptions,
+  type StatelessOptions,
+  type Watermarks,
+} from './stream-options.ts';
 
 /** Where a job's streams begin. */
 export class StreamExecutionEnvironment {
@@ -27,7 +35,7 @@ export class StreamExecutionEnvironment {
     return this.#builder.options.parallelism;
   }
 
-  source<T, Position>(source: Source<T, Position>, options: StatefulOptions): DataStream<T> {
+  source<T, Position>(source: Source<T, Position>, options: SourceOptions<T>): DataStream<T> {
     const given: Partial<Source<T, Position>> | undefined = source;
     if (typeof given?.createReader !== 'function' || typeof given.discoverSplits !== 'function') {
       throw invalidJob(
@@ -36,6 +44,7 @@ export class StreamExecutionEnvironment {
         'Pass the result of socketLines({ … }), fileLines({ … }), datagen({ … }) or an object of the interface Source.',
       );
     }
+    const watermarks = options?.watermarks === undefined ? undefined : checkWatermarks(options.watermarks, 'env.source');
     const operator = this.#builder.add({
       type: 'source',
       uid: options?.uid,
@@ -43,7 +52,7 @@ export class StreamExecutionEnvironment {
       inputs: [],
       recordType: source.recordType,
       // A Source<T, Position> is used by the engine with its own records and positions only.
-      implementation: { type: 'source', source: source as Source<unknown, unknown> },
+      implementation: { type: 'source', source: source as Source<unknown, unknown>, watermarks },
     });
     return new DataStream(this.#builder, [{ from: operator, outputTag: undefined }]);
   }
@@ -87,6 +96,17 @@ export class DataStream<T, Sides extends SideOutputRecords = NoSideOutputs> {
     return this.#then('flatMap', options, optionalType(options?.type, 'flatMap'), {
       type: 'flatMap',
       flatMap: flatMap as (record: unknown) => Iterable<unknown>,
+    });
+  }
+
+  /**
+   * Gives records event times, in place of those they have, and makes watermarks of them. A source that has several splits does better by
+   * the option `watermarks` of `env.source`: there each split has its own event time.
+   */
+  assignTimestampsAndWatermarks(watermarks: Watermarks<T>, options?: StatelessOptions): DataStream<T> {
+    return this.#then('timestamps', options, recordTypeOf(this.#origins), {
+      type: 'timestamps',
+      watermarks: checkWatermarks(watermarks, '.assignTimestampsAndWatermarks'),
     });
   }
 
