@@ -25,7 +25,9 @@ if (options.includes('--native')) {
 }
 const isHere = options.includes('--here');
 const cwd = isHere ? (process.env.INIT_CWD ?? process.cwd()) : process.cwd();
-const child = spawn(node, [resolve(script), ...args], { stdio: 'inherit', cwd });
+// Sources run unbuilt: without a cache each process, and each of its threads, loads a compiler of its own to strip their types, of 20 to 40 MiB.
+const env = { NODE_COMPILE_CACHE: join(root, '.cache', 'compiled-modules'), ...process.env };
+const child = spawn(node, [resolve(script), ...args], { stdio: 'inherit', cwd, env });
 // A terminal sends Ctrl-C to the whole process group: the child decides what it means, this process only waits.
 process.on('SIGINT', () => {});
 for (const signal of ['SIGTERM', 'SIGHUP']) {

@@ -5,6 +5,12 @@ import { z } from 'zod';
  * and `flinkjob-runtime plan --config FILE`, each with a JSON file of one of these shapes. Unknown fields are errors.
  */
 
+/**
+ * What `node` gets before the command of a TaskManager. V8 sizes the young generation of the main thread by the machine and lets it grow past 100 MiB,
+ * and here it sees messages only: records are outside of its heap, and the threads that work on them have limits of their own.
+ */
+export const taskManagerNodeOptions: readonly string[] = ['--max-semi-space-size=2'];
+
 /** What `spec.job` says: how to build the JobGraph. Every process of a revision gets the same. */
 export const JobSourceConfig = z.strictObject({
   /** Absolute path of the job module. */

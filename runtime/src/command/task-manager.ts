@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { exitCodes, TaskManagerProcessConfig } from '../api/process-config.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
@@ -12,6 +13,9 @@ import { createRootLog } from './root-log.ts';
 /** `task-manager --config FILE`: runs until the JobManager says that the job is over, or a signal comes. */
 export async function taskManagerCommand(argv: readonly string[]): Promise<number> {
   try {
+    // `taskManagerNodeOptions` limit the heap of this thread, which has been made. For threads to come they would take precedence over the limits
+    // that each is given.
+    setFlagsFromString('--max-semi-space-size=0');
     const config = await readProcessConfig(TaskManagerProcessConfig, argv);
     const log = createRootLog({ process: 'task-manager', taskManagerId: config.taskManagerId });
     const { graph } = await loadJob(config.job);

@@ -1,11 +1,12 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type {
-  JobManagerProcessConfigInput,
-  JobSourceConfig,
-  LineageConfig,
-  RestartStrategyConfig,
-  TaskManagerProcessConfigInput,
+import {
+  type JobManagerProcessConfigInput,
+  type JobSourceConfig,
+  type LineageConfig,
+  type RestartStrategyConfig,
+  type TaskManagerProcessConfigInput,
+  taskManagerNodeOptions,
 } from '@flinkjob/runtime/process-config';
 import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
 import { parseSizeBytes } from '../../api/quantity.ts';
@@ -21,7 +22,7 @@ export const typescriptEngine: Engine = {
     config: jobManagerConfig(input),
   }),
   renderTaskManager: (input) => ({
-    args: (configPath) => [runtimeCommand(), 'task-manager', '--config', configPath],
+    args: (configPath) => [...taskManagerNodeOptions, runtimeCommand(), 'task-manager', '--config', configPath],
     config: taskManagerConfig(input),
   }),
   renderPreFlight: (input) => ({
