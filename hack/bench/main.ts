@@ -7,10 +7,14 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureCodecs } from './codecs.ts';
 import { measureDataTransport } from './data-transport.ts';
+import { measureIdleMemory } from './idle-memory.ts';
 import { measureManySubtasks } from './many-subtasks.ts';
 import { Interrupted, interruptionSignal } from './processes/interruption.ts';
-import { type Measurement, runRepeatedly } from './repeated-measurement.ts';
+import { type Measurement, type MeasurementOptions, runRepeatedly } from './repeated-measurement.ts';
 import { measureStart } from './start.ts';
+import { measureCheckpointPieces } from './state/checkpoint-pieces.ts';
+import { measureLargeState } from './state/large-state.ts';
+import { measureManyStates } from './state/many-states.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
 import { profileReport } from './throughput/profile-report.ts';
 import { runThroughput, type ThroughputOptions } from './throughput/run-throughput.ts';
@@ -21,11 +25,33 @@ export type { Measurement } from './repeated-measurement.ts';
 
 const throughputBenchmarks: readonly ThroughputBenchmark[] = [keyedCount];
 
-const measurements: Readonly<Record<string, { readonly summary: string; readonly measure: () => Promise<Measurement> }>> = {
+interface MeasurementEntry {
+  readonly summary: string;
+  readonly measure: (options: MeasurementOptions) => Promise<Measurement>;
+  /** For those that take long, or that assert more than they measure. */
+  readonly repetitionsDefault?: number;
+}
+
+const measurements: Readonly<Record<string, MeasurementEntry>> = {
   start: { summary: 'what a newcomer waits for: clone to first count', measure: measureStart },
   codecs: { summary: 'records to bytes and back, without threads and processes', measure: measureCodecs },
   'data-transport': { summary: 'pages between two processes: TCP, and gRPC for comparison', measure: measureDataTransport },
   'many-subtasks': { summary: '200 subtasks on two TaskManagers: time to run, memory', measure: measureManySubtasks },
+  'idle-memory': { summary: 'a TaskManager with next to nothing to do, and what its memory is for', measure: measureIdleMemory },
+  'checkpoint-pieces': {
+    summary: 'what a checkpoint of state in RocksDB consists of, at three sizes',
+    measure: measureCheckpointPieces,
+  },
+  'large-state': {
+    summary: 'state of ten times the memory limit: memory stays flat',
+    measure: measureLargeState,
+    repetitionsDefault: 1,
+  },
+  'many-states': {
+    summary: '30 states for each of a million keys in one operator',
+    measure: measureManyStates,
+    repetitionsDefault: 1,
+  },
 };
 
 const usage = `Usage: npm run bench -- BENCHMARK [options]
@@ -35,7 +61,8 @@ ${Object.entries(measurements)
   .map(([id, { summary }]) => `  ${id.padEnd(14)} ${summary}`)
   .join('\n')}
 
-  --repetitions N   how often each number is measured (default 3; with --quick 1)
+  --repetitions N   how often each number is measured (default 3, of long ones 1; with --quick 1)
+  --quick           a short form where there is one
 
 Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:
   --vs-flink        measures Apache Flink in turn with ours; needs a JDK, Maven and Python 3 with pip
@@ -71,10 +98,12 @@ async function main(): Promise<number> {
     throw new UsageError(name === undefined ? 'Which benchmark?' : `One benchmark at a time; what is '${more[0]}'?`);
   }
   const isQuick = values.quick === true;
-  const repetitions = wholeNumber('--repetitions', values.repetitions ?? (isQuick ? '1' : '3'), 1);
   const measurement = Object.hasOwn(measurements, name) ? measurements[name] : undefined;
+  const repetitionsDefault = isQuick ? 1 : (measurement?.repetitionsDefault ?? 3);
+  const repetitions = wholeNumber('--repetitions', values.repetitions ?? `${repetitionsDefault}`, 1);
   if (measurement !== undefined) {
-    await runRepeatedly(name, measurement.measure, repetitions);
+    const signal = interruptionSignal();
+    await runRepeatedly(name, () => measurement.measure({ isQuick, signal }), repetitions);
     return 0;
   }
   const benchmark = throughputBenchmarks.find(({ id }) => id === name);

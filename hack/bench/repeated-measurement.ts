@@ -3,6 +3,12 @@ import { median } from './median.ts';
 
 export type Measurement = Readonly<Record<string, number>>;
 
+export interface MeasurementOptions {
+  /** A short form, for a look or for CI. */
+  readonly isQuick: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** Measures so many times; prints each result, and as the last line the medians. */
 export async function runRepeatedly(name: string, measure: () => Promise<Measurement>, repetitions: number): Promise<void> {
   const runs: Measurement[] = [];
