@@ -13,14 +13,13 @@ import type { NoSideOutputs, SideOutputRecords } from './side-outputs.ts';
 import { checkKeyType } from './state.ts';
 import { checkFunction, type Declare, recordTypeOf, type StreamOrigin, toInputs } from './stream-inputs.ts';
 import {
-  checkWatermarks,
   optionalType,
   type RecordTypeOption,
   type SourceOptions,
   type StatefulOptions,
   type StatelessOptions,
-  type Watermarks,
 } from './stream-options.ts';
+import { checkWatermarks, type Watermarks } from './watermarks.ts';
 
 /** Where a job's streams begin. */
 export class StreamExecutionEnvironment {
@@ -100,14 +99,19 @@ export class DataStream<T, Sides extends SideOutputRecords = NoSideOutputs> {
   }
 
   /**
-   * Gives records event times, in place of those they have, and makes watermarks of them. A source that has several splits does better by
-   * the option `watermarks` of `env.source`: there each split has its own event time.
+   * Gives the records event time, in place of any that they have, and the stream watermarks of its own. Where it can, let the source do it: it knows
+   * its splits apart, while here records of a slow one among many are late.
    */
   assignTimestampsAndWatermarks(watermarks: Watermarks<T>, options?: StatelessOptions): DataStream<T> {
-    return this.#then('timestamps', options, recordTypeOf(this.#origins), {
-      type: 'timestamps',
-      watermarks: checkWatermarks(watermarks, '.assignTimestampsAndWatermarks'),
-    });
+    const strategy = checkWatermarks(watermarks, '.assignTimestampsAndWatermarks');
+    if (strategy.alignment !== undefined) {
+      throw invalidJob(
+        'WatermarksInvalid',
+        '.assignTimestampsAndWatermarks was given an alignment',
+        'Only a source can hold back what it reads: give these watermarks to env.source, or leave alignment out.',
+      );
+    }
+    return this.#then('timestamps', options, recordTypeOf(this.#origins), { type: 'timestamps', watermarks: strategy });
   }
 
   /** Gives each record a key; all records of a key meet in one subtask, where `process` and `reduce` have state for it. */

@@ -16,6 +16,8 @@ import type { NoSideOutputs, SideOutputRecords } from './side-outputs.ts';
 import { checkType } from './state.ts';
 import { checkFunction, type Declare, toInputs } from './stream-inputs.ts';
 import { optionalType, type RecordTypeOption, type StatefulOptions } from './stream-options.ts';
+import { WindowedStream } from './windowed-stream.ts';
+import { checkWindows, type Windows } from './windows.ts';
 
 /** A stream whose records have keys. */
 export class KeyedStream<T, Key> {
@@ -52,6 +54,12 @@ export class KeyedStream<T, Key> {
     checkFunction(reduce, 'reduce');
     const type = checkType(options?.type, 'the type of reduce');
     return this.#then<T, NoSideOutputs>('reduce', reduceProcess(reduce, type), options, type);
+  }
+
+  /** Puts the records of each key into windows: `keyed.window(windows.tumbling({ minutes: 1 })).aggregate({ … }, { uid })`. */
+  window(windows: Windows): WindowedStream<T, Key> {
+    const settings = { assigner: checkWindows(windows), allowedLatenessMs: 0, lateOutputTag: undefined };
+    return new WindowedStream(this.#declare, this.#input, settings);
   }
 
   /** With a keyed stream of the same type of key, or with a broadcast stream. */
