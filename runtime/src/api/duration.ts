@@ -26,13 +26,16 @@ export function durationMs(given: Duration, where: string, limits: { readonly mi
   const units = Object.keys(unitsMs) as (keyof Duration)[];
   const isObject = typeof given === 'object' && given !== null;
   const parts = isObject ? Object.entries(given) : [];
-  const wrong = parts.find(([unit, count]) => !units.includes(unit as keyof Duration) || !Number.isFinite(count));
-  if (wrong !== undefined || parts.length === 0) {
-    throw invalidJob(
-      'DurationInvalid',
-      wrong === undefined ? `${where} is ${describeValue(given)}` : `${where} has ${describeValue(wrong[1])} as its ${wrong[0]}`,
-      `Give numbers of ${units.join(', ')}, such as { minutes: 1 }.`,
-    );
+  const unknown = parts.find(([unit]) => !units.includes(unit as keyof Duration))?.[0];
+  const wrong = parts.find(([, count]) => !Number.isFinite(count));
+  if (unknown !== undefined || wrong !== undefined || parts.length === 0) {
+    const problem =
+      unknown !== undefined
+        ? `has the unit "${unknown}"`
+        : wrong !== undefined
+          ? `has ${describeValue(wrong[1])} as its ${wrong[0]}`
+          : `is ${describeValue(given)}`;
+    throw invalidJob('DurationInvalid', `${where} ${problem}`, `Give numbers of ${units.join(', ')}, such as { minutes: 1 }.`);
   }
   const exactMs = parts.reduce((sum, [unit, count]) => sum + count * unitsMs[unit as keyof Duration], 0);
   const roundedMs = Math.round(exactMs) + 0;
