@@ -9,7 +9,7 @@ import type { ThroughputBenchmark, ThroughputCase } from './throughput-benchmark
 
 /** For both engines' compilers to have seen the hot code; the first seconds say more about them than about the engine. */
 const warmUpSeconds = 15;
-const quickWarmUpSeconds = 6;
+const quickWarmUpSeconds = 10;
 
 export interface ThroughputOptions {
   /** Undefined: all, or all that are not long in a quick run. */
