@@ -15,6 +15,7 @@ import { measureStart } from './start.ts';
 import { measureCheckpointPieces } from './state/checkpoint-pieces.ts';
 import { measureLargeState } from './state/large-state.ts';
 import { measureManyStates } from './state/many-states.ts';
+import { measureWindowBuffer } from './state/window-buffer.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
 import { profileReport } from './throughput/profile-report.ts';
 import { runThroughput, type ThroughputOptions } from './throughput/run-throughput.ts';
@@ -47,6 +48,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
     measure: measureLargeState,
     repetitionsDefault: 1,
   },
+  'window-buffer': {
+    summary: 'two hours of records in a window, on one core: keeps up, memory stays flat',
+    measure: measureWindowBuffer,
+    repetitionsDefault: 1,
+  },
   'many-states': {
     summary: '30 states for each of a million keys in one operator',
     measure: measureManyStates,
@@ -63,6 +69,7 @@ ${Object.entries(measurements)
 
   --repetitions N   how often each number is measured (default 3, of long ones 1; with --quick 1)
   --quick           a short form where there is one
+  --event-speed N   of window-buffer: how many times as fast as the clock event time goes; 1 takes its two hours
 
 Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:
   --vs-flink        measures Apache Flink in turn with ours; needs a JDK, Maven and Python 3 with pip
@@ -103,7 +110,9 @@ async function main(): Promise<number> {
   const repetitions = wholeNumber('--repetitions', values.repetitions ?? `${repetitionsDefault}`, 1);
   if (measurement !== undefined) {
     const signal = interruptionSignal();
-    await runRepeatedly(name, () => measurement.measure({ isQuick, signal }), repetitions);
+    const speed = values['event-speed'];
+    const eventSpeed = speed === undefined ? undefined : wholeNumber('--event-speed', speed, 1);
+    await runRepeatedly(name, () => measurement.measure({ isQuick, eventSpeed, signal }), repetitions);
     return 0;
   }
   const benchmark = throughputBenchmarks.find(({ id }) => id === name);
@@ -154,6 +163,7 @@ function parseOptions() {
         cases: { type: 'string' },
         seconds: { type: 'string' },
         quick: { type: 'boolean' },
+        'event-speed': { type: 'string' },
         json: { type: 'boolean' },
         profile: { type: 'string' },
       },

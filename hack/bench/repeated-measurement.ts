@@ -6,6 +6,8 @@ export type Measurement = Readonly<Record<string, number>>;
 export interface MeasurementOptions {
   /** A short form, for a look or for CI. */
   readonly isQuick: boolean;
+  /** Of `window-buffer`: how many times as fast as the clock event time goes. */
+  readonly eventSpeed?: number | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -25,7 +25,7 @@ export interface JobProcessesSettings {
   /** Of the whole TaskManager process, as its container would limit it. */
   readonly taskManagerMebibytes: number;
   /** The one processor core that the TaskManager may use; undefined: all. Needs `taskset`. */
-  readonly taskManagerCore?: number;
+  readonly taskManagerCore?: number | undefined;
   /** Of `node`, for the TaskManager. */
   readonly nodeOptions?: readonly string[];
   /** Holds everything that the run writes; whoever gave it removes it. */
