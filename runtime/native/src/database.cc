@@ -182,7 +182,14 @@ Status Database::FlushMemtables(bool wait) {
   options.wait = wait;
   // Waiting until a flush would not stop writers can take as long as a compaction, and memory or a barrier waits for this one.
   options.allow_write_stall = true;
-  return db_->Flush(options, handles);
+  if (!wait) return db_->Flush(options, handles);
+  // One by one: of several, an atomic flush may wait for another's memtables. It pairs the families with ids out of an unordered map
+  // (AtomicFlushMemTables, 10.4.2), and so comes back too early when a flush was under way already and a family has nothing new.
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    const Status status = db_->Flush(options, handle);
+    if (!status.ok()) return status;
+  }
+  return Status::OK();
 }
 
 void Database::CancelBackgroundWork() { rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/false); }
