@@ -6,12 +6,14 @@ import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import type {
   JobManagerMessage,
   OperatorSubtaskRestore,
+  SourceEventTime,
   SubtaskId,
   SubtaskLocation,
   SubtaskMetrics,
   TaskManagerMessage,
 } from '../core/protocol/messages.ts';
 import type { SubtaskPlacement } from '../core/scheduling/slot-assignment.ts';
+import { AlignmentGroups } from '../core/time/alignment-groups.ts';
 import { deferred } from './deferred.ts';
 import { limits } from './limits.ts';
 import type { TaskManagers } from './task-managers.ts';
@@ -65,6 +67,7 @@ export class Execution {
   readonly #committed = new Map<string, number>();
   #commitWaits: readonly CommitWait[] = [];
   readonly #metrics = new Map<string, SubtaskMetrics>();
+  readonly #alignmentGroups = new AlignmentGroups();
   #state: 'Deploying' | 'Running' | 'Canceling' = 'Deploying';
   #stopTimer: () => void = () => {};
 
@@ -145,6 +148,9 @@ export class Execution {
         for (const metrics of message.subtasks) {
           this.#metrics.set(subtaskKey(metrics.task), metrics);
         }
+        return;
+      case 'SourceEventTimes':
+        this.#alignSources(taskManagerId, message.sources);
         return;
       default:
     }
@@ -243,6 +249,20 @@ export class Execution {
     for (const { resolve } of done) {
       resolve();
     }
+  }
+
+  /** Each TaskManager hears of the others as often as it tells of itself. */
+  #alignSources(taskManagerId: string, sources: readonly SourceEventTime[]): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const { task, group, minimumMs } of sources) {
+      this.#alignmentGroups.report({ group, source: subtaskKey(task), minimumMs }, nowMs);
+    }
+    const words = new Map(this.#alignmentGroups.words(nowMs).map((word) => [word.source, word]));
+    this.#options.taskManagers.send(taskManagerId, {
+      type: 'AlignSources',
+      token: this.token,
+      sources: sources.map(({ task }) => ({ task, othersMinimumMs: words.get(subtaskKey(task))?.othersMinimumMs })),
+    });
   }
 
   #gone(taskManagerId: string): void {

@@ -112,6 +112,9 @@ export class Deployment {
       case 'CheckpointAborted':
         this.#broadcast({ type: 'AbortCheckpoint', checkpointId: message.checkpointId });
         return;
+      case 'AlignSources':
+        this.#broadcast({ type: 'AlignSources', sources: message.sources });
+        return;
       default:
     }
   }
@@ -271,6 +274,7 @@ export class Deployment {
         return;
       case 'Committed':
       case 'EndOfInput':
+      case 'SourceEventTimes':
         this.#send({ ...message, token });
         return;
       case 'Metrics':

@@ -6,6 +6,9 @@ import { type WatermarkStrategy, watermarkIntervalMs } from '../core/time/waterm
 import { checkTimestamp } from './chain/check-timestamp.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
 
+/** A task that may run ticks every `watermarkIntervalMs`; after so long without a tick it did not run. */
+const stallMs = 5 * watermarkIntervalMs;
+
 /** A stream within the job has no splits: all of it is one. */
 const streamSplits: readonly RestoredSplitTime[] = [{ splitId: 'stream', maxTimestampMs: undefined }];
 
@@ -79,6 +82,22 @@ export class EventTimeGenerator {
     this.#pause();
   }
 
+  /** Nothing more comes at all. */
+  end(): void {
+    this.#watermarks.end(this.#options.monotonicMs());
+  }
+
+  /** How far the others in its alignment group are. */
+  align(othersMinimumMs: number | undefined): void {
+    this.#watermarks.setOthersMinimum(othersMinimumMs, this.#options.monotonicMs());
+    this.#pause();
+  }
+
+  /** For the others in its alignment group; undefined: they need not wait for this one. */
+  get minimumMs(): number | undefined {
+    return this.#watermarks.minimumMs();
+  }
+
   /** The next time, by the monotonic clock, that `tick` has something to do. */
   get nextTickMs(): number {
     return this.#lastTickMs + watermarkIntervalMs;
@@ -87,6 +106,11 @@ export class EventTimeGenerator {
   /** A watermark if it is time for one and it is another than the last. */
   tick(): Watermark | undefined {
     const nowMs = this.#options.monotonicMs();
+    if (!this.#isResting && nowMs - this.#lastTickMs > stallMs) {
+      // The whole thread stood still: without its lease, or the machine was busy or asleep.
+      this.#watermarks.stopClock(this.#lastTickMs);
+      this.#isResting = true;
+    }
     if (this.#isResting) {
       this.#isResting = false;
       this.#watermarks.startClock(nowMs);

@@ -2,7 +2,14 @@ import type { MessagePort } from 'node:worker_threads';
 import type { JobSourceConfig, LineageConfig } from '../api/process-config.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
-import type { OperatorSubtaskState, SubtaskDeployment, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
+import type {
+  OperatorSubtaskState,
+  SourceAlignment,
+  SourceEventTime,
+  SubtaskDeployment,
+  SubtaskId,
+  SubtaskMetrics,
+} from '../core/protocol/messages.ts';
 import type { ChannelCredit, ChannelFrame, CheckpointBarrier } from '../transport/data/data-transport.ts';
 
 /**
@@ -36,6 +43,8 @@ export type ToSlotThread =
   | { readonly type: 'TriggerCheckpoint'; readonly barrier: CheckpointBarrier }
   | { readonly type: 'CompleteCheckpoint'; readonly checkpointId: number }
   | { readonly type: 'AbortCheckpoint'; readonly checkpointId: number }
+  /** Also of subtasks of other threads. */
+  | { readonly type: 'AlignSources'; readonly sources: readonly SourceAlignment[] }
   | { readonly type: 'Close' }
   | Exchanged;
 
@@ -55,6 +64,7 @@ export type FromSlotThread =
   | { readonly type: 'Committed'; readonly task: SubtaskId; readonly checkpointId: number }
   | { readonly type: 'EndOfInput'; readonly task: SubtaskId }
   | { readonly type: 'Metrics'; readonly subtasks: readonly SubtaskMetrics[] }
+  | { readonly type: 'SourceEventTimes'; readonly sources: readonly SourceEventTime[] }
   /** Nothing of the thread's subtasks is at work any more; the thread ends. */
   | { readonly type: 'Closed' }
   | Exchanged;

@@ -19,6 +19,8 @@ import type { Task, TaskReporter } from './task.ts';
 import { TaskLoop } from './task-loop.ts';
 
 const metricsIntervalMs = 1_000;
+/** Between words about event time to the others of an alignment group; how far a group drifts beyond its bound follows from this. */
+const alignmentIntervalMs = 500;
 
 /** One thread of a TaskManager: builds the subtasks of its slots, runs them in one loop and answers for them to the main thread. */
 export class SlotThread {
@@ -29,6 +31,7 @@ export class SlotThread {
   #exchange: ThreadExchange | undefined;
   #loop: TaskLoop | undefined;
   #metricsTimer: NodeJS.Timeout | undefined;
+  #alignmentTimer: NodeJS.Timeout | undefined;
   #isClosing = false;
   readonly #built: Promise<void>;
 
@@ -149,6 +152,11 @@ export class SlotThread {
           task.abortCheckpoint(message.checkpointId);
         }
         break;
+      case 'AlignSources':
+        for (const { task: id, othersMinimumMs } of message.sources) {
+          this.#tasks.find((task) => subtaskKey(task.id) === subtaskKey(id))?.alignSource(othersMinimumMs);
+        }
+        break;
       case 'Close':
         // Its errors are reported where they happen; what remains is to be gone.
         void this.#close();
@@ -163,6 +171,14 @@ export class SlotThread {
     }
     this.#metricsTimer = setInterval(() => this.#sendMetrics(), metricsIntervalMs);
     this.#sendMetrics();
+    this.#alignmentTimer = setInterval(() => this.#sendSourceEventTimes(), alignmentIntervalMs);
+  }
+
+  #sendSourceEventTimes(): void {
+    const sources = this.#tasks.flatMap((task) => task.sourceEventTime() ?? []);
+    if (sources.length > 0) {
+      this.#post({ type: 'SourceEventTimes', sources });
+    }
   }
 
   #sendMetrics(): void {
@@ -172,6 +188,7 @@ export class SlotThread {
   async #close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#metricsTimer);
+    clearInterval(this.#alignmentTimer);
     await this.#built;
     this.#loop?.close();
     await Promise.allSettled(this.#tasks.map((task) => task.close()));

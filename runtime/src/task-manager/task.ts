@@ -5,7 +5,7 @@ import type { FencingToken } from '../core/fencing-token.ts';
 import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { Source, SourceReader } from '../core/job-graph/source.ts';
 import { PageReader } from '../core/pages/page-reader.ts';
-import type { OperatorSubtaskState, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
+import type { OperatorSubtaskState, SourceEventTime, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
 import { maxTimestampMs, type Timestamps } from '../core/time/event-time.ts';
 import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
 import type { CheckpointBarrier } from '../transport/data/data-transport.ts';
@@ -231,6 +231,21 @@ export class Task {
     return { task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes, lateRecordsDropped };
   }
 
+  /** Of a source in an alignment group: what the others are told. */
+  sourceEventTime(): SourceEventTime | undefined {
+    const { source } = this.#options;
+    const time = this.#sourceTime;
+    const group = source?.operator.watermarks?.alignment?.group;
+    return group === undefined || time === undefined || this.#state !== 'Running'
+      ? undefined
+      : { task: this.id, group, minimumMs: time.minimumMs };
+  }
+
+  /** How far the others in its alignment group are; undefined: there is nobody to wait for. */
+  alignSource(othersMinimumMs: number | undefined): void {
+    this.#sourceTime?.align(othersMinimumMs);
+  }
+
   /** For errors that happen outside a step. */
   fail(error: unknown): void {
     if (this.#state === 'Running' || this.#state === 'Created') {
@@ -351,6 +366,7 @@ export class Task {
       return false;
     }
     if (polled === 'End') {
+      this.#sourceTime?.end();
       this.#beginEnd();
       return true;
     }

@@ -90,6 +90,20 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
           },
         },
       };
+    case 'SourceEventTimes':
+      return {
+        message: {
+          case: 'sourceEventTimes',
+          value: {
+            token: encodeToken(message.token),
+            sources: message.sources.map(({ task, group, minimumMs }) => ({
+              task,
+              group,
+              ...(minimumMs === undefined ? {} : { minimumMs: BigInt(minimumMs) }),
+            })),
+          },
+        },
+      };
     default:
       return unreachable(message);
   }
@@ -149,6 +163,16 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
           recordsOut: Number(subtask.recordsOut),
           stateSizeBytes: Number(subtask.stateSizeBytes),
           lateRecordsDropped: Number(subtask.lateRecordsDropped),
+        })),
+      };
+    case 'sourceEventTimes':
+      return {
+        type: 'SourceEventTimes',
+        token: decodeToken(message.value.token),
+        sources: message.value.sources.map(({ task, group, minimumMs }) => ({
+          task: decodeTask(task),
+          group,
+          minimumMs: minimumMs === undefined ? undefined : Number(minimumMs),
         })),
       };
     case undefined:
@@ -211,6 +235,19 @@ export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerI
           value: { token: encodeToken(message.token), checkpointId: BigInt(message.checkpointId) },
         },
       };
+    case 'AlignSources':
+      return {
+        message: {
+          case: 'alignSources',
+          value: {
+            token: encodeToken(message.token),
+            sources: message.sources.map(({ task, othersMinimumMs }) => ({
+              task,
+              ...(othersMinimumMs === undefined ? {} : { othersMinimumMs: BigInt(othersMinimumMs) }),
+            })),
+          },
+        },
+      };
     case 'Shutdown':
       return { message: { case: 'shutdown', value: { reason: message.reason } } };
     default:
@@ -265,6 +302,15 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
         type: 'CheckpointAborted',
         token: decodeToken(message.value.token),
         checkpointId: Number(message.value.checkpointId),
+      };
+    case 'alignSources':
+      return {
+        type: 'AlignSources',
+        token: decodeToken(message.value.token),
+        sources: message.value.sources.map(({ task, othersMinimumMs }) => ({
+          task: decodeTask(task),
+          othersMinimumMs: othersMinimumMs === undefined ? undefined : Number(othersMinimumMs),
+        })),
       };
     case 'shutdown':
       return { type: 'Shutdown', reason: message.value.reason };

@@ -59,6 +59,14 @@ const taskManagerMessages: TaskManagerMessage[] = [
   { type: 'Committed', token, checkpointId: 2, task },
   { type: 'EndOfInput', token, task },
   { type: 'TasksCanceled', token },
+  {
+    type: 'SourceEventTimes',
+    token,
+    sources: [
+      { task, group: 'g', minimumMs: -7 },
+      { task, group: 'h', minimumMs: undefined },
+    ],
+  },
   { type: 'Metrics', token, subtasks: [{ task, recordsIn: 1, recordsOut: 2 ** 40, stateSizeBytes: 0, lateRecordsDropped: 3 }] },
 ];
 
@@ -95,6 +103,14 @@ const jobManagerMessages: JobManagerMessage[] = [
   { type: 'TriggerCheckpoint', token, checkpointId: 3, directory: 'chk-000003-e7', stopSources: true },
   { type: 'CheckpointCompleted', token, checkpointId: 3 },
   { type: 'CheckpointAborted', token, checkpointId: 4 },
+  {
+    type: 'AlignSources',
+    token,
+    sources: [
+      { task, othersMinimumMs: 2 ** 50 },
+      { task, othersMinimumMs: undefined },
+    ],
+  },
   { type: 'Shutdown', reason: 'finished' },
 ];
 

@@ -44,7 +44,9 @@ export type TaskManagerMessage =
   | { readonly type: 'EndOfInput'; readonly token: FencingToken; readonly task: SubtaskId }
   /** Every subtask of the token is gone: no thread, no open sink, no upload in flight. */
   | { readonly type: 'TasksCanceled'; readonly token: FencingToken }
-  | { readonly type: 'Metrics'; readonly token: FencingToken; readonly subtasks: readonly SubtaskMetrics[] };
+  | { readonly type: 'Metrics'; readonly token: FencingToken; readonly subtasks: readonly SubtaskMetrics[] }
+  /** Sent again and again by every source subtask in an alignment group; answered with `AlignSources`. A lost one changes nothing for long. */
+  | { readonly type: 'SourceEventTimes'; readonly token: FencingToken; readonly sources: readonly SourceEventTime[] };
 
 export type JobManagerMessage =
   | { readonly type: 'Registered'; readonly epoch: number; readonly heartbeatIntervalMs: number; readonly leaseMs: number }
@@ -66,6 +68,8 @@ export type JobManagerMessage =
   /** `Completed` is in the lineage: commit everything up to and including this checkpoint. */
   | { readonly type: 'CheckpointCompleted'; readonly token: FencingToken; readonly checkpointId: number }
   | { readonly type: 'CheckpointAborted'; readonly token: FencingToken; readonly checkpointId: number }
+  /** How far the others in their alignment groups are. Holds for a while only, so that nobody waits for ever for the next one. */
+  | { readonly type: 'AlignSources'; readonly token: FencingToken; readonly sources: readonly SourceAlignment[] }
   /** The job is over: the TaskManager process may end. */
   | { readonly type: 'Shutdown'; readonly reason: string };
 
@@ -130,6 +134,19 @@ export interface SubtaskMetrics {
   readonly stateSizeBytes: number;
   /** Since deployment: records that came too late for their windows and went to no side output. */
   readonly lateRecordsDropped: number;
+}
+
+export interface SourceEventTime {
+  readonly task: SubtaskId;
+  readonly group: string;
+  /** Watermark of the split that is furthest behind; undefined when there is nothing to wait for. */
+  readonly minimumMs: number | undefined;
+}
+
+export interface SourceAlignment {
+  readonly task: SubtaskId;
+  /** Undefined when there is nobody else to wait for. */
+  readonly othersMinimumMs: number | undefined;
 }
 
 /** One side of an open connection. `send` never blocks and drops silently after `close`. */
