@@ -79,7 +79,7 @@ export class BackendFixture {
   constructor(backendUnderTest: BackendUnderTest) {
     this.#backendUnderTest = backendUnderTest;
     before(async () => {
-      this.#directories = await StateDirectories.create();
+      this.#directories = await StateDirectories.create({ isFast: true });
       this.#createBackend = await backendUnderTest.createFactory(await this.#directories.createWorkingDirectory());
     });
     afterEach(() => this.closeAll());
@@ -95,10 +95,14 @@ export class BackendFixture {
     return this.#directories;
   }
 
+  get createBackend(): KeyedStateBackendFactory {
+    assert.ok(this.#createBackend !== undefined);
+    return this.#createBackend;
+  }
+
   /** By default with all states above, windows as namespaces, timers, and all key groups. */
   async open(overrides: Overrides = {}, restored: readonly RestoredPart[] = []): Promise<KeyedStateBackend> {
-    assert.ok(this.#createBackend !== undefined);
-    const backend = await this.#createBackend(
+    const backend = await this.createBackend(
       {
         name: `conformance-${this.#nextNumber++}`,
         keyType: t.string,

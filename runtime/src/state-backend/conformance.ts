@@ -1,4 +1,6 @@
-import { describe } from 'node:test';
+import { describe, test } from 'node:test';
+import { randomProgram } from '../../test/state-programs/random-program.ts';
+import { runStateProgram } from '../../test/state-programs/run-program.ts';
 import { BackendFixture } from './conformance-backends.ts';
 import { testBatches } from './conformance-batches.ts';
 import type { BackendUnderTest } from './conformance-fixtures.ts';
@@ -21,5 +23,17 @@ export function testKeyedStateBackend(backend: BackendUnderTest): void {
     testTimeToLive(fixture);
     testSnapshots(fixture);
     testRefusals(fixture);
+    testPrograms(fixture);
   });
+}
+
+function testPrograms(fixture: BackendFixture): void {
+  for (const firstSeed of [1, 11, 21, 31]) {
+    test(`gives in random programs what a plain model gives (seeds ${firstSeed} to ${firstSeed + 9})`, async () => {
+      const contestant = { name: fixture.name, createBackend: fixture.createBackend };
+      for (let seed = firstSeed; seed < firstSeed + 10; seed++) {
+        await runStateProgram(randomProgram(seed), [contestant], fixture.directories);
+      }
+    });
+  }
 }
