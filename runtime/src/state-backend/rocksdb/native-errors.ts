@@ -1,0 +1,53 @@
+import { JobError } from '../../core/job-error.ts';
+import type { NativeErrorCode } from './native-binding.ts';
+
+/** What RocksDB could not do, as a failure that says what to do. What only a bug of ours can cause stays the error it is. */
+export function toStateError(error: unknown, what: string): unknown {
+  const known = knownFailures[nativeCodeOf(error) ?? 'InvalidArgument'];
+  if (known === undefined) {
+    return error;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new JobError(`${what}: ${message}`, { ...known, cause: error });
+}
+
+function nativeCodeOf(error: unknown): NativeErrorCode | undefined {
+  return error instanceof Error && 'code' in error ? (error.code as NativeErrorCode) : undefined;
+}
+
+interface KnownFailure {
+  readonly domain: 'user' | 'external';
+  readonly retry: 'never' | 'backoff';
+  readonly code: string;
+  readonly remedy: string;
+}
+
+const knownFailures: { readonly [Code in NativeErrorCode]?: KnownFailure } = {
+  NoSpace: {
+    domain: 'external',
+    retry: 'backoff',
+    code: 'LocalDiskFull',
+    remedy:
+      'Give the TaskManagers a larger local disk (spec.state.localStorage), or spread the state over more of them with a higher parallelism. Nothing is lost: the job goes on from its last completed checkpoint.',
+  },
+  MemoryLimit: {
+    domain: 'user',
+    retry: 'backoff',
+    code: 'RocksDbMemoryExhausted',
+    remedy:
+      'Raise spec.taskManager.resources.limits.memory, or use fewer slots for each TaskManager: all databases of a process share one strict limit.',
+  },
+  Corruption: {
+    domain: 'external',
+    retry: 'backoff',
+    code: 'LocalStateDamaged',
+    remedy:
+      'A file of state on the local disk is not what was written. The job restores its last completed checkpoint; if the file came from there, start from another one with restore.from: Path, and have the disk looked at.',
+  },
+  IOError: {
+    domain: 'external',
+    retry: 'backoff',
+    code: 'LocalDiskFailed',
+    remedy: 'Look at the local disk of the TaskManager, and at the limit of open files of its process.',
+  },
+};
