@@ -13,6 +13,7 @@ import { LineageLog } from '../job-manager/lineage-log.ts';
 import { allowedStateChanges, openRequest } from '../job-manager/open-lineage.ts';
 import { proveRestorable } from '../job-manager/prove-restorable.ts';
 import type { Log } from '../log.ts';
+import { loadNativeBinding } from '../state-backend/rocksdb/native-loader.ts';
 import { systemClock } from '../system-clock.ts';
 import { readProcessConfig } from './read-process-config.ts';
 
@@ -79,7 +80,12 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
           slotsRequired: slotsRequired(graph.value),
         };
   const before = { ...nothing, ...aboutGraph };
-  const early = [...graph.problems, ...storage.problems];
+  const backend = await attempt(async () => {
+    if (config.stateBackend === 'RocksDB') {
+      loadNativeBinding();
+    }
+  });
+  const early = [...graph.problems, ...storage.problems, ...backend.problems];
   if (storage.value === undefined) {
     return { ...before, problems: early };
   }

@@ -22,6 +22,7 @@ import { TimestampsStage } from './chain/timestamps-stage.ts';
 import { WatermarkFloors } from './chain/watermark-floors.ts';
 import { EventTimeGenerator, type EventTimeSource } from './event-time-generator.ts';
 import type { SubtaskOutput } from './exchange/thread-exchange.ts';
+import { backendName } from './local-state.ts';
 import { SinkOperator } from './sink-operator.ts';
 import { readState, toRestoredPart } from './state-files.ts';
 import type { BroadcastOperator, KeyedOperator, SourceOperator, Task } from './task.ts';
@@ -171,7 +172,7 @@ export class ChainBuilder {
     const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
     const { keyedParts, watermarkFloors } = this.#restore(operator);
     const options: KeyedStateBackendOptions = {
-      name: `${operator.id}-${subtaskIndex}`,
+      name: backendName(operator.id, subtaskIndex),
       keyType: implementation.keyType,
       namespaceType: implementation.namespaceType,
       states: implementation.states,

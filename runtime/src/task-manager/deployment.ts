@@ -24,7 +24,8 @@ import type {
 } from '../transport/data/data-transport.ts';
 import { inputChannels, outputChannels, planChannels } from './exchange/channel-plan.ts';
 import { pageBuffers } from './exchange/exchange-outbox.ts';
-import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-thread-messages.ts';
+import { type AllocatedState, keyedOperators } from './local-state.ts';
+import type { FromSlotThread, SlotThreadInput, ThreadState, ToSlotThread } from './slot-thread-messages.ts';
 
 /** For tasks to end in an orderly way; then their threads are ended, whatever they do. Below the JobManager's patience. */
 const closeTimeoutMs = 5_000;
@@ -32,6 +33,8 @@ const closeTimeoutMs = 5_000;
 export interface DeploymentOptions {
   readonly config: Pick<TaskManagerProcessConfig, 'job' | 'lineage' | 'taskManagerId'>;
   readonly memory: MemoryBudget;
+  /** With RocksDB; released when nothing of the deployment is left. */
+  readonly localState: AllocatedState | undefined;
   readonly token: FencingToken;
   readonly deployment: TaskManagerDeployment;
   readonly graph: JobGraph;
@@ -132,6 +135,7 @@ export class Deployment {
     for (const stream of [...this.#outgoing.values(), ...this.#incoming.values()]) {
       stream.close('the tasks were cancelled');
     }
+    await this.#options.localState?.release();
   }
 
   #mapChannels(): void {
@@ -169,7 +173,7 @@ export class Deployment {
   }
 
   #startThreads(byThread: ReadonlyMap<number, readonly SubtaskDeployment[]>): void {
-    const { config, deployment, graph, jobGraphHash, lease, memory } = this.#options;
+    const { config, deployment, jobGraphHash, lease } = this.#options;
     const threadOfSubtask = new Map(
       deployment.locations.map((location) => [
         subtaskKey(location.task),
@@ -177,7 +181,7 @@ export class Deployment {
       ]),
     );
     const ports = connectThreads([...byThread.keys()]);
-    const keyedCount = countKeyedOperators(graph, deployment.subtasks);
+    const state = threadState(this.#options);
     for (const [threadIndex, subtasks] of byThread) {
       const threadPorts = ports.get(threadIndex) ?? new Map();
       const input: SlotThreadInput = {
@@ -189,7 +193,7 @@ export class Deployment {
         subtasks,
         threadOfSubtask,
         ports: threadPorts,
-        state: { backend: 'HashMap', sizeBytesMax: Math.floor(memory.heapStateSizeBytes / Math.max(1, keyedCount)) },
+        state,
         lease,
       };
       this.#startThread(input, [...threadPorts.values()]);
@@ -419,9 +423,20 @@ function connectThreads(indexes: readonly number[]): ReadonlyMap<number, Map<num
   return ports;
 }
 
-function countKeyedOperators(graph: JobGraph, subtasks: readonly SubtaskDeployment[]): number {
-  const counts = new Map(graph.vertices.map(({ id, operators }) => [id, operators.filter(({ keyed }) => keyed).length]));
-  return subtasks.reduce((sum, { task }) => sum + (counts.get(task.vertexId) ?? 0), 0);
+function threadState({ localState, memory, graph, deployment, threadCount }: DeploymentOptions): ThreadState {
+  const keyedCount = Math.max(1, keyedOperators(graph, deployment.subtasks).length);
+  const { rocksDb } = memory;
+  if (localState !== undefined && rocksDb !== undefined) {
+    // As if the busiest thread had its even share: threads differ by one subtask of a vertex at most.
+    const perThread = Math.ceil(keyedCount / threadCount);
+    return {
+      backend: 'RocksDB',
+      directories: localState.directories,
+      cacheSizeBytes: Math.floor(rocksDb.threadCacheSizeBytes / perThread),
+      unwrittenSizeBytes: Math.floor(rocksDb.threadUnwrittenSizeBytes / perThread),
+    };
+  }
+  return { backend: 'HashMap', sizeBytesMax: Math.floor(memory.heapStateSizeBytes / keyedCount) };
 }
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K | undefined): ReadonlyMap<K, readonly T[]> {

@@ -32,11 +32,20 @@ export interface SlotThreadInput {
 }
 
 /** What the state backends of a thread get of the process. */
-export type ThreadState = {
-  readonly backend: 'HashMap';
-  /** For each keyed operator of a subtask. */
-  readonly sizeBytesMax: number;
-};
+export type ThreadState =
+  | {
+      readonly backend: 'HashMap';
+      /** For each keyed operator of a subtask. */
+      readonly sizeBytesMax: number;
+    }
+  | {
+      readonly backend: 'RocksDB';
+      /** By `backendName`. */
+      readonly directories: ReadonlyMap<string, string>;
+      /** For each keyed operator of a subtask. */
+      readonly cacheSizeBytes: number;
+      readonly unwrittenSizeBytes: number;
+    };
 
 export type ToSlotThread =
   | { readonly type: 'Start' }

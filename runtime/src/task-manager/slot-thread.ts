@@ -7,13 +7,13 @@ import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import type { SubtaskDeployment, SubtaskId } from '../core/protocol/messages.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
-import { createHashmapStateBackendFactory } from '../state-backend/hashmap/keyed-state-backend.ts';
 import { systemClock } from '../system-clock.ts';
 import { buildTask, type TaskEnvironment } from './build-task.ts';
 import { describeTaskError } from './chain/operator-failure.ts';
 import { ThreadExchange } from './exchange/thread-exchange.ts';
 import { LeaseView } from './lease-view.ts';
 import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-thread-messages.ts';
+import { stateBackendFactory } from './state-backend-factory.ts';
 import { snapshotTarget } from './state-files.ts';
 import type { Task, TaskReporter } from './task.ts';
 import { TaskLoop } from './task-loop.ts';
@@ -104,7 +104,7 @@ export class SlotThread {
       token,
       lineageId: `${lineage.namespace}/${lineage.name}`,
       storage,
-      createBackend: createHashmapStateBackendFactory({ sizeBytesMax: state.sizeBytesMax }),
+      createBackend: stateBackendFactory(state),
       reporter: this.#reporter,
       snapshotTarget: (place) => snapshotTarget({ storage, clock: systemClock }, place),
       mayCommit: () => !this.#isClosing && !this.#lease.isExpired,

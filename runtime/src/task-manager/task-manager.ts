@@ -11,6 +11,7 @@ import type { Log } from '../log.ts';
 import type { DataListener, DataTransport, IncomingStream } from '../transport/data/data-transport.ts';
 import { Deployment } from './deployment.ts';
 import { LeaseView, machineMonotonicMs } from './lease-view.ts';
+import { LocalState } from './local-state.ts';
 import { processMemory } from './process-memory.ts';
 
 /** Between attempts to reach the JobManager; short, because a JobManager that comes back waits for its TaskManagers. */
@@ -72,6 +73,7 @@ export class TaskManager {
   #registeredAtMs = machineMonotonicMs();
   #fence: Fence = openFence;
   #listener: DataListener | undefined;
+  #localState: LocalState | undefined;
   #deployment: Deployment | undefined;
   /** Deployments change one after the other. */
   #changing: Promise<void> = Promise.resolve();
@@ -86,9 +88,11 @@ export class TaskManager {
 
   /** Until the job is over. Connects again for as long as a JobManager may come back. */
   async run(): Promise<TaskManagerEnd> {
-    const { config, transport, jobManagerTimeoutMs: timeoutMs = jobManagerTimeoutMs } = this.#options;
-    this.#listener = await transport.listen({ ...config.data, onStream: (stream) => this.#incomingStream(stream) });
+    const { config, transport, log, jobManagerTimeoutMs: timeoutMs = jobManagerTimeoutMs } = this.#options;
+    const { rocksDb } = this.#memory;
+    this.#localState = rocksDb && (await LocalState.open(config, rocksDb, log));
     try {
+      this.#listener = await transport.listen({ ...config.data, onStream: (stream) => this.#incomingStream(stream) });
       for (;;) {
         const end = await this.#runConnection(this.#listener.address);
         if (end !== undefined) {
@@ -101,7 +105,8 @@ export class TaskManager {
       }
     } finally {
       await this.#cancelDeployment();
-      await this.#listener.close();
+      await this.#listener?.close();
+      await this.#localState?.close();
     }
   }
 
@@ -189,6 +194,11 @@ export class TaskManager {
     }
     log.info({ token: message.token, subtasks: message.deployment.subtasks.length }, 'deploying');
     try {
+      const localState = await this.#localState?.allocate(message.token, graph, message.deployment.subtasks);
+      if (session.isEnded) {
+        await localState?.release();
+        return;
+      }
       this.#deployment = new Deployment({
         config,
         token: message.token,
@@ -197,6 +207,7 @@ export class TaskManager {
         jobGraphHash,
         threadCount: this.#threadCount(),
         memory: this.#memory,
+        localState,
         lease: this.#lease.buffer,
         transport,
         send: (out) => session.send(out),

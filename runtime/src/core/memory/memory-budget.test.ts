@@ -13,7 +13,8 @@ function sum(budget: MemoryBudget, threadCount: number): number {
     mainHeapSizeBytes +
     threadCount * threadHeapSizeBytes +
     networkSizeBytes +
-    (rocksDb?.capacitySizeBytes ?? 0)
+    (rocksDb?.capacitySizeBytes ?? 0) +
+    (rocksDb?.overheadSizeBytes ?? 0)
   );
 }
 
