@@ -143,7 +143,7 @@ struct DatabaseMethods {
   static napi_value Write(Call& call) {
     DatabaseObject& object = *DatabaseObject::From(call.env, call.self);
     Database& database = ReadBatch(call, object);
-    MakeRoomForWrite(object.batch_.size());
+    MakeRoomForWrite(database, object.batch_.size());
     rocksdb::WriteBatch batch(std::move(object.batch_));
     const rocksdb::Status status = database.db().Write(database.writeOptions(), &batch);
     // Its memory is used again.
@@ -163,7 +163,7 @@ struct DatabaseMethods {
     const auto bytes = std::make_shared<std::string>(std::move(object.batch_));
     object.batch_.clear();
     work.run = [bytes](Database& database) {
-      MakeRoomForWrite(bytes->size());
+      MakeRoomForWrite(database, bytes->size());
       rocksdb::WriteBatch batch(std::move(*bytes));
       CheckStatus(database.db().Write(database.writeOptions(), &batch), "writeAsync");
     };
@@ -235,6 +235,7 @@ struct DatabaseMethods {
     options.allow_db_generated_files = ReadBoolean(call.env, ReadProperty(call.env, call.arguments[2], "dbGenerated"), "dbGenerated");
     // The files may have come over a network.
     options.verify_checksums_before_ingest = true;
+    options.fill_cache = false;
     return OnFamily(call, index, /*writes=*/true, [files, options](Database& database, const ColumnFamilyRef& family) {
       if (!files.empty()) CheckStatus(database.db().IngestExternalFile(family.get(), files, options), "ingest");
     });

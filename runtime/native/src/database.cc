@@ -192,7 +192,11 @@ Status Database::FlushMemtables(bool wait) {
   return Status::OK();
 }
 
-void Database::CancelBackgroundWork() { rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/false); }
+void Database::CancelBackgroundWork() {
+  rocksdb::CancelAllBackgroundWork(db_.get(), /*wait=*/false);
+  // A compaction that somebody asked for can wait in the process's queue behind one of another database; this takes it out, and waits for it.
+  db_->DisableManualCompaction();
+}
 
 void Database::Checkpoint(const std::string& path, std::vector<CheckpointFile>* files) {
   rocksdb::Checkpoint* raw = nullptr;

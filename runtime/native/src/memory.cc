@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include <rocksdb/advanced_cache.h>
@@ -56,13 +57,13 @@ std::shared_ptr<rocksdb::Cache> MakeCache(size_t capacityBytes) {
   return options.MakeSharedCache();
 }
 
-/** The database with the most memtable bytes, counted as used until `Release`. Null when none holds anything. */
-Database* AcquireLargest(ProcessMemory& memory) {
+/** The database with the most memtable bytes that is not in `passedOver`, counted as used until `Release`. Null when none holds anything. */
+Database* AcquireLargest(ProcessMemory& memory, const std::set<Database*>& passedOver) {
   std::lock_guard<std::mutex> lock(memory.mutex);
   Database* largest = nullptr;
   uint64_t largestBytes = 0;
   for (const auto& entry : memory.databases) {
-    const uint64_t bytes = entry.first->UnflushedBytes();
+    const uint64_t bytes = passedOver.contains(entry.first) ? 0 : entry.first->UnflushedBytes();
     if (bytes > largestBytes) {
       largest = entry.first;
       largestBytes = bytes;
@@ -78,14 +79,17 @@ void Release(ProcessMemory& memory, Database* database) {
   memory.changed.notify_all();
 }
 
-/** False when there was nothing to flush. */
-bool FlushLargest(ProcessMemory& memory, bool wait) {
-  Database* const largest = AcquireLargest(memory);
+/** False when there was nothing to flush. A database that cannot be flushed is passed over from then on, unless it is the writer's. */
+bool FlushLargest(ProcessMemory& memory, Database& writer, std::set<Database*>& passedOver, bool wait) {
+  Database* const largest = AcquireLargest(memory, passedOver);
   if (largest == nullptr) return false;
   const rocksdb::Status status = largest->FlushMemtables(wait);
   Release(memory, largest);
-  // A database that is being closed gives back its memory by that.
-  if (!status.IsShutdownInProgress()) CheckStatus(status, "flush of memtables to make room");
+  if (largest == &writer) {
+    CheckStatus(status, "flush of memtables to make room");
+  } else if (!status.ok()) {
+    passedOver.insert(largest);
+  }
   return true;
 }
 
@@ -146,14 +150,15 @@ void RemoveFromMemory(Database* database) {
 
 size_t BatchBytesMax() { return Memory().writeBufferBytes; }
 
-void MakeRoomForWrite(size_t batchBytes) {
+void MakeRoomForWrite(Database& writer, size_t batchBytes) {
   ProcessMemory& memory = Memory();
   const rocksdb::WriteBufferManager& memtables = *memory.memtables;
   const size_t target = memory.writeBufferBytes;
+  std::set<Database*> passedOver;
   // RocksDB's limits are 7/8, and half when flushing is behind.
-  if (memtables.mutable_memtable_memory_usage() > target / 4 * 3) FlushLargest(memory, /*wait=*/false);
-  // Each turn flushes something or ends: a memtable that an iterator still reads keeps its bytes, and cannot be waited for.
-  while (memtables.memory_usage() + batchBytes > target + target / 2 && FlushLargest(memory, /*wait=*/true)) {
+  if (memtables.mutable_memtable_memory_usage() > target / 4 * 3) FlushLargest(memory, writer, passedOver, /*wait=*/false);
+  // Each turn flushes something, passes over one or ends: a memtable that an iterator still reads keeps its bytes, and cannot be waited for.
+  while (memtables.memory_usage() + batchBytes > target + target / 2 && FlushLargest(memory, writer, passedOver, /*wait=*/true)) {
   }
 }
 

@@ -41,11 +41,12 @@ void AddToMemory(Database* database);
 void RemoveFromMemory(Database* database);
 
 /**
- * Before each write. RocksDB flushes a database when all memtables together are too large, but only the one that is written to: one that holds
- * most of the memory and rests would make every other flush after each small batch. So the largest is flushed here, before RocksDB's limit,
- * and when flushing does not keep up the writer waits for it. (RocksDB's own stall would wait for ever when the disk is full.)
+ * Before each write of `writer`. RocksDB flushes a database when all memtables together are too large, but only the one that is written to: one that
+ * holds most of the memory and rests would make every other flush after each small batch. So the largest is flushed here, before RocksDB's limit,
+ * and when flushing does not keep up the writer waits for it. (RocksDB's own stall would wait for ever when the disk is full.) Throws why the writer's
+ * own database cannot be flushed; that of another is that one's trouble.
  */
-void MakeRoomForWrite(size_t batchBytes);
+void MakeRoomForWrite(Database& writer, size_t batchBytes);
 
 /** A larger batch is refused: it would be more than all memtables together are to have. */
 size_t BatchBytesMax();

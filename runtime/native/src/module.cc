@@ -3,6 +3,7 @@
 #include <limits>
 #include <set>
 
+#include <rocksdb/env.h>
 #include <rocksdb/version.h>
 
 #include "async.h"
@@ -106,6 +107,8 @@ void CheckLibraryVersion() {
 
 napi_value Initialise(napi_env env, napi_value exports) {
   CheckLibraryVersion();
+  // What was made last is taken down first: RocksDB's threads must still be there when those that wait for them are told to stop.
+  rocksdb::Env::Default();
   static const int atExit = std::atexit(AtProcessExit);
   static_cast<void>(atExit);
   Environment::Install(env);

@@ -116,7 +116,7 @@ const cases: Record<string, (path: string) => Promise<void>> = {
     console.log(JSON.stringify({ alone, together, later }));
   },
   async terminate(path) {
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 10; round++) {
       const worker = startWorker('busy', `${path}/db`);
       await once(worker, 'message');
       await new Promise((resolve) => setTimeout(resolve, (round % 5) * 3));
@@ -124,7 +124,7 @@ const cases: Record<string, (path: string) => Promise<void>> = {
       await (await open(`${path}/db`)).close();
       await binding().destroy(`${path}/db`);
     }
-    console.log('opened again 20 times');
+    console.log('opened again 10 times');
   },
   async forget(path) {
     await once(startWorker('forget', `${path}/db`), 'exit');
@@ -154,6 +154,22 @@ const cases: Record<string, (path: string) => Promise<void>> = {
     const database = await open(`${path}/db`);
     fill(database, 'k', 2000);
     void database.flush().then(() => console.log('flushed'));
+  },
+  /** Runs with a limit on the size of files that stands for a full disk. */
+  async 'disk-fails'(path) {
+    const database = await open(path);
+    const codes: string[] = [];
+    const noteCode = (error: unknown): void => void codes.push(String((error as { code?: string }).code));
+    fill(database, 'k', 5000);
+    await database.flush().catch(noteCode);
+    try {
+      // More than all memtables may have: it must end, not wait.
+      fill(database, 'k', 100_000);
+    } catch (error) {
+      noteCode(error);
+    }
+    await database.close();
+    console.log(codes.join(' '));
   },
   async 'make-room'(path) {
     const [idle, active] = await Promise.all([open(`${path}/idle`), open(`${path}/active`)]);
