@@ -115,3 +115,26 @@ test('broadcast state is there in every subtask after a restore, at another para
     }
   }
 });
+
+test('what was late is late again after a restore, from the first record on and at another parallelism', async () => {
+  const out = join(directory, 'out');
+  const args = ['--arg', `out=${out}`, '--checkpoint-storage', join(directory, 'storage'), '--checkpoint-interval', '0.2'];
+  for (const parallelism of [2, 3]) {
+    await rm(out, { recursive: true, force: true });
+    const { child, end } = run(moduleOf('late-records'), ...args, '--parallelism', `${parallelism}`);
+    while ((await committed(out)).filter((line) => line.endsWith('true')).length < 100) {
+      assert.equal(child.exitCode, null, 'the job runs until it is stopped');
+      await delay(50);
+    }
+    child.kill('SIGINT');
+    const { code, stderr } = await end;
+    assert.equal(code, 0, stderr);
+    if (parallelism === 3) {
+      const lines = await committed(out);
+      assert.deepEqual(
+        lines.filter((line) => line.endsWith('true') !== (Number(line.split(' ')[0]) % 10 === 0)),
+        [],
+      );
+    }
+  }
+});
