@@ -72,8 +72,8 @@ export const entryOverheadBytes = 64;
 /** What says when a value dies. */
 export const deathOverheadBytes = 48;
 /** A `Uint8Array` with its buffer, and the object that holds it. */
-export const listOverheadBytes = 250;
+export const listOverheadBytes = 265;
 /** A Map object with its first table, and the object that holds it. */
 export const mapOverheadBytes = 280;
 /** A timer's object, its place in the heap, and in its cell. */
-export const timerOverheadBytes = 100;
+export const timerOverheadBytes = 130;
