@@ -3,7 +3,7 @@
  * output of a run that nobody disturbed.
  */
 import assert from 'node:assert/strict';
-import test from 'node:test';
+import test, { type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Random } from '../fakes/random.ts';
 import { JobUnderTest, jobModule, kill, runFlinkjob } from './job-under-test.ts';
@@ -11,7 +11,21 @@ import { JobUnderTest, jobModule, kill, runFlinkjob } from './job-under-test.ts'
 const rounds = 50;
 const count = 240_000;
 
-test('what is committed after 50 kills equals an undisturbed run, per key and in order', async (t) => {
+/** The second one adds windows by event time, of aggregates and of lists, to the counts. */
+const variants = [
+  { stateBackend: 'HashMap', module: 'keyed-count.ts' },
+  { stateBackend: 'RocksDB', module: 'windowed-count.ts' },
+] as const;
+
+for (const { stateBackend, module } of variants) {
+  test(`what is committed after ${rounds} kills equals an undisturbed run, per key and in order (${stateBackend}, ${module})`, (t) =>
+    testKills(t, { stateBackend, module }));
+}
+
+async function testKills(
+  t: TestContext,
+  { stateBackend, module }: { readonly stateBackend: string; readonly module: string },
+): Promise<void> {
   const seed = Number(process.env['FLINKJOB_KILL_SEED'] ?? 20261121);
   t.diagnostic(`seed ${seed} (FLINKJOB_KILL_SEED)`);
   const random = new Random(seed);
@@ -20,23 +34,24 @@ test('what is committed after 50 kills equals an undisturbed run, per key and in
   const undisturbed = new JobUnderTest(t);
   const plain = await runFlinkjob(
     'run',
-    jobModule('keyed-count.ts'),
+    jobModule(module),
     ...Object.entries({ ...args, out: undisturbed.outputDirectory }).flatMap(([name, value]) => ['--arg', `${name}=${value}`]),
     '--parallelism',
     '2',
   );
   assert.equal(plain.code, 0, plain.stderr);
   const expected = byKey(undisturbed.committedLines());
-  assert.equal([...expected.values()].flat().length, count);
+  assert.equal(countLines(expected), count);
 
   const job = new JobUnderTest(t);
   job.edit(
-    JobUnderTest.spec(job, 'keyed-count.ts', {
+    JobUnderTest.spec(job, module, {
       job: {
-        module: jobModule('keyed-count.ts'),
+        module: jobModule(module),
         args: { ...args, out: job.outputDirectory, recordsPerSecond: '400' },
         parallelism: 2,
       },
+      state: { backend: stateBackend, checkpointStorage: `file://${job.storageDirectory}` },
     }),
   );
   job.dev();
@@ -77,7 +92,12 @@ test('what is committed after 50 kills equals an undisturbed run, per key and in
   for (const [key, lines] of expected) {
     assert.deepEqual(committed.get(key), lines, `key ${key}`);
   }
-});
+}
+
+/** Lines that count records: one for each. */
+function countLines(byKeyLines: ReadonlyMap<string, readonly string[]>): number {
+  return [...byKeyLines].filter(([key]) => !/^(sum|slide):/.test(key)).flatMap(([, lines]) => lines).length;
+}
 
 /**
  * Lines of each key, in the order of their count: files of several subtasks and checkpoints have no order among each other, but the

@@ -150,9 +150,9 @@ const failures: readonly [string, string, string, string, RegExp][] = [
   [
     'an import of a missing name',
     'import-name.ts',
-    "import { windows } from '@flinkjob/runtime';\nwindows();",
+    "import { asyncIo } from '@flinkjob/runtime';\nasyncIo();",
     'ModuleImportMissing',
-    /'windows'/,
+    /'asyncIo'/,
   ],
   ['an unknown kind of file', 'job.txt', 'hello', 'ModuleExtensionUnknown', /job\.txt/],
   [

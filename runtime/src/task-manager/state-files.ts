@@ -8,7 +8,7 @@ import { JobError } from '../core/job-error.ts';
 import type { RestoredFile, RestoredPart, SnapshotTarget } from '../state-backend/state-backend.ts';
 
 /** Keeps a part of state: small ones travel in the manifest, larger ones become a file of their own. */
-export async function writeState(
+async function writeState(
   ports: { readonly storage: CheckpointStorage; readonly clock: Clock },
   path: string,
   bytes: Uint8Array,
@@ -101,7 +101,7 @@ async function reading<T>(storage: CheckpointStorage, handle: { readonly path: s
  * A name that is used once: checkpoint ids are never used twice, and a checkpoint is taken within one execution attempt. The epoch is
  * in the directory's name.
  */
-export function statePath(place: SnapshotPlace, name: string): string {
+function statePath(place: SnapshotPlace, name: string): string {
   const { directory, uid, subtaskIndex, executionAttempt } = place;
   return `${directory}/${storageName(uid)}-${subtaskIndex}-a${executionAttempt}.${name}`;
 }

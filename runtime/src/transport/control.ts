@@ -181,7 +181,7 @@ class StreamConnection<Out, In> implements Connection<Out, In> {
 }
 
 /** Listens and gives the bound `host:port`; a port that is taken is a JobError that names it. */
-export function bindServer(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<string> {
+function bindServer(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<string> {
   const authority = host.includes(':') ? `[${host}]` : host;
   return new Promise((resolve, reject) => {
     server.bindAsync(`${authority}:${port}`, ServerCredentials.createInsecure(), (error, boundPort) => {
@@ -203,7 +203,7 @@ export function bindServer(server: Server, { host, port }: { readonly host: stri
 }
 
 /** Lets calls end by themselves for a moment, then resets them. */
-export function shutDownServer(server: Server): Promise<void> {
+function shutDownServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => server.forceShutdown(), closeTimeoutMs);
     server.tryShutdown(() => {
@@ -214,7 +214,7 @@ export function shutDownServer(server: Server): Promise<void> {
 }
 
 /** Rejects at the first failed attempt: the caller knows better when to try again, and where. */
-export function clientReady(
+function clientReady(
   client: Client,
   { address, timeoutMs, what }: { readonly address: string; readonly timeoutMs: number; readonly what: string },
 ): Promise<void> {

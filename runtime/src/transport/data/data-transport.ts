@@ -30,7 +30,7 @@ export interface DataListener {
   close(): Promise<void>;
 }
 
-export interface ProducerHello {
+interface ProducerHello {
   readonly token: FencingToken;
   readonly taskManagerId: string;
 }
