@@ -119,7 +119,10 @@ export interface NativeDatabase {
   /** Sees the database as of its opening, or as of `snapshot`. */
   iterator(columnFamily: number, options: NativeIteratorOptions): NativeIterator;
   snapshot(): NativeSnapshot;
-  /** Memtables to files: of all column families at once, atomically. */
+  /**
+   * Memtables to files: of all column families, and at one point in the order of writes. When it settles, what was written before the call is in files; so may be
+   * something that was written since.
+   */
   flush(): Promise<void>;
   /**
    * A directory that must not exist, with hard links to all files that make up the database now. Does not flush: call `flush` before. Gives the
