@@ -30,7 +30,7 @@ interface LargeSection {
 }
 
 /** A millisecond or two of writing; records flow in between. */
-const sliceSizeBytes = 256 * 1024;
+const sliceSizeBytes = 64 * 1024;
 /** A cell with more than these is written in several slices. */
 const sliceEntryCount = 4096;
 
@@ -42,6 +42,8 @@ const sliceEntryCount = 4096;
 export class HashmapSnapshot implements KeyedStateSnapshot {
   readonly #options: SnapshotOptions;
   readonly #number: number;
+  /** Of everything when it was opened, overheads included: more than its bytes. */
+  readonly #sizeBytes: number;
   readonly #record = new BinaryWriter();
   readonly #section = new BinaryWriter();
   #preserved: PreservedCell[] = [];
@@ -49,6 +51,7 @@ export class HashmapSnapshot implements KeyedStateSnapshot {
 
   constructor(options: SnapshotOptions) {
     this.#options = options;
+    this.#sizeBytes = options.account.sizeBytes;
     this.#number = options.slots.cells.openSnapshot((cell) => this.#preserve(cell));
   }
 
@@ -126,7 +129,7 @@ export class HashmapSnapshot implements KeyedStateSnapshot {
 
   async #writePart(): Promise<Uint8Array> {
     this.#checkNotEnded();
-    const part = new StatePartWriter(this.#options.declarations);
+    const part = new StatePartWriter(this.#options.declarations, this.#sizeBytes);
     let sliceEnd = sliceSizeBytes;
     for (const root of this.#options.slots.cells.keyCells()) {
       // A cell that is changed or removed before its turn leaves its contents and is then marked as one that was written.

@@ -9,7 +9,7 @@ import type { Codecs, Slots } from './slots.ts';
 import { firstStateSectionId, openStatePart } from './state-part.ts';
 
 /** A millisecond or two of reading; the thread's other subtasks and its lease go on in between. */
-const sliceSizeBytes = 256 * 1024;
+const sliceSizeBytes = 64 * 1024;
 
 /** Reads the entries of the backend's own key groups; nothing is added before the whole part was found good and fitting. */
 export async function restorePart(

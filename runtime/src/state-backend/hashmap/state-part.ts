@@ -24,14 +24,19 @@ const magic = 0x4d484a46;
 const version = 2;
 const trailerSizeBytes = 4;
 
-/** Collects a part in pieces, so that a large one is copied once and not at every doubling of one buffer. */
+/**
+ * Collects a part in one buffer that is made as large as the part may become: memory is taken page by page as it is written, so the guess
+ * costs nothing, and a large part is not there twice at the end.
+ */
 export class StatePartWriter {
-  readonly #pieces: Uint8Array[] = [];
   readonly #piece = new BinaryWriter(pieceSizeBytes);
+  #bytes: Uint8Array<ArrayBuffer>;
   #sizeBytes = 0;
   #checksum = 0;
 
-  constructor(declarations: WrittenDeclarations) {
+  /** `expectedSizeBytes`: rather too much than too little. */
+  constructor(declarations: WrittenDeclarations, expectedSizeBytes: number) {
+    this.#bytes = new Uint8Array(expectedSizeBytes + pieceSizeBytes);
     this.#piece.writeUint32(magic);
     this.#piece.writeUint32(version);
     this.#piece.writeString(JSON.stringify(declarations));
@@ -53,21 +58,21 @@ export class StatePartWriter {
     this.#endPiece();
     this.#piece.writeUint32(this.#checksum);
     this.#endPiece();
-    const part = new Uint8Array(this.#sizeBytes);
-    let offset = 0;
-    for (const piece of this.#pieces) {
-      part.set(piece, offset);
-      offset += piece.length;
-    }
-    return part;
+    return this.#bytes.subarray(0, this.#sizeBytes);
   }
 
   #endPiece(): void {
-    const bytes = this.#piece.toBytes();
+    const piece = this.#piece.view();
+    this.#checksum = crc32(piece, this.#checksum);
+    const sizeBytes = this.#sizeBytes + piece.length;
+    if (sizeBytes > this.#bytes.length) {
+      const larger = new Uint8Array(sizeBytes * 2);
+      larger.set(this.#bytes.subarray(0, this.#sizeBytes));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(piece, this.#sizeBytes);
+    this.#sizeBytes = sizeBytes;
     this.#piece.reset();
-    this.#pieces.push(bytes);
-    this.#sizeBytes += bytes.length;
-    this.#checksum = crc32(bytes, this.#checksum);
   }
 }
 
