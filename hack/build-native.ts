@@ -36,7 +36,7 @@ import {
   partsIdentity,
 } from './native/rocksdb-parts.ts';
 
-export const addonFileName = 'flinkjob-rocksdb.node';
+const addonFileName = 'flinkjob-rocksdb.node';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const native = join(root, 'runtime', 'native');

@@ -21,7 +21,7 @@ import { promisify } from 'node:util';
 import { readJarEntry } from './jar-entry.ts';
 import { NativeBuildError } from './native-build-error.ts';
 
-export const rocksdbVersion = '10.4.2';
+const rocksdbVersion = '10.4.2';
 
 const library = {
   artifact: `org.rocksdb:rocksdbjni:${rocksdbVersion}:jar:linux64`,

@@ -47,7 +47,7 @@ export interface NativeMemoryOptions {
   readonly writeBufferBytes: number;
 }
 
-export interface NativeMemoryUsage {
+interface NativeMemoryUsage {
   readonly capacityBytes: number;
   /** All that counts against the cap. */
   readonly usedBytes: number;
@@ -179,7 +179,7 @@ export interface NativeSnapshot {
   close(): void;
 }
 
-export interface NativeIngestOptions {
+interface NativeIngestOptions {
   /** Link the files instead of copying them. They are then the database's. */
   readonly moveFiles: boolean;
   /**
