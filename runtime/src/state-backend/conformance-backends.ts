@@ -21,7 +21,7 @@ export const maxParallelism = 128;
 
 export const allKeyGroups = { first: 0, last: maxParallelism - 1 };
 
-export const visitType: Type<unknown> = t.struct({ page: t.string, tags: t.array(t.string) });
+const visitType: Type<unknown> = t.struct({ page: t.string, tags: t.array(t.string) });
 
 /** What the window of a test is: two numbers, so that a namespace is more than a number. */
 export const windowType: Type<unknown> = t.struct({ start: t.int, end: t.int });

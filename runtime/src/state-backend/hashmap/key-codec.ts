@@ -155,7 +155,7 @@ function compareDoubles(a: number, b: number): number {
  * Strings in the order of their code points, which is the order of their bytes. JS compares UTF-16 units, where the pairs that stand for
  * code points from 0x10000 come before 0xe000.
  */
-export function compareCodePoints(a: string, b: string): number {
+function compareCodePoints(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   let at = 0;
   while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) {
