@@ -54,9 +54,9 @@ export function panedWindows(
     }
   };
 
-  const timer = ({ namespace, timestampMs }: FiredTimer, context: KeyedContext, state: StateByName): void => {
-    const window = namespace as TimeWindow;
-    const meaning = clock.meaningOf(timestampMs, window);
+  const timer = (fired: FiredTimer, context: KeyedContext, state: StateByName): void => {
+    const window = fired.namespace as TimeWindow;
+    const meaning = clock.meaningOf(fired, window);
     clock.registerNext(context, window, meaning);
     if (meaning.isDue) {
       const { content, isShared } = read(window, context, state);

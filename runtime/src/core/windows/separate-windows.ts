@@ -46,9 +46,9 @@ export function separateWindows(parts: FixedWindowParts): WindowOperator {
       passLate(definition, context, record);
     }
   };
-  const timer = ({ namespace, timestampMs }: FiredTimer, context: KeyedContext, state: StateByName): void => {
-    const window = namespace as TimeWindow;
-    const meaning = clock.meaningOf(timestampMs, window);
+  const timer = (fired: FiredTimer, context: KeyedContext, state: StateByName): void => {
+    const window = fired.namespace as TimeWindow;
+    const meaning = clock.meaningOf(fired, window);
     clock.registerNext(context, window, meaning);
     const content = meaning.isDue ? contents.read(state) : undefined;
     if (content !== undefined) {

@@ -48,7 +48,7 @@ export function sessionWindowOperator(
   { domain, gapMs }: Extract<WindowAssigner, { type: 'Session' }>,
 ): WindowOperator {
   const clock = new WindowClock(domain, definition.allowedLatenessMs);
-  const contents = windowContents(definition.contents, 'contents');
+  const contents = windowContents(definition.contents, 'session-contents');
   const { merge } = contents;
   assert(merge !== undefined, 'session windows whose contents cannot be merged');
   const handle = (state: StateByName) => state[sessionsState.declaration.name] as SessionsHandle;
@@ -99,15 +99,15 @@ export function sessionWindowOperator(
     contents.write(state, merge([contents.read(state), ...found].filter((content) => content !== undefined)));
   };
 
-  const timer = ({ namespace, timestampMs }: FiredTimer, context: KeyedContext, state: StateByName): void => {
-    const home = namespace as TimeWindow;
+  const timer = (fired: FiredTimer, context: KeyedContext, state: StateByName): void => {
+    const home = fired.namespace as TimeWindow;
     const sessions = handle(state).get() ?? [];
     const session = sessions.find((open) => equal(open.home, home));
     if (session === undefined) {
       return;
     }
     const { window } = session;
-    const meaning = clock.meaningOf(timestampMs, window);
+    const meaning = clock.meaningOf(fired, window);
     clock.registerNext(context, window, meaning);
     const content = meaning.isDue ? contents.read(state) : undefined;
     if (content !== undefined) {

@@ -1,6 +1,6 @@
 import { JobError } from '../job-error.ts';
 import type { KeyedContext } from '../job-graph/keyed-process.ts';
-import { shiftTimestamp, type TimeDomain } from '../time/event-time.ts';
+import { type FiredTimer, shiftTimestamp, type TimeDomain } from '../time/event-time.ts';
 import type { TimeWindow } from './time-window.ts';
 
 /** What a timer of a window means. `Early`: the window was made longer since. Both of the others can be true at once. */
@@ -55,10 +55,13 @@ export class WindowClock {
     context.registerTimer(this.domain, this.cleanupMs(window));
   }
 
-  /** Also when the allowed lateness was changed after the timer was set. */
-  meaningOf(timerMs: number, window: TimeWindow): WindowTimerMeaning {
+  /** Also when the allowed lateness or the time domain was changed after the timer was set. */
+  meaningOf({ domain, timestampMs }: Pick<FiredTimer, 'domain' | 'timestampMs'>, window: TimeWindow): WindowTimerMeaning {
     const dueMs = this.dueMs(window);
-    return { isEarly: timerMs < dueMs, isDue: timerMs === dueMs, isCleanup: timerMs >= this.cleanupMs(window) };
+    if (domain !== this.domain || timestampMs < dueMs) {
+      return { isEarly: true, isDue: false, isCleanup: false };
+    }
+    return { isEarly: false, isDue: timestampMs === dueMs, isCleanup: timestampMs >= this.cleanupMs(window) };
   }
 
   /** Sets what is to come after a timer that did not end the window. */

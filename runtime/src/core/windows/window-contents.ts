@@ -32,7 +32,7 @@ export interface WindowContents {
   result(content: unknown): unknown;
 }
 
-/** `stateName` is part of every checkpoint. */
+/** `stateName` is part of every checkpoint; ways of keeping windows that cannot take over from each other have different ones. */
 export function windowContents(definition: WindowContentsDefinition, stateName: string): WindowContents {
   return definition.type === 'Aggregate' ? aggregateContents(definition, stateName) : elementContents(definition, stateName);
 }

@@ -239,6 +239,25 @@ for (const { from, to, keptUntilMs } of [
   });
 }
 
+for (const [from, to] of [
+  ['EventTime', 'ProcessingTime'],
+  ['ProcessingTime', 'EventTime'],
+] as const) {
+  test(`windows by ${from} that were open fire when they go by ${to} after a restore`, async () => {
+    const directories = await StateDirectories.create();
+    const before = await KeyedOperator.open(tested({ ...tumbling, domain: from }), { createBackend });
+    before.process(['a'], [3]);
+    const restored = await before.checkpoint(directories);
+    const after = await KeyedOperator.open(tested({ ...tumbling, domain: to }), { createBackend, restored });
+    after.watermark(9);
+    after.advanceClock(10);
+    after.watermark(10);
+    assert.deepEqual(shown(after.takeEmitted()), ['0..10 a']);
+    assert.equal(after.stateSizeBytes, 0);
+    await directories.remove();
+  });
+}
+
 test('a record without an event time is an error that says what to do', async () => {
   const operator = await KeyedOperator.open(tested(tumbling), { createBackend });
   assert.throws(
