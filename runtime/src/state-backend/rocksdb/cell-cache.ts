@@ -1,6 +1,7 @@
 import { assert } from '../../core/assert.ts';
 import { type KeyGroupRange, keyGroupOf } from '../../core/key-groups/key-group.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { batchKeyCountMax } from '../state-backend.ts';
 import { Cell } from './cell.ts';
 import type { CellKind } from './cell-kind.ts';
 import { type CacheItem, Clock } from './clock.ts';
@@ -69,6 +70,8 @@ export class CellCache {
   }
 
   prepareBatch(keys: readonly unknown[], namespaces: readonly unknown[] | undefined): void {
+    assert(keys.length <= batchKeyCountMax, `a batch of ${keys.length} keys is longer than ${batchKeyCountMax}`);
+    assert(namespaces === undefined || namespaces.length === keys.length, 'a batch has a namespace for each key');
     if (this.#batchKeyCount !== 0) {
       this.keyKind.endBatch(this.#batchKeyCount);
       this.namespaceKind.endBatch(this.#batchKeyCount);

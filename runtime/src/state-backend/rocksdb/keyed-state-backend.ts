@@ -46,6 +46,8 @@ export interface RocksDbStateBackendEnvironment {
 }
 
 export interface RocksDbStateBackendLimits extends CellCacheLimits, WriteBackLimits {
+  /** Timers of one domain that are kept in memory because they fire next. */
+  readonly timerCountMax: number;
   /** Files that one database keeps open. */
   readonly openFileCountMax: number;
   /** Threads of the process for flush and compaction. */
@@ -58,6 +60,7 @@ export const defaultRocksDbLimits: RocksDbStateBackendLimits = {
   // While a snapshot is being fixed there may be twice as many, and still as many clean ones.
   dirtyCountMax: 112 * 1024,
   dirtySizeBytesMax: 16 * 1024 * 1024,
+  timerCountMax: 16 * 1024,
   openFileCountMax: 512,
   backgroundJobCountMax: 2,
 };
@@ -149,7 +152,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
     const slots = [...keySlots, ...namespaceSlots];
     this.#handles = new Map(slots.map((slot) => [slot.name, createStateHandle(slot, this.#cache, this.#access)]));
     this.#hasTtl = slots.some(({ ttlMs }) => ttlMs !== 0);
-    this.#timers = new Timers({ database, rowKeys, writeBack: this.#writeBack, keyGroups });
+    this.#timers = new Timers({ database, rowKeys, writeBack: this.#writeBack, keyGroups, headCountMax: limits.timerCountMax });
     if (opened.hasTimers) {
       this.#timers.load();
     }

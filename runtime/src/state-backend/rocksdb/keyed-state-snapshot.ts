@@ -5,6 +5,7 @@ import { assert } from '../../core/assert.ts';
 import type { StateFile } from '../../core/checkpoint/manifest.ts';
 import { JobError } from '../../core/job-error.ts';
 import type { KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend.ts';
+import { columnFamilies } from './key-layout.ts';
 import type { NativeDatabase } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
 import { encodeStatePart, type StatePart, type StatePartFile } from './state-part.ts';
@@ -95,6 +96,7 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
       const flushStartedAtMs = performance.now();
       await database.flush();
       this.#throwIfEnded();
+      assertFlushed(database);
       const linkStartedAtMs = performance.now();
       times.flushMs = linkStartedAtMs - flushStartedAtMs;
       const files = await database.checkpoint(directory);
@@ -193,6 +195,16 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
         retry: 'backoff',
         code: 'SnapshotDiscarded',
       });
+    }
+  }
+}
+
+/** Nothing was written since the drain, so all of it is in files now; a checkpoint without some of it would be silent loss. */
+function assertFlushed(database: NativeDatabase): void {
+  for (const [columnFamily, { name }] of columnFamilies.entries()) {
+    for (const property of ['rocksdb.num-entries-active-mem-table', 'rocksdb.num-immutable-mem-table']) {
+      const count = database.property(columnFamily, property);
+      assert(count === '0', `${property} of the column family ${name} is ${count} after a flush`);
     }
   }
 }

@@ -52,13 +52,15 @@ export class Timers {
     readonly rowKeys: RowKeys;
     readonly writeBack: WriteBack;
     readonly keyGroups: KeyGroupRange;
+    /** Of one domain, in memory because they fire next. */
+    readonly headCountMax: number;
   }) {
     const { first, last } = options.keyGroups;
     const groupCount = last - first + 1;
     this.#rowKeys = options.rowKeys;
     this.#writeBack = options.writeBack;
     this.#keyGroups = options.keyGroups;
-    this.#headCountMax = Math.min(Math.max(Math.floor(headCountOfAllMax / groupCount), headCountMin), headCountMax);
+    this.#headCountMax = Math.min(Math.max(Math.floor(options.headCountMax / groupCount), groupHeadCountMin), groupHeadCountMax);
     this.#reader = new RangeReader(options.database, options.writeBack, {
       columnFamily: timersColumnFamily,
       chunkRowCount: this.#headCountMax,
@@ -250,11 +252,9 @@ export class Timers {
   }
 }
 
-/** Timers in memory, of one domain: some megabytes. */
-const headCountOfAllMax = 16 * 1024;
-/** Of one key group; less would read again and again, more is never needed at once. */
-const headCountMin = 8;
-const headCountMax = 256;
+/** Of one key group: with less every few timers would be a read of their own, and more are never needed at once. */
+const groupHeadCountMin = 4;
+const groupHeadCountMax = 256;
 /** Timers whose state is fetched in one read before they fire. */
 const prefetchCountMax = 256;
 
