@@ -67,6 +67,26 @@ function countOf(lines: readonly Line[], split: string): number {
   return lines.filter((line) => line.split === split).reduce((sum, { count }) => sum + count, 0);
 }
 
+test('the example counts every page view in its minute or tells it apart as late', async () => {
+  const example = fileURLToPath(new URL('../../../examples/page-views', import.meta.url));
+  const args = ['--arg', `views=${join(example, 'views')}`, '--arg', 'linesPerSecond=60', '--arg', `out=${directory}`];
+  const child = spawn(process.execPath, [main, 'run', join(example, 'page-views.ts'), '--parallelism', '2', ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+  const [[code], stderr] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
+  assert.equal(code, 0, stderr);
+  const last = new Map<string, number>();
+  for (const line of await committed('counts')) {
+    const [minute = '', page = '', views] = line.split(' ');
+    last.set(`${minute} ${page}`, Math.max(Number(views), last.get(`${minute} ${page}`) ?? 0));
+  }
+  const late = await committed('late');
+  assert.ok(late.length > 0, 'some views are far too late');
+  assert.equal([...last.values()].reduce((sum, views) => sum + views, 0) + late.length, 600);
+});
+
 test('source subtasks without splits, which never end either, hold up neither windows nor their alignment group', async () => {
   const child = start('withoutSplits', 3);
   const exited = once(child, 'exit');
