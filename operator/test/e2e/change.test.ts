@@ -8,78 +8,85 @@ import { readLineage } from './lineage-facts.ts';
 
 const count = 24_000;
 
-test('state survives parallelism 1 → 3 → 2, a new module version and new arguments, with a savepoint each time and one writer', async (t) => {
-  const job = new JobUnderTest(t);
-  const module = join(job.directory, 'versioned-count.ts');
-  copyFileSync(jobModule('keyed-count.ts'), module);
-  const args = { seed: '3', count: String(count), out: job.outputDirectory, recordsPerSecond: '240' };
-  job.edit(JobUnderTest.spec(job, module, { job: { module, args, parallelism: 1 } }));
-  job.dev();
-
-  const running = async (what: string, parallelism: number, attemptAbove: number): Promise<number> => {
-    const status = await job.untilStatus(
-      what,
-      (seen) =>
-        seen.state === 'Running' &&
-        seen.parallelism === parallelism &&
-        seen.attempt.number > attemptAbove &&
-        seen.lastCheckpoint !== undefined &&
-        seen.vertices.some(({ recordsOut }) => recordsOut > 0),
+for (const stateBackend of ['HashMap', 'RocksDB']) {
+  test(`state survives parallelism 1 → 3 → 2, a new module version and new arguments, with a savepoint each time and one writer (${stateBackend})`, async (t) => {
+    const job = new JobUnderTest(t);
+    const module = join(job.directory, 'versioned-count.ts');
+    copyFileSync(jobModule('keyed-count.ts'), module);
+    const args = { seed: '3', count: String(count), out: job.outputDirectory, recordsPerSecond: '240' };
+    job.edit(
+      JobUnderTest.spec(job, module, {
+        job: { module, args, parallelism: 1 },
+        state: { backend: stateBackend, checkpointStorage: `file://${job.storageDirectory}` },
+      }),
     );
-    await job.untilView(`${what}: settled`, (view) => view.status.state === 'Running' && view.status.rollout === undefined);
-    assert(job.pids('job-manager').length === 1, 'one JobManager');
-    return status.attempt.number;
-  };
+    job.dev();
 
-  let attempt = await running('parallelism 1', 1, 0);
-  job.edit({ job: { parallelism: 3 } });
-  attempt = await running('parallelism 3', 3, attempt);
-  job.edit({ job: { parallelism: 2 } });
-  attempt = await running('parallelism 2', 2, attempt);
+    const running = async (what: string, parallelism: number, attemptAbove: number): Promise<number> => {
+      const status = await job.untilStatus(
+        what,
+        (seen) =>
+          seen.state === 'Running' &&
+          seen.parallelism === parallelism &&
+          seen.attempt.number > attemptAbove &&
+          seen.lastCheckpoint !== undefined &&
+          seen.vertices.some(({ recordsOut }) => recordsOut > 0),
+      );
+      await job.untilView(`${what}: settled`, (view) => view.status.state === 'Running' && view.status.rollout === undefined);
+      assert(job.pids('job-manager').length === 1, 'one JobManager');
+      return status.attempt.number;
+    };
 
-  // Version 2 says so in every line.
-  const text = readFileSync(module, 'utf8');
-  assert(text.includes('ctx.emit(`'));
-  writeFileSync(module, text.replace('ctx.emit(`', 'ctx.emit(`v2 '));
-  attempt = await running('version 2', 2, attempt);
+    let attempt = await running('parallelism 1', 1, 0);
+    job.edit({ job: { parallelism: 3 } });
+    attempt = await running('parallelism 3', 3, attempt);
+    job.edit({ job: { parallelism: 2 } });
+    attempt = await running('parallelism 2', 2, attempt);
 
-  job.edit({ job: { args: { ...args, recordsPerSecond: '400' } } });
-  attempt = await running('new arguments', 2, attempt);
+    // Version 2 says so in every line.
+    const text = readFileSync(module, 'utf8');
+    assert(text.includes('ctx.emit(`'));
+    writeFileSync(module, text.replace('ctx.emit(`', 'ctx.emit(`v2 '));
+    attempt = await running('version 2', 2, attempt);
 
-  job.edit({ job: { desiredState: 'Suspended' } });
-  await job.untilView('suspended', ({ status }) => status.state === 'Suspended');
-  assert.deepEqual(job.processes(), []);
+    job.edit({ job: { args: { ...args, recordsPerSecond: '400' } } });
+    attempt = await running('new arguments', 2, attempt);
 
-  job.edit({ job: { desiredState: 'Running', args: { ...args, recordsPerSecond: '100000' } } });
-  await job.untilView('finished', ({ status }) => status.state === 'Finished');
+    job.edit({ job: { desiredState: 'Suspended' } });
+    await job.untilView('suspended', ({ status }) => status.state === 'Suspended');
+    await job.untilNoProcessIsLeft();
 
-  const lines = job.committedLines();
-  assert(lines.some((line) => line.startsWith('v2 ')) && lines.some((line) => !line.startsWith('v2 ')), 'both versions wrote');
-  assertEachKeyCountsUpToItsEnd(lines.map((line) => line.replace('v2 ', '')));
+    job.edit({ job: { desiredState: 'Running', args: { ...args, recordsPerSecond: '100000' } } });
+    await job.untilView('finished', ({ status }) => status.state === 'Finished');
 
-  const { attempts, closed, epochs } = readLineage(job);
-  assert.deepEqual(
-    closed.map(({ reason }) => reason),
-    [
-      'StoppedWithSavepoint',
-      'StoppedWithSavepoint',
-      'StoppedWithSavepoint',
-      'StoppedWithSavepoint',
-      'StoppedWithSavepoint',
-      'Finished',
-    ],
-  );
-  assert.deepEqual(
-    attempts,
-    attempts.toSorted((a, b) => a - b),
-    'attempts only rise',
-  );
-  assert.deepEqual(
-    epochs,
-    epochs.toSorted((a, b) => a - b),
-    'epochs only rise',
-  );
-});
+    const lines = job.committedLines();
+    assert(lines.some((line) => line.startsWith('v2 ')) && lines.some((line) => !line.startsWith('v2 ')), 'both versions wrote');
+    assertEachKeyCountsUpToItsEnd(lines.map((line) => line.replace('v2 ', '')));
+
+    const { attempts, closed, epochs } = readLineage(job);
+    assert.deepEqual(
+      closed.map(({ reason }) => reason),
+      [
+        'StoppedWithSavepoint',
+        'StoppedWithSavepoint',
+        'StoppedWithSavepoint',
+        'StoppedWithSavepoint',
+        'StoppedWithSavepoint',
+        'Finished',
+      ],
+    );
+    assert.deepEqual(
+      attempts,
+      attempts.toSorted((a, b) => a - b),
+      'attempts only rise',
+    );
+    assert.deepEqual(
+      epochs,
+      epochs.toSorted((a, b) => a - b),
+      'epochs only rise',
+    );
+  });
+}
 
 test('LastState goes on from the last completed checkpoint without a stop, and Stateless starts from nothing in so many words', async (t) => {
   const job = new JobUnderTest(t);

@@ -240,6 +240,11 @@ export class JobUnderTest {
     );
   }
 
+  /** A job is over when its lineage says so; its processes end a moment later. */
+  async untilNoProcessIsLeft(): Promise<void> {
+    await this.until('no process is left', () => (this.processes().length === 0 ? true : undefined));
+  }
+
   async until<T>(what: string, look: () => Promise<T | undefined> | T | undefined, explain: () => string = () => ''): Promise<T> {
     const startedAt = performance.now();
     for (;;) {
