@@ -96,7 +96,7 @@ test('storage that cannot be written is named before anything starts', async (t)
   const view = await job.untilView('an answer', ({ status }) => status.error !== undefined);
   assert.match(view.status.error?.message ?? '', /not-a-directory/);
   assert(view.status.error?.remedy !== undefined);
-  await job.untilNoProcessIsLeft();
+  assert.deepEqual(job.processes(), []);
 });
 
 test('a corrupt _metadata and a truncated state file are refused by name, and nothing older is taken in silence', async (t) => {

@@ -54,7 +54,7 @@ test('Ctrl-C suspends with a savepoint and leaves no process; starting again con
   const first = await job.untilStatus('a checkpoint', ({ lastCheckpoint }) => lastCheckpoint !== undefined);
   const code = await job.endDev('SIGINT');
   assert.equal(code, 0, job.output);
-  await job.untilNoProcessIsLeft();
+  assert.deepEqual(job.processes(), []);
 
   job.dev();
   const second = await job.untilStatus('it runs again', ({ state }) => state === 'Running');
