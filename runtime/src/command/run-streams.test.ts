@@ -25,8 +25,9 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 function run(...args: readonly string[]) {
   const child = spawn(process.execPath, [main, 'run', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const end = Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]).then(([[code], , stderr]) => ({
+  const end = Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]).then(([[code], stdout, stderr]) => ({
     code: code as number | null,
+    stdout,
     stderr,
   }));
   return { child, end };
@@ -137,4 +138,17 @@ test('what was late is late again after a restore, from the first record on and 
       );
     }
   }
+});
+
+test('at the end of the input event-time timers fire, and a warning says how many timers of the clock never will', async () => {
+  const { code, stdout, stderr } = await run(moduleOf('forgotten-timers')).end;
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(
+    stdout.trimEnd().split('\n').toSorted(),
+    Array.from({ length: 10 }, (_, index) => `key-${index} EventTime`),
+  );
+  assert.match(
+    stderr,
+    /^warning: the input has ended, and processing-time timers .* will never fire.*vertexId results.*count \d+\)\n$/,
+  );
 });

@@ -337,6 +337,8 @@ const consoleLog: Log = {
 };
 
 function writeNote(level: string, fields: object, message: string): void {
-  const { err } = fields as { readonly err?: { readonly message?: string } };
-  process.stderr.write(`${level}: ${message}${err?.message === undefined ? '' : `: ${err.message}`}\n`);
+  const { err, ...others } = fields as { readonly err?: { readonly message?: string } };
+  const plain = Object.entries(others).filter(([, value]) => typeof value === 'string' || typeof value === 'number');
+  const details = plain.length === 0 ? '' : ` (${plain.map(([name, value]) => `${name} ${value}`).join(', ')})`;
+  process.stderr.write(`${level}: ${message}${err?.message === undefined ? '' : `: ${err.message}`}${details}\n`);
 }

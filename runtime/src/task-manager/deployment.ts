@@ -15,6 +15,7 @@ import type {
   TaskManagerDeployment,
   TaskManagerMessage,
 } from '../core/protocol/messages.ts';
+import type { Log } from '../log.ts';
 import type {
   ChannelCredit,
   ChannelFrame,
@@ -44,6 +45,7 @@ export interface DeploymentOptions {
   readonly lease: SharedArrayBuffer;
   readonly transport: DataTransport;
   readonly send: (message: TaskManagerMessage) => void;
+  readonly log: Log;
 }
 
 interface ThreadHandle {
@@ -276,8 +278,17 @@ export class Deployment {
       case 'Declined':
         this.#send({ ...message, type: 'CheckpointDeclined', token });
         return;
-      case 'Committed':
       case 'EndOfInput':
+        if (message.pendingTimers !== undefined) {
+          // As in Flink. It is easily overlooked in a job that leaves its last results to such a timer.
+          this.#options.log.warn(
+            { ...message.task, ...message.pendingTimers },
+            'the input has ended, and processing-time timers that are not due yet will never fire; event-time timers would have',
+          );
+        }
+        this.#send({ type: 'EndOfInput', task: message.task, token });
+        return;
+      case 'Committed':
       case 'SourceEventTimes':
         this.#send({ ...message, token });
         return;

@@ -11,6 +11,7 @@ import type {
   SubtaskMetrics,
 } from '../core/protocol/messages.ts';
 import type { ChannelCredit, ChannelFrame, CheckpointBarrier } from '../transport/data/data-transport.ts';
+import type { PendingTimers } from './chain/keyed-process-stage.ts';
 
 /**
  * What the main thread of a TaskManager and a thread of its slots say to each other. A thread lives for one deployment, so nothing
@@ -71,7 +72,7 @@ export type FromSlotThread =
     }
   | { readonly type: 'Declined'; readonly task: SubtaskId; readonly checkpointId: number; readonly error: ErrorInfo }
   | { readonly type: 'Committed'; readonly task: SubtaskId; readonly checkpointId: number }
-  | { readonly type: 'EndOfInput'; readonly task: SubtaskId }
+  | { readonly type: 'EndOfInput'; readonly task: SubtaskId; readonly pendingTimers: PendingTimers | undefined }
   | { readonly type: 'Metrics'; readonly subtasks: readonly SubtaskMetrics[] }
   | { readonly type: 'SourceEventTimes'; readonly sources: readonly SourceEventTime[] }
   /** Nothing of the thread's subtasks is at work any more; the thread ends. */

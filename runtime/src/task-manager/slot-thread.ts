@@ -118,7 +118,7 @@ export class SlotThread {
     acknowledged: (task, report) => this.#post({ type: 'Acknowledged', task, ...report }),
     declined: (task, checkpointId, error) => this.#post({ type: 'Declined', task, checkpointId, error: toErrorInfo(error) }),
     committed: (task, checkpointId) => this.#post({ type: 'Committed', task, checkpointId }),
-    endOfInput: (task) => this.#post({ type: 'EndOfInput', task }),
+    endOfInput: (task, pendingTimers) => this.#post({ type: 'EndOfInput', task, pendingTimers }),
     failed: (task, error) => {
       if (!this.#isClosing) {
         this.#post({ type: 'Failed', task, error: describeTaskError(error, task.subtaskIndex) });

@@ -211,6 +211,7 @@ export class TaskManager {
         lease: this.#lease.buffer,
         transport,
         send: (out) => session.send(out),
+        log,
       });
     } catch (error) {
       const [subtask] = message.deployment.subtasks;

@@ -100,7 +100,8 @@ async function scene(options: {
     },
     declined: (_task, checkpointId, error) => assert.fail(`declined ${checkpointId}: ${error}`),
     committed: () => {},
-    endOfInput: () => seen.push('ended'),
+    endOfInput: (_task, pending) =>
+      seen.push(pending === undefined ? 'ended' : `ended before ${pending.count} at ${pending.firstDueMs}`),
     failed: (_task, error) => {
       throw error;
     },
@@ -297,7 +298,7 @@ test('processing-time timers that are not due at the end of the input never fire
   run();
   nowMs = 200;
   run();
-  assert.deepEqual(seen, [50, `@${maxTimestampMs}`, 'end', 'ended']);
+  assert.deepEqual(seen, [50, `@${maxTimestampMs}`, 'end', 'ended before 1 at 150']);
   assert.equal(task.nextTimerMs(), undefined);
   assert.equal(backend.nextTimerMs('ProcessingTime'), 150);
 });

@@ -10,7 +10,7 @@ import { maxTimestampMs, type Timestamps } from '../core/time/event-time.ts';
 import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
 import type { CheckpointBarrier } from '../transport/data/data-transport.ts';
 import type { BroadcastState } from './broadcast-state.ts';
-import type { KeyedProcessStage } from './chain/keyed-process-stage.ts';
+import type { KeyedProcessStage, PendingTimers } from './chain/keyed-process-stage.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
 import type { OutputStage } from './chain/output-stage.ts';
 import type { Stage, StageInput } from './chain/stage.ts';
@@ -36,7 +36,8 @@ export interface TaskReporter {
   ): void;
   declined(task: SubtaskId, checkpointId: number, error: unknown): void;
   committed(task: SubtaskId, checkpointId: number): void;
-  endOfInput(task: SubtaskId): void;
+  /** `pendingTimers`: of the processing-time timers that will never fire. */
+  endOfInput(task: SubtaskId, pendingTimers: PendingTimers | undefined): void;
   failed(task: SubtaskId, error: unknown): void;
 }
 
@@ -435,7 +436,7 @@ export class Task {
     for (const partition of this.#options.partitions) {
       partition.sendEnd();
     }
-    this.#options.reporter.endOfInput(this.id);
+    this.#options.reporter.endOfInput(this.id, this.#options.keyed?.stage.pendingTimers());
   }
 
   #takeCheckpoint(barrier: CheckpointBarrier): void {

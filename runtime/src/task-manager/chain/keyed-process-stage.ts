@@ -95,6 +95,12 @@ export class KeyedProcessStage implements Stage {
     return this.#function.timer === undefined ? undefined : this.#backend.nextTimerMs('ProcessingTime');
   }
 
+  /** Processing-time timers that wait; undefined when there is none. Asked at the end of the input, when no event-time timer is left. */
+  pendingTimers(): PendingTimers | undefined {
+    const firstDueMs = this.nextTimerMs();
+    return firstDueMs === undefined ? undefined : { firstDueMs, count: this.#backend.counters()['timers'] };
+  }
+
   /** Fires some of the processing-time timers that are due; gives how many. */
   fireTimers(): number {
     return this.#fireTimers('ProcessingTime', this.#nowMs());
@@ -230,6 +236,12 @@ export class KeyedProcessStage implements Stage {
   #failure(error: unknown): OperatorFailure {
     return error instanceof OperatorFailure ? error : new OperatorFailure(this.#operator, error);
   }
+}
+
+export interface PendingTimers {
+  readonly firstDueMs: number;
+  /** Undefined where the backend does not count its timers. */
+  readonly count: number | undefined;
 }
 
 export interface KeyedStageOptions {
