@@ -24,14 +24,14 @@ import {
 export type BroadcastStateDefinitions = Readonly<Record<string, MapStateDefinition<unknown, unknown>>>;
 
 /** For the elements of the broadcast stream. */
-export type BroadcastStateHandles<B extends BroadcastStateDefinitions> = {
+type BroadcastStateHandles<B extends BroadcastStateDefinitions> = {
   readonly [N in keyof B]: B[N] extends MapStateDefinition<infer K, infer V> ? MapState<K, V> : never;
 };
 
 export type ReadonlyMapState<K, V> = Pick<MapState<K, V>, 'get' | 'has' | 'entries'>;
 
 /** For everything else: what `get` and `entries` give is shared by all records, so do not change it. */
-export type ReadonlyBroadcastState<B extends BroadcastStateDefinitions> = {
+type ReadonlyBroadcastState<B extends BroadcastStateDefinitions> = {
   readonly [N in keyof B]: B[N] extends MapStateDefinition<infer K, infer V> ? ReadonlyMapState<K, V> : never;
 };
 

@@ -19,7 +19,7 @@ const unitsMs: Readonly<Record<keyof Duration, number>> = {
 };
 
 /** A hundred years: longer is a mistake in the unit. */
-export const durationMsMax = 100 * 365 * unitsMs.days;
+const durationMsMax = 100 * 365 * unitsMs.days;
 
 /** In whole milliseconds. `where` is named in errors: `the size of windows.tumbling`. */
 export function durationMs(given: Duration, where: string, limits: { readonly minMs: number; readonly maxMs?: number }): number {

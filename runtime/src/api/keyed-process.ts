@@ -7,7 +7,7 @@ import { checkSideOutputs, type RecordsOf, type SideOutputDefinitions, type Side
 import { type StateDefinitions, type StateHandles, toStateImplementation } from './state.ts';
 
 /** What every keyed function declares, whatever its inputs. */
-export interface KeyedDefinition<Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions> {
+interface KeyedDefinition<Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions> {
   /** All state that the function uses, by name. */
   readonly state?: S;
   /** Types of the records for `ctx.emitTo`, by tag; read with `stream.sideOutput(tag)`. */
@@ -91,7 +91,7 @@ export type AuthorFunction = (this: unknown, record: unknown, ctx: unknown, stat
  * The one place that ties names and unknown values to the author's types. `call` keeps `this` what the author wrote it to be.
  * `elementNames` are the definition's functions by input.
  */
-export function compileKeyed(definition: object, elementNames: readonly string[], where: string): CompiledKeyedFunction {
+function compileKeyed(definition: object, elementNames: readonly string[], where: string): CompiledKeyedFunction {
   const { state, sideOutputs, timer } = definition as {
     readonly state?: StateDefinitions;
     readonly sideOutputs?: SideOutputDefinitions;

@@ -41,7 +41,7 @@ export function recordTypeOf(origins: readonly StreamOrigin[]): Type<unknown> {
   return first.type;
 }
 
-export function formatOrigin({ from, outputTag }: StreamOrigin): string {
+function formatOrigin({ from, outputTag }: StreamOrigin): string {
   return outputTag === undefined ? `"${nameOf(from)}"` : `the side output "${outputTag}" of "${nameOf(from)}"`;
 }
 

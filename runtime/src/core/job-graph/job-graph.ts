@@ -60,7 +60,7 @@ export interface OperatorDescription {
   readonly sideOutputs?: readonly SideOutputDescription[];
 }
 
-export interface WatermarkDescription {
+interface WatermarkDescription {
   readonly outOfOrdernessMs: number;
   readonly idleMs?: number | undefined;
   readonly alignment?: WatermarkAlignment | undefined;
@@ -71,7 +71,7 @@ export interface BroadcastDescription {
   readonly states: readonly StateDeclaration[];
 }
 
-export interface SideOutputDescription {
+interface SideOutputDescription {
   readonly tag: string;
   readonly recordType: TypeDescriptor;
 }
