@@ -35,7 +35,7 @@ const stages: Stage[] =
         },
         {
           name: 'simulation',
-          files: globSync('{runtime,operator}/test/{simulation,state-programs}/**/*.test.ts'),
+          files: globSync('{runtime,operator}/test/{simulation,state-programs,window-streams}/**/*.test.ts'),
           concurrency: availableParallelism(),
         },
         // Real processes, ports and signals: alone on the machine, so that a time-out means something.

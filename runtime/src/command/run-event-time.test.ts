@@ -123,6 +123,6 @@ test('a split that is paused for longer than the time of idleness resumes when t
   assert.equal(countOf(lines, 'slow'), 80);
   assert.equal(countOf(lines, 'fast'), 1_000);
   const furthestMs = Math.max(...lines.filter(({ split, before }) => split === 'fast' && before > 0).map(({ start }) => start));
-  // Without alignment it would be at 80,000 when the slow one ends, at 4,000; words between subtasks take up to a second, or 20,000.
-  assert.ok(furthestMs < 50_000, `the fast split was read up to ${furthestMs} while the slow one was at 4000 or before`);
+  // Without alignment it would be at 80,000 when the slow one ends, at 4,000; words between subtasks take up to a second, or 20,000, and more on a busy machine.
+  assert.ok(furthestMs < 70_000, `the fast split was read up to ${furthestMs} while the slow one was at 4000 or before`);
 });

@@ -49,6 +49,7 @@ export class KeyedOperator<T> {
   readonly #operator: TestedOperator<T>;
   readonly #subtasks: Subtask[] = [];
   #emitted: Emitted[] = [];
+  #onRoom = Promise.withResolvers<void>();
 
   private constructor(operator: TestedOperator<T>) {
     this.#operator = operator;
@@ -81,7 +82,7 @@ export class KeyedOperator<T> {
           maxParallelism,
           keyGroups,
           nowMs: () => opened.nowMs,
-          onRoom: () => {},
+          onRoom: () => opened.#onRoom.resolve(),
         },
         parts,
       );
@@ -122,6 +123,14 @@ export class KeyedOperator<T> {
       while ((stage.nextTimerMs() ?? Number.POSITIVE_INFINITY) <= nowMs) {
         stage.fireTimers();
       }
+    }
+  }
+
+  /** Resolves when the state takes changes: before every batch and watermark, as a task waits. */
+  async room(): Promise<void> {
+    while (this.#subtasks.some(({ backend }) => !backend.hasRoom)) {
+      this.#onRoom = Promise.withResolvers<void>();
+      await this.#onRoom.promise;
     }
   }
 

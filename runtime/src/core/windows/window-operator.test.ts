@@ -1,4 +1,4 @@
-/** Rules of windows by name. That all of them together are right over any stream is shown in window-model.test.ts. */
+/** Rules of windows by name. That all of them together are right over any stream is shown by test/window-streams. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Emitted, KeyedOperator } from '../../../test/fakes/keyed-operator.ts';
