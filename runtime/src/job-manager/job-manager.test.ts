@@ -617,3 +617,34 @@ test('operations are refused with a reason in states that have no room for them'
   await harness.pass(1000);
   assert.throws(() => started.jobManager.cancel({ operationId: 'cancel-1' }), /Stopped/);
 });
+
+test('source subtasks hear how far the others of their alignment group are, until those fall silent', async () => {
+  const harness = new JobManagerHarness();
+  const started = harness.start();
+  const first = await started.running('tm-1', 1);
+  const second = await started.running('tm-2', 1);
+  const report = (taskManager: typeof first, minimumMs: number | undefined) => {
+    const [subtask] = taskManager.subtasks;
+    assert.ok(subtask !== undefined && taskManager.token !== undefined);
+    const sources = [{ task: subtask.task, group: 'g', minimumMs }];
+    taskManager.send({ type: 'SourceEventTimes', token: taskManager.token, sources });
+  };
+  const heard = async (taskManager: typeof first) => {
+    await harness.pass(100);
+    const message = taskManager.received.findLast(({ type }) => type === 'AlignSources');
+    return message?.type === 'AlignSources' ? message.sources.map(({ othersMinimumMs }) => othersMinimumMs) : undefined;
+  };
+  report(first, 500);
+  assert.deepEqual(await heard(first), [undefined]);
+  report(second, 90_000);
+  assert.deepEqual(await heard(second), [500]);
+  report(first, 600);
+  assert.deepEqual(await heard(first), [90_000]);
+  report(first, undefined);
+  report(second, 91_000);
+  assert.deepEqual(await heard(second), [undefined]);
+  report(first, 700);
+  await harness.pass(11_000);
+  report(second, 92_000);
+  assert.deepEqual(await heard(second), [undefined]);
+});

@@ -1,4 +1,4 @@
-import { maxTimestampMs } from '../../src/core/time/event-time.ts';
+import { maxTimestampMs, minTimestampMs, shiftTimestamp } from '../../src/core/time/event-time.ts';
 import type { WindowAssigner } from '../../src/core/windows/window-assigner.ts';
 import type { Random } from '../simulation/random.ts';
 import type { WindowRecord, WindowStep } from './window-model.ts';
@@ -55,7 +55,7 @@ function randomSteps(random: Random): readonly WindowStep[] {
   const boundMs = random.pick([0, 3, scatterMs]);
   let nowMs = random.between(-60, 20);
   let value = 0;
-  let latestMs = Number.MIN_SAFE_INTEGER;
+  let latestMs = minTimestampMs;
   const steps: WindowStep[] = [];
   for (let step = random.between(1, 24); step > 0; step--) {
     if (random.chance(0.6)) {
@@ -70,7 +70,7 @@ function randomSteps(random: Random): readonly WindowStep[] {
       nowMs += random.chance(0.1) ? 100 : 0;
       steps.push({
         type: 'Watermark',
-        timestampMs: random.chance(0.9) ? latestMs - boundMs - 1 : nowMs + random.between(-50, 50),
+        timestampMs: random.chance(0.9) ? shiftTimestamp(latestMs, -boundMs - 1) : nowMs + random.between(-50, 50),
       });
     }
   }
