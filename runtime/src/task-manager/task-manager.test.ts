@@ -441,8 +441,11 @@ test('messages of an older deployment are dropped, and a newer one ends it', asy
 test('without a word for the time of its lease a TaskManager ends its tasks and registers anew', async () => {
   const scene = await Scene.create({ parallelism: 2, taskManagerCount: 1, leaseMs: 700 });
   const [taskManager] = scene.taskManagers;
+  // Until the tasks run, however long a busy machine takes for that.
+  const words = setInterval(() => taskManager?.send({ type: 'Heartbeat', epoch: firstToken.epoch }), 100);
   scene.deploy(firstToken);
   await scene.start(firstToken);
+  clearInterval(words);
   await taskManager?.closed;
   const again = await scene.jobManager.taskManager('tm-0');
   // In-progress files are removed when a task ends; a task that still ran would have one.
