@@ -141,3 +141,29 @@ test('a reader that cannot leave out a split waits as a whole, and no longer tha
   events.tick();
   assert.equal(events.isReaderPaused, false, 'alone in its group it is the furthest behind');
 });
+
+test('nothing becomes idle while the whole thread stands still, without its lease or because the machine was busy', () => {
+  const clock = new Clock();
+  const events = generator(clock, { strategy: { idleMs: 500 } });
+  events.timestamps(['50']);
+  clock.next();
+  events.tick();
+  clock.next(100);
+  assert.equal(events.tick(), undefined);
+  clock.next(2);
+  assert.deepEqual(events.tick(), { timestampMs: 39, isIdle: true });
+});
+
+test('a source waits for the others of its group, and at its end nobody waits for it', () => {
+  const clock = new Clock();
+  const events = generator(clock, {
+    source: { splits: [{ splitId: 'a', maxTimestampMs: 500 }], reader: {} },
+    strategy: { alignment: { group: 'g', maxDriftMs: 100 } },
+  });
+  events.align(300);
+  assert.deepEqual([events.isReaderPaused, events.minimumMs], [true, 489]);
+  events.align(389);
+  assert.equal(events.isReaderPaused, false);
+  events.end();
+  assert.equal(events.minimumMs, undefined);
+});

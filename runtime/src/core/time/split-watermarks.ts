@@ -26,7 +26,8 @@ export interface RestoredSplitTime {
 
 /**
  * Event time of one source subtask: of its splits, of all of them together, and which of them must wait for their alignment group. Pure: time is
- * given by the caller, and what follows is asked for.
+ * given by the caller, and what follows is asked for. Its neighbours: `split-time` is the machine of one split, `combine-watermarks` the rule for several,
+ * which `channel-watermarks` shares, `alignment-groups` the JobManager's part.
  *
  * 1. The watermark is that of the splits (see `combineWatermarks`) and never goes back.
  * 2. A subtask without splits is idle from the start, and stands in nobody's way.
