@@ -38,6 +38,8 @@ export class EventTimeGenerator {
   #isResting = false;
   #last: Watermark = { timestampMs: minTimestampMs, isIdle: false };
   #pausedSplits: ReadonlySet<string>;
+  /** Records came to a stream that was idle. Others are told at once: until they know, they may go on without them and make them late. */
+  #isBack = false;
 
   constructor(options: EventTimeGeneratorOptions) {
     this.#options = options;
@@ -68,6 +70,7 @@ export class EventTimeGenerator {
       }
       if (records.length > 0) {
         this.#watermarks.records(splitId, latestMs, monotonicMs());
+        this.#isBack ||= this.#last.isIdle;
       }
     } catch (error) {
       throw new OperatorFailure(operator, error);
@@ -100,7 +103,7 @@ export class EventTimeGenerator {
 
   /** The next time, by the monotonic clock, that `tick` has something to do. */
   get nextTickMs(): number {
-    return this.#lastTickMs + watermarkIntervalMs;
+    return this.#isBack ? this.#lastTickMs : this.#lastTickMs + watermarkIntervalMs;
   }
 
   /** A watermark if it is time for one and it is another than the last. */
@@ -119,6 +122,7 @@ export class EventTimeGenerator {
       return undefined;
     }
     this.#lastTickMs = nowMs;
+    this.#isBack = false;
     this.#watermarks.tick(nowMs, (splitId) => this.#reader?.isReadable?.(splitId) ?? false);
     this.#pause();
     const watermark = this.#watermarks.watermark();
