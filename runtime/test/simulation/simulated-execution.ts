@@ -310,7 +310,7 @@ export class SimulatedExecution {
       this.#acknowledge(checkpointId, task, [
         {
           uid: counterUid,
-          keyed: { keyGroups: range, handle: { type: 'file', ...reference } },
+          keyed: { backend: 'HashMap', keyGroups: range, handle: { type: 'file', ...reference }, files: [] },
           splits: undefined,
           committables: undefined,
         },
