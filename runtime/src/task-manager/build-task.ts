@@ -6,6 +6,7 @@ import type { SubtaskDeployment } from '../core/protocol/messages.ts';
 import type { KeyedStateBackendFactory, SnapshotTarget } from '../state-backend/state-backend.ts';
 import { ChainBuilder } from './chain-builder.ts';
 import type { SubtaskChannels } from './exchange/thread-exchange.ts';
+import { HeadState } from './head-state.ts';
 import type { SnapshotPlace } from './state-files.ts';
 import { Task, type TaskReporter } from './task.ts';
 
@@ -38,19 +39,22 @@ export async function buildTask(
   const { head, inputs } = await builder.build();
   const task: Task = new Task({
     id: { vertexId, subtaskIndex },
-    token,
     head,
     inputs,
     source: builder.source(() => task),
     input,
     keyed: builder.keyed,
-    broadcast: builder.broadcast,
+    headState: new HeadState({
+      keyed: builder.keyed,
+      broadcast: builder.broadcast,
+      place: { subtaskIndex, executionAttempt: token.executionAttempt },
+      snapshotTarget,
+    }),
     sinks: builder.sinks,
     timestamps: builder.timestamps,
     outputs: builder.outputs,
     partitions: outputs.map(({ partition }) => partition),
     reporter,
-    snapshotTarget,
     mayCommit,
     nowMs,
     monotonicMs,

@@ -1,12 +1,8 @@
-import { decodeSplit } from '../connectors/split-codec.ts';
 import { assert, unreachable } from '../core/assert.ts';
 import type { OperatorImplementation } from '../core/job-graph/executable-job.ts';
 import type { JobVertex, OperatorDescription } from '../core/job-graph/job-graph.ts';
-import type { Source, SourceReader } from '../core/job-graph/source.ts';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
 import type { OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
-import { minTimestampMs } from '../core/time/event-time.ts';
-import type { WatermarkStrategy } from '../core/time/watermark-strategy.ts';
 import type { KeyedStateBackend, KeyedStateBackendOptions } from '../state-backend/state-backend.ts';
 import { BroadcastState } from './broadcast-state.ts';
 import type { TaskEnvironment } from './build-task.ts';
@@ -20,12 +16,14 @@ import type { Stage, StageInput } from './chain/stage.ts';
 import { FilterStage, FlatMapStage, MapStage } from './chain/stateless-stages.ts';
 import { TimestampsStage } from './chain/timestamps-stage.ts';
 import { WatermarkFloors } from './chain/watermark-floors.ts';
-import { EventTimeGenerator, type EventTimeSource } from './event-time-generator.ts';
+import { EventTimeGenerator } from './event-time-generator.ts';
 import type { SubtaskOutput } from './exchange/thread-exchange.ts';
+import type { BroadcastOperator, KeyedOperator } from './head-state.ts';
 import { backendName } from './local-state.ts';
 import { SinkOperator } from './sink-operator.ts';
+import { SourceOperator } from './source-operator.ts';
 import { readState, toRestoredPart } from './state-files.ts';
-import type { BroadcastOperator, KeyedOperator, SourceOperator, Task } from './task.ts';
+import type { Task } from './task.ts';
 
 /** The stages of one subtask with their state, and what the task must know of them. */
 export class ChainBuilder {
@@ -69,43 +67,21 @@ export class ChainBuilder {
       return undefined;
     }
     const { source, watermarks } = implementation;
-    return { operator, source, createReader: () => this.#createReader(operator, { source, watermarks }, task()) };
-  }
-
-  #createReader(
-    operator: OperatorDescription,
-    { source, watermarks }: { readonly source: Source<unknown, unknown>; readonly watermarks: WatermarkStrategy | undefined },
-    task: Task,
-  ): { readonly reader: SourceReader<unknown, unknown>; readonly eventTime: EventTimeGenerator | undefined } {
-    const { splits } = this.#restore(operator);
-    let eventTime: EventTimeGenerator | undefined;
-    const context = {
-      subtaskIndex: this.#deployment.task.subtaskIndex,
-      parallelism: this.#vertex.parallelism,
-      wake: this.#environment.wake,
-      fail: (error: unknown) => task.fail(new OperatorFailure(operator, error)),
-      nowMs: this.#environment.nowMs,
-      watermarkMs: (splitId: string) => eventTime?.splitWatermarkMs(splitId) ?? minTimestampMs,
-    };
-    const reader = source.createReader(
-      context,
-      splits.map((split) => decodeSplit(split, source.positionType)),
-    );
-    if (watermarks !== undefined) {
-      eventTime = this.#eventTime(operator, watermarks, {
-        splits: splits.map(({ splitId, maxTimestampMs }) => ({ splitId, maxTimestampMs })),
-        reader,
-      });
-    }
-    return { reader, eventTime };
-  }
-
-  #eventTime(
-    operator: OperatorDescription,
-    strategy: WatermarkStrategy,
-    source: EventTimeSource | undefined,
-  ): EventTimeGenerator {
-    return new EventTimeGenerator({ operator, strategy, source, monotonicMs: this.#environment.monotonicMs });
+    const { wake, nowMs, monotonicMs } = this.#environment;
+    return new SourceOperator({
+      operator,
+      source,
+      watermarks,
+      splits: this.#restore(operator).splits,
+      context: {
+        subtaskIndex: this.#deployment.task.subtaskIndex,
+        parallelism: this.#vertex.parallelism,
+        wake,
+        fail: (error) => task().fail(new OperatorFailure(operator, error)),
+        nowMs,
+      },
+      monotonicMs,
+    });
   }
 
   async #stage(operator: OperatorDescription, chained: Stage | undefined): Promise<Stage> {
@@ -119,7 +95,12 @@ export class ChainBuilder {
       case 'source':
         return next;
       case 'timestamps': {
-        const generator = this.#eventTime(operator, implementation.watermarks, undefined);
+        const generator = new EventTimeGenerator({
+          operator,
+          strategy: implementation.watermarks,
+          source: undefined,
+          monotonicMs: this.#environment.monotonicMs,
+        });
         const stage = new TimestampsStage(generator, next);
         this.timestamps.push(stage);
         return stage;

@@ -17,6 +17,7 @@ import { WatermarkFloors } from './chain/watermark-floors.ts';
 import { type GateElement, InputGate } from './exchange/input-gate.ts';
 import { LocalOutputChannel } from './exchange/output-channel.ts';
 import { OutputPartition } from './exchange/output-partition.ts';
+import { HeadState } from './head-state.ts';
 import { Task, type TaskReporter } from './task.ts';
 
 const int = t.int as Type<unknown>;
@@ -106,20 +107,24 @@ async function scene(options: {
       throw error;
     },
   };
+  const keyedOperator = { operator: described, backend, stage, keyGroups };
   const task = new Task({
     id: { vertexId: 'timers', subtaskIndex: 0 },
-    token: { epoch: 1, executionAttempt: 1 },
     head: stage,
     inputs: stage.inputs,
     source: undefined,
     input: { gate, recordTypes: new Array(inputs).fill(int), ordinals: Array.from({ length: inputs }, (_, index) => index) },
-    keyed: { operator: described, backend, stage, keyGroups },
-    broadcast: undefined,
-    ...{ sinks: [], timestamps: [], outputs: [output], partitions: [partition], reporter },
-    snapshotTarget: () => ({
-      putBytes: async (_name, bytes) => ({ type: 'inline', base64: Buffer.from(bytes).toString('base64') }),
-      putFile: () => assert.fail('this backend writes no files'),
+    keyed: keyedOperator,
+    headState: new HeadState({
+      keyed: keyedOperator,
+      broadcast: undefined,
+      place: { subtaskIndex: 0, executionAttempt: 1 },
+      snapshotTarget: () => ({
+        putBytes: async (_name, bytes) => ({ type: 'inline', base64: Buffer.from(bytes).toString('base64') }),
+        putFile: () => assert.fail('this backend writes no files'),
+      }),
     }),
+    ...{ sinks: [], timestamps: [], outputs: [output], partitions: [partition], reporter },
     mayCommit: () => true,
     nowMs,
     monotonicMs: () => 0,

@@ -1,25 +1,17 @@
-import { encodeSplit } from '../connectors/split-codec.ts';
 import { assert } from '../core/assert.ts';
-import type { SplitState, WatermarkFloor } from '../core/checkpoint/manifest.ts';
-import type { FencingToken } from '../core/fencing-token.ts';
-import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
-import type { Source, SourceReader } from '../core/job-graph/source.ts';
 import { PageReader } from '../core/pages/page-reader.ts';
 import type { OperatorSubtaskState, SourceEventTime, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
 import { maxTimestampMs, type Timestamps } from '../core/time/event-time.ts';
-import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
 import type { CheckpointBarrier } from '../transport/data/data-transport.ts';
-import type { BroadcastState } from './broadcast-state.ts';
 import type { KeyedProcessStage, PendingTimers } from './chain/keyed-process-stage.ts';
-import { OperatorFailure } from './chain/operator-failure.ts';
 import type { OutputStage } from './chain/output-stage.ts';
 import type { Stage, StageInput } from './chain/stage.ts';
 import type { TimestampsStage } from './chain/timestamps-stage.ts';
-import type { EventTimeGenerator } from './event-time-generator.ts';
 import type { OutputPartition } from './exchange/output-partition.ts';
 import type { SubtaskInput } from './exchange/thread-exchange.ts';
+import type { FixedHeadState, HeadState, KeyedOperator } from './head-state.ts';
 import type { SinkOperator } from './sink-operator.ts';
-import type { SnapshotPlace } from './state-files.ts';
+import type { SourceOperator } from './source-operator.ts';
 
 /** Records that a source gives at once; a page of small records has a few times as many. */
 const pollRecordCountMax = 512;
@@ -41,32 +33,8 @@ export interface TaskReporter {
   failed(task: SubtaskId, error: unknown): void;
 }
 
-export interface KeyedOperator {
-  readonly operator: OperatorDescription;
-  readonly backend: KeyedStateBackend;
-  readonly stage: KeyedProcessStage;
-  readonly keyGroups: { readonly first: number; readonly last: number };
-}
-
-export interface SourceOperator {
-  readonly operator: OperatorDescription;
-  readonly source: Source<unknown, unknown>;
-  /** Called at the start, because a reader may begin to read at once. */
-  readonly createReader: () => {
-    readonly reader: SourceReader<unknown, unknown>;
-    /** Undefined where the source gives no event times. */
-    readonly eventTime: EventTimeGenerator | undefined;
-  };
-}
-
-export interface BroadcastOperator {
-  readonly operator: OperatorDescription;
-  readonly state: BroadcastState;
-}
-
 export interface TaskOptions {
   readonly id: SubtaskId;
-  readonly token: FencingToken;
   /** Of the chain. */
   readonly head: Stage;
   /** Of the chain's first operator, by ordinal. */
@@ -75,8 +43,7 @@ export interface TaskOptions {
   readonly input: SubtaskInput | undefined;
   /** The chain's first operator, if it is keyed: no other can be. */
   readonly keyed: KeyedOperator | undefined;
-  /** The chain's first operator, if it has a broadcast input. */
-  readonly broadcast: BroadcastOperator | undefined;
+  readonly headState: HeadState;
   readonly sinks: readonly SinkOperator[];
   /** Stages that make watermarks of their own. */
   readonly timestamps: readonly TimestampsStage[];
@@ -84,7 +51,6 @@ export interface TaskOptions {
   readonly outputs: readonly OutputStage[];
   readonly partitions: readonly OutputPartition[];
   readonly reporter: TaskReporter;
-  readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
   /** Output may leave only while the TaskManager holds its lease. */
   readonly mayCommit: () => boolean;
   readonly nowMs: () => number;
@@ -93,10 +59,8 @@ export interface TaskOptions {
 
 /** What a checkpoint holds of a subtask, but for its sinks, as of the barrier. */
 interface FixedState {
-  readonly splits: OperatorSubtaskState | undefined;
-  readonly snapshot: KeyedStateSnapshot | undefined;
-  readonly watermarkFloors: readonly WatermarkFloor[] | undefined;
-  readonly broadcast: Uint8Array | undefined;
+  readonly source: OperatorSubtaskState | undefined;
+  readonly head: FixedHeadState;
 }
 
 /**
@@ -116,10 +80,6 @@ export class Task {
   readonly #options: TaskOptions;
   readonly #pages = new PageReader();
   readonly #asynchronous = new Set<Promise<void>>();
-  /** Taken and not yet written. */
-  readonly #openSnapshots = new Map<KeyedStateSnapshot, number>();
-  #sourceReader: SourceReader<unknown, unknown> | undefined;
-  #sourceTime: EventTimeGenerator | undefined;
   #state: 'Created' | 'Running' | 'Failed' | 'Closed' = 'Created';
   #ended = false;
   /** All input channels have ended; event-time timers may be left to fire before the subtask has. */
@@ -137,18 +97,7 @@ export class Task {
   start(): void {
     assert(this.#state === 'Created', 'a task is started once');
     this.#state = 'Running';
-    const { source } = this.#options;
-    if (source !== undefined) {
-      this.#guard(() => {
-        try {
-          const { reader, eventTime } = source.createReader();
-          this.#sourceReader = reader;
-          this.#sourceTime = eventTime;
-        } catch (error) {
-          throw new OperatorFailure(source.operator, error);
-        }
-      });
-    }
+    this.#guard(() => this.#options.source?.open());
   }
 
   /** Does a bounded amount of work; false when there is nothing to do before something arrives. */
@@ -169,7 +118,7 @@ export class Task {
     if (this.#state !== 'Running' || this.#isQuiet() || !this.#hasRoom()) {
       return undefined;
     }
-    let next = this.#sourceTime?.nextTickMs;
+    let next = this.#options.source?.eventTime?.nextTickMs;
     for (const { generator } of this.#options.timestamps) {
       next = Math.min(next ?? Number.POSITIVE_INFINITY, generator.nextTickMs);
     }
@@ -212,7 +161,7 @@ export class Task {
       this.#stoppedBy = undefined;
     }
     this.#options.input?.gate.abort(checkpointId);
-    this.#discardSnapshots(checkpointId);
+    this.#options.headState.discard(checkpointId);
   }
 
   /** The checkpoint is durable: makes everything up to it visible. */
@@ -224,10 +173,10 @@ export class Task {
   }
 
   metrics(): SubtaskMetrics {
-    const { keyed, broadcast, sinks, outputs } = this.#options;
+    const { keyed, headState, sinks, outputs } = this.#options;
     const ends = [...outputs, ...sinks.map(({ stage }) => stage)];
     const recordsOut = ends.reduce((sum, { recordCount }) => sum + recordCount, 0);
-    const stateSizeBytes = this.#state === 'Closed' ? 0 : (keyed?.backend.sizeBytes() ?? 0) + (broadcast?.state.sizeBytes ?? 0);
+    const stateSizeBytes = this.#state === 'Closed' ? 0 : headState.sizeBytes;
     const lateRecordsDropped = keyed?.stage.lateRecordCount ?? 0;
     return { task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes, lateRecordsDropped };
   }
@@ -235,7 +184,7 @@ export class Task {
   /** Of a source in an alignment group: what the others are told. */
   sourceEventTime(): SourceEventTime | undefined {
     const { source } = this.#options;
-    const time = this.#sourceTime;
+    const time = source?.eventTime;
     const group = source?.operator.watermarks?.alignment?.group;
     return group === undefined || time === undefined || this.#state !== 'Running'
       ? undefined
@@ -244,7 +193,7 @@ export class Task {
 
   /** How far the others in its alignment group are; undefined: there is nobody to wait for. */
   alignSource(othersMinimumMs: number | undefined): void {
-    this.#sourceTime?.align(othersMinimumMs);
+    this.#options.source?.eventTime?.align(othersMinimumMs);
   }
 
   /** For errors that happen outside a step. */
@@ -258,10 +207,10 @@ export class Task {
   /** Resolves when nothing of this task is at work any more: no reader, no open sink, no write. */
   async close(): Promise<void> {
     this.#state = 'Closed';
-    this.#discardSnapshots(Number.POSITIVE_INFINITY);
+    const { source, sinks, headState } = this.#options;
+    headState.discard(Number.POSITIVE_INFINITY);
     await Promise.allSettled(this.#asynchronous);
-    const { sinks, keyed } = this.#options;
-    await Promise.allSettled([this.#sourceReader?.close(), ...sinks.map(({ writer }) => writer.close()), keyed?.backend.close()]);
+    await Promise.allSettled([source?.close(), ...sinks.map(({ writer }) => writer.close()), headState.close()]);
   }
 
   #guard<T>(action: () => T): T | undefined {
@@ -298,14 +247,14 @@ export class Task {
 
   /** Nobody takes records now: that nothing comes says nothing about the stream. */
   #restEventTime(): void {
-    this.#sourceTime?.rest();
+    this.#options.source?.eventTime?.rest();
     for (const { generator } of this.#options.timestamps) {
       generator.rest();
     }
   }
 
   #tickEventTime(): void {
-    const watermark = this.#sourceTime?.tick();
+    const watermark = this.#options.source?.eventTime?.tick();
     if (watermark !== undefined) {
       this.#options.head.watermark(watermark.timestampMs, watermark.isIdle);
     }
@@ -320,7 +269,7 @@ export class Task {
         return false;
       }
     }
-    return this.#options.keyed?.backend.hasRoom ?? true;
+    return this.#options.headState.hasRoom;
   }
 
   #isQuiet(): boolean {
@@ -353,31 +302,25 @@ export class Task {
 
   #readSource(): boolean {
     const { source, head } = this.#options;
-    const reader = this.#sourceReader;
-    if (reader === undefined || source === undefined || this.#isQuiet() || this.#sourceTime?.isReaderPaused) {
+    if (source === undefined || this.#isQuiet()) {
       return false;
     }
-    let polled: ReturnType<typeof reader.poll>;
-    try {
-      polled = reader.poll(pollRecordCountMax);
-    } catch (error) {
-      throw new OperatorFailure(source.operator, error);
-    }
+    const polled = source.poll(pollRecordCountMax);
     if (polled === 'Pending') {
       return false;
     }
     if (polled === 'End') {
-      this.#sourceTime?.end();
+      source.eventTime?.end();
       this.#beginEnd();
       return true;
     }
     const { splitId, records, isLast } = polled;
     if (records.length > 0) {
       this.#recordsIn += records.length;
-      head.process(records, this.#sourceTime?.timestamps(records, splitId));
+      head.process(records, source.eventTime?.timestamps(records, splitId));
     }
     if (isLast) {
-      this.#sourceTime?.finishSplit(splitId);
+      source.eventTime?.finishSplit(splitId);
     }
     return true;
   }
@@ -441,7 +384,7 @@ export class Task {
 
   #takeCheckpoint(barrier: CheckpointBarrier): void {
     const { checkpointId } = barrier;
-    const { partitions, sinks, reporter, monotonicMs } = this.#options;
+    const { partitions, source, headState, sinks, reporter, monotonicMs } = this.#options;
     const startedAtMs = monotonicMs();
     this.#stoppedBy = barrier.stopSources ? checkpointId : undefined;
     for (const partition of partitions) {
@@ -452,9 +395,8 @@ export class Task {
     }
     let fixed: FixedState;
     try {
-      fixed = this.#fixState(checkpointId);
+      fixed = { source: source?.state(), head: headState.fix(checkpointId) };
     } catch (error) {
-      this.#discardSnapshots(checkpointId);
       reporter.declined(this.id, checkpointId, error);
       return;
     }
@@ -462,32 +404,17 @@ export class Task {
     this.#track(this.#finishCheckpoint(barrier, fixed, syncDurationMs));
   }
 
-  #fixState(checkpointId: number): FixedState {
-    const { keyed, broadcast } = this.#options;
-    const snapshot = keyed?.backend.snapshot();
-    if (snapshot !== undefined) {
-      this.#openSnapshots.set(snapshot, checkpointId);
-    }
-    return {
-      splits: this.#sourceState(),
-      snapshot,
-      watermarkFloors: keyed?.stage.watermarkFloors(),
-      // All subtasks hold the same after the same barrier; one of them keeps it for all.
-      broadcast: this.id.subtaskIndex === 0 ? broadcast?.state.encode() : undefined,
-    };
-  }
-
   async #finishCheckpoint(barrier: CheckpointBarrier, fixed: FixedState, syncDurationMs: number): Promise<void> {
-    const { sinks, reporter, monotonicMs } = this.#options;
+    const { headState, sinks, reporter, monotonicMs } = this.#options;
     const { checkpointId, directory } = barrier;
     const startedAtMs = monotonicMs();
-    const operators = fixed.splits === undefined ? [] : [fixed.splits];
+    const operators = fixed.source === undefined ? [] : [fixed.source];
     // Output that cannot be made durable cannot be kept for the next checkpoint either: that ends the task, not just the checkpoint.
     for (const sink of sinks) {
       operators.push(await sink.prepared(checkpointId));
     }
     try {
-      const head = await this.#writeHead(fixed, directory);
+      const head = await headState.write(fixed.head, directory);
       if (head !== undefined) {
         operators.push(head);
       }
@@ -501,63 +428,6 @@ export class Task {
       const asyncDurationMs = monotonicMs() - startedAtMs;
       reporter.acknowledged(this.id, { checkpointId, operators, syncDurationMs, asyncDurationMs });
     }
-  }
-
-  /** The state of the chain's first operator, which alone can be keyed or have a broadcast input. */
-  async #writeHead(
-    { snapshot, watermarkFloors, broadcast }: FixedState,
-    directory: string,
-  ): Promise<OperatorSubtaskState | undefined> {
-    const { keyed, broadcast: broadcastOperator } = this.#options;
-    const uid = (keyed ?? broadcastOperator)?.operator.id;
-    if (uid === undefined) {
-      return undefined;
-    }
-    const { subtaskIndex } = this.id;
-    const { executionAttempt } = this.#options.token;
-    const target = this.#options.snapshotTarget({ directory, uid, subtaskIndex, executionAttempt });
-    const written = snapshot === undefined ? undefined : await this.#write(snapshot, target);
-    return {
-      uid,
-      keyed: keyed === undefined || written === undefined ? undefined : { keyGroups: keyed.keyGroups, ...written },
-      splits: undefined,
-      committables: undefined,
-      ...(watermarkFloors === undefined || watermarkFloors.length === 0 ? {} : { watermarkFloors }),
-      ...(broadcast === undefined ? {} : { broadcast: await target.putBytes('broadcast', broadcast) }),
-    };
-  }
-
-  async #write(snapshot: KeyedStateSnapshot, target: SnapshotTarget): Promise<WrittenState> {
-    try {
-      return await snapshot.write(target);
-    } finally {
-      this.#openSnapshots.delete(snapshot);
-    }
-  }
-
-  /** Of checkpoints that are over; a snapshot that is being written ends with an error that nobody needs. */
-  #discardSnapshots(checkpointId: number): void {
-    for (const [snapshot, id] of this.#openSnapshots) {
-      if (id <= checkpointId) {
-        this.#openSnapshots.delete(snapshot);
-        snapshot.discard();
-      }
-    }
-  }
-
-  #sourceState(): OperatorSubtaskState | undefined {
-    const { source } = this.#options;
-    if (source === undefined) {
-      return undefined;
-    }
-    assert(this.#sourceReader !== undefined, 'a checkpoint before the start');
-    const { positionType } = source.source;
-    const times = new Map((this.#sourceTime?.splitTimes() ?? []).map(({ splitId, maxTimestampMs }) => [splitId, maxTimestampMs]));
-    const splits = this.#sourceReader.positions().map((split): SplitState => {
-      const maxTimestampMs = times.get(split.id);
-      return { ...encodeSplit(split, positionType), ...(maxTimestampMs === undefined ? {} : { maxTimestampMs }) };
-    });
-    return { uid: source.operator.id, keyed: undefined, splits, committables: undefined };
   }
 
   async #commit(checkpointId: number): Promise<void> {

@@ -1,0 +1,111 @@
+import type { WatermarkFloor } from '../core/checkpoint/manifest.ts';
+import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
+import type { OperatorSubtaskState } from '../core/protocol/messages.ts';
+import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
+import type { BroadcastState } from './broadcast-state.ts';
+import type { KeyedProcessStage } from './chain/keyed-process-stage.ts';
+import type { SnapshotPlace } from './state-files.ts';
+
+export interface KeyedOperator {
+  readonly operator: OperatorDescription;
+  readonly backend: KeyedStateBackend;
+  readonly stage: KeyedProcessStage;
+  readonly keyGroups: { readonly first: number; readonly last: number };
+}
+
+export interface BroadcastOperator {
+  readonly operator: OperatorDescription;
+  readonly state: BroadcastState;
+}
+
+export interface HeadStateOptions {
+  /** The chain's first operator, if it is keyed: no other can be. */
+  readonly keyed: KeyedOperator | undefined;
+  /** The chain's first operator, if it has a broadcast input. */
+  readonly broadcast: BroadcastOperator | undefined;
+  readonly place: Omit<SnapshotPlace, 'directory' | 'uid'>;
+  readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
+}
+
+/** State as of a barrier. */
+export interface FixedHeadState {
+  readonly snapshot: KeyedStateSnapshot | undefined;
+  readonly watermarkFloors: readonly WatermarkFloor[] | undefined;
+  readonly broadcast: Uint8Array | undefined;
+}
+
+/** The state of a chain's first operator, which alone can be keyed or have a broadcast input, and its snapshots. */
+export class HeadState {
+  readonly #options: HeadStateOptions;
+  /** Taken and not yet written, with their checkpoints. */
+  readonly #open = new Map<KeyedStateSnapshot, number>();
+
+  constructor(options: HeadStateOptions) {
+    this.#options = options;
+  }
+
+  /** While it is false the task may change nothing. */
+  get hasRoom(): boolean {
+    return this.#options.keyed?.backend.hasRoom ?? true;
+  }
+
+  get sizeBytes(): number {
+    const { keyed, broadcast } = this.#options;
+    return (keyed?.backend.sizeBytes() ?? 0) + (broadcast?.state.sizeBytes ?? 0);
+  }
+
+  fix(checkpointId: number): FixedHeadState {
+    const { keyed, broadcast, place } = this.#options;
+    const watermarkFloors = keyed?.stage.watermarkFloors();
+    // All subtasks hold the same after the same barrier; one of them keeps it for all.
+    const encoded = place.subtaskIndex === 0 ? broadcast?.state.encode() : undefined;
+    // Last: what is open must be known, and nothing may fail in between.
+    const snapshot = keyed?.backend.snapshot();
+    if (snapshot !== undefined) {
+      this.#open.set(snapshot, checkpointId);
+    }
+    return { snapshot, watermarkFloors, broadcast: encoded };
+  }
+
+  /** Undefined for an operator without such state. `directory` is the checkpoint's. */
+  async write(fixed: FixedHeadState, directory: string): Promise<OperatorSubtaskState | undefined> {
+    const { keyed, broadcast, place, snapshotTarget } = this.#options;
+    const uid = (keyed ?? broadcast)?.operator.id;
+    if (uid === undefined) {
+      return undefined;
+    }
+    const { snapshot, watermarkFloors } = fixed;
+    const target = snapshotTarget({ ...place, directory, uid });
+    const written = snapshot === undefined ? undefined : await this.#write(snapshot, target);
+    return {
+      uid,
+      keyed: keyed === undefined || written === undefined ? undefined : { keyGroups: keyed.keyGroups, ...written },
+      splits: undefined,
+      committables: undefined,
+      ...(watermarkFloors === undefined || watermarkFloors.length === 0 ? {} : { watermarkFloors }),
+      ...(fixed.broadcast === undefined ? {} : { broadcast: await target.putBytes('broadcast', fixed.broadcast) }),
+    };
+  }
+
+  /** Of checkpoints that are over; a snapshot that is being written ends with an error that nobody needs. */
+  discard(checkpointId: number): void {
+    for (const [snapshot, id] of this.#open) {
+      if (id <= checkpointId) {
+        this.#open.delete(snapshot);
+        snapshot.discard();
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#options.keyed?.backend.close();
+  }
+
+  async #write(snapshot: KeyedStateSnapshot, target: SnapshotTarget): Promise<WrittenState> {
+    try {
+      return await snapshot.write(target);
+    } finally {
+      this.#open.delete(snapshot);
+    }
+  }
+}
