@@ -336,12 +336,12 @@ export class CellCache {
 
   #sizeBytesOf(cell: Cell): number {
     const codec = cell.parent === undefined ? this.#keys : this.#namespaceCodec();
-    return cellOverheadBytes + slotSizeBytes * cell.slots.length + codec.sizeBytes(cell.identity);
+    return cellOverheadBytes + slotSizeBytes * cell.kind.slots.length + codec.sizeBytes(cell.identity);
   }
 }
 
 /** Of the object, its array of slots and its place in a Map. */
-const cellOverheadBytes = 280;
+const cellOverheadBytes = 240;
 const slotSizeBytes = 8;
 /** Keys that were made current one by one, over the bound, before it is looked at. */
 const untrimmedCountMax = 1024;

@@ -44,7 +44,7 @@ export class CellKind {
 
   /** Whether a state that has one row for each cell must be read before it can be told. */
   isMissing(cell: Cell, slot: StateSlot): boolean {
-    const content = cell.slots[slot.index];
+    const content = cell.content(slot.index);
     return content === unloaded || (content instanceof ListContent && content.isMissing);
   }
 
@@ -78,7 +78,7 @@ export class CellKind {
     if (isFound) {
       this.#receiveValue(cell, slot, reader.values, start, end);
     } else {
-      cell.slots[slot.index] = absent;
+      cell.setContent(slot.index, absent);
       this.#markStored(cell, slot, false);
     }
   }
@@ -89,7 +89,7 @@ export class CellKind {
     if (!slot.isFixedSize) {
       this.#account(cell, slot, stored);
     }
-    cell.slots[slot.index] = stored;
+    cell.setContent(slot.index, stored);
     cell.dirtyBits |= slot.bit;
     if (slot.ttlMs !== 0) {
       (cell.deaths as number[])[slot.index] = deathMs;
@@ -111,7 +111,7 @@ export class CellKind {
   cachedSizeBytes(cell: Cell): number {
     let sizeBytes = 0;
     for (const slot of this.slots) {
-      const content = cell.slots[slot.index];
+      const content = cell.content(slot.index);
       if (slot.isSingle) {
         sizeBytes += slot.isFixedSize ? 0 : storedSizeBytes(slot, content);
       } else if (content !== unloaded) {
@@ -126,21 +126,21 @@ export class CellKind {
     if (slot.ttlMs !== 0) {
       const deathMs = readDeath(bytes, start);
       if (isDead(deathMs, this.#access.nowMs())) {
-        cell.slots[slot.index] = absent;
+        cell.setContent(slot.index, absent);
         return;
       }
       (cell.deaths as number[])[slot.index] = deathMs;
       start += deathSizeBytes;
     }
     const stored = slot.values.read(bytes, start, end);
-    cell.slots[slot.index] = stored;
+    cell.setContent(slot.index, stored);
     if (!slot.isFixedSize) {
       this.#access.cachedSizeBytes += slot.values.sizeBytes(stored);
     }
   }
 
   #writeValue(cell: Cell, slot: StateSlot, batch: WriteBatch): void {
-    const stored = cell.slots[slot.index];
+    const stored = cell.content(slot.index);
     if (stored === unloaded || (stored === absent && (cell.storedBits & slot.bit) === 0)) {
       return;
     }
@@ -167,7 +167,7 @@ export class CellKind {
   }
 
   #account(cell: Cell, slot: StateSlot, stored: unknown): void {
-    const before = storedSizeBytes(slot, cell.slots[slot.index]);
+    const before = storedSizeBytes(slot, cell.content(slot.index));
     const after = storedSizeBytes(slot, stored);
     const dirtyGrowth = (cell.dirtyBits & slot.bit) === 0 ? after : after - before;
     cell.dirtySizeBytes += dirtyGrowth;

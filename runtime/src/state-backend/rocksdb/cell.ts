@@ -16,36 +16,35 @@ export const absent = Symbol('absent');
  * does not have yet, or that others hang on, stays until that is written or gone.
  */
 export class Cell implements DirtyItem, CacheItem {
-  readonly #cache: CellCache;
+  // In the order of use: what every record touches comes first, and so lies together.
   readonly kind: CellKind;
-  readonly identity: Identity;
-  readonly keyGroup: number;
-  /** Of a cell by key and namespace: its key's cell. */
-  readonly parent: Cell | undefined;
-  readonly slots: unknown[];
-  /** Times of death beside `slots`, of single values with a time to live; undefined where no state has one. */
-  readonly deaths: number[] | undefined;
-
+  /** Content of the first slot, which mostly is the only one; the others have an array. */
+  #first: unknown = unloaded;
+  readonly #others: unknown[] | undefined;
+  /** Number of the last batch that named it. */
+  batch = 0;
+  isReferenced = false;
   dirtyGeneration = 0;
   /** Slots with a single value that is not written yet. */
   dirtyBits = 0;
-  /** What the unwritten ones have added to the write-back's size. */
-  dirtySizeBytes = 0;
+  /** Times of death beside the slots, of single values with a time to live; undefined where no state has one. */
+  readonly deaths: number[] | undefined;
+  /** Of a cell by key and namespace: its key's cell. */
+  readonly parent: Cell | undefined;
+  readonly keyGroup: number;
+  readonly identity: Identity;
   /** Slots for whose single value the database may have a row. */
   storedBits = allSlotBits;
-
-  isReferenced = false;
-  /** No longer in the cache: whoever still holds it must not change it. */
-  isEvicted = false;
-  /** Number of the last batch that named it. */
-  batch = 0;
+  /** What the unwritten ones have added to the write-back's size. */
+  dirtySizeBytes = 0;
   /** Cells of namespaces, map entries and unwritten rows that need it. */
   pinCount = 0;
-
+  /** No longer in the cache: whoever still holds it must not change it. */
+  isEvicted = false;
   /** The last timer of each domain that is known to be registered, so that registering it again costs nothing. */
-  processingTimerMs = Number.NaN;
-  eventTimerMs = Number.NaN;
-
+  processingTimerMs: number | undefined = undefined;
+  eventTimerMs: number | undefined = undefined;
+  readonly #cache: CellCache;
   #namespaces: NamespaceCells = undefined;
 
   constructor(options: {
@@ -61,8 +60,21 @@ export class Cell implements DirtyItem, CacheItem {
     this.identity = options.identity;
     this.keyGroup = options.keyGroup;
     this.parent = options.parent;
-    this.slots = slots.length === 1 ? [unloaded] : new Array<unknown>(slots.length).fill(unloaded);
+    this.#others = slots.length <= 1 ? undefined : new Array<unknown>(slots.length - 1).fill(unloaded);
     this.deaths = hasTtl ? new Array<number>(slots.length).fill(0) : undefined;
+  }
+
+  /** What the slot holds: `unloaded`, `absent`, a stored value, or the content of a list or map. */
+  content(slotIndex: number): unknown {
+    return slotIndex === 0 ? this.#first : (this.#others as unknown[])[slotIndex - 1];
+  }
+
+  setContent(slotIndex: number, content: unknown): void {
+    if (slotIndex === 0) {
+      this.#first = content;
+    } else {
+      (this.#others as unknown[])[slotIndex - 1] = content;
+    }
   }
 
   writeTo(batch: WriteBatch): void {

@@ -14,11 +14,12 @@ import type {
 } from '../state-backend.ts';
 import { toTimerTimestamp } from '../timer-timestamp.ts';
 import { declarationsToWrite } from '../written-declarations.ts';
-import { CellCache, type CellCacheLimits } from './cell-cache.ts';
+import { CellCache } from './cell-cache.ts';
 import { CellKind } from './cell-kind.ts';
 import { createKeyCodec } from './key-codec.ts';
 import { columnFamilies, stateColumnFamily } from './key-layout.ts';
 import { RocksDbSnapshot, type SnapshotTimes } from './keyed-state-snapshot.ts';
+import { completeLimits, type RocksDbStateBackendLimits } from './limits.ts';
 import type { NativeBinding, NativeMemoryOptions } from './native-binding.ts';
 import { type DatabaseOpenOptions, type OpenedDatabase, openDatabase } from './restore-part.ts';
 import { RowAccess } from './row-access.ts';
@@ -26,7 +27,9 @@ import { RowKeys } from './row-keys.ts';
 import { createStateHandle, type StateHandleByType } from './state-handles.ts';
 import { StateSlot } from './state-slot.ts';
 import { Timers } from './timers.ts';
-import { WriteBack, type WriteBackLimits } from './write-back.ts';
+import { WriteBack } from './write-back.ts';
+
+export type { RocksDbStateBackendLimits } from './limits.ts';
 
 /** A directory of a backend's own, empty at first. */
 export interface BackendDirectory {
@@ -41,29 +44,9 @@ export interface RocksDbStateBackendEnvironment {
   readonly memory?: NativeMemoryOptions | undefined;
   /** `name` is the backend's. */
   readonly allocateDirectory: (name: string) => Promise<BackendDirectory>;
-  /** Of each backend; what is left out has its default. */
+  /** Of each backend; what is left out is made to fit the rest. */
   readonly limits?: Partial<RocksDbStateBackendLimits> | undefined;
 }
-
-export interface RocksDbStateBackendLimits extends CellCacheLimits, WriteBackLimits {
-  /** Timers of one domain that are kept in memory because they fire next. */
-  readonly timerCountMax: number;
-  /** Files that one database keeps open. */
-  readonly openFileCountMax: number;
-  /** Threads of the process for flush and compaction. */
-  readonly backgroundJobCountMax: number;
-}
-
-export const defaultRocksDbLimits: RocksDbStateBackendLimits = {
-  entryCountMax: 256 * 1024,
-  sizeBytesMax: 64 * 1024 * 1024,
-  // While a snapshot is being fixed there may be twice as many, and still as many clean ones.
-  dirtyCountMax: 112 * 1024,
-  dirtySizeBytesMax: 16 * 1024 * 1024,
-  timerCountMax: 16 * 1024,
-  openFileCountMax: 512,
-  backgroundJobCountMax: 2,
-};
 
 /**
  * Keyed state in one RocksDB database for each operator and subtask, behind a cache that is written back.
@@ -78,7 +61,7 @@ export const defaultRocksDbLimits: RocksDbStateBackendLimits = {
  */
 export function createRocksDbStateBackendFactory(environment: RocksDbStateBackendEnvironment): KeyedStateBackendFactory {
   const { binding, memory, allocateDirectory } = environment;
-  const limits = { ...defaultRocksDbLimits, ...environment.limits };
+  const limits = completeLimits(environment.limits ?? {});
   const openOptions: DatabaseOpenOptions = {
     maxOpenFiles: limits.openFileCountMax,
     maxBackgroundJobs: limits.backgroundJobCountMax,
@@ -152,7 +135,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
     const slots = [...keySlots, ...namespaceSlots];
     this.#handles = new Map(slots.map((slot) => [slot.name, createStateHandle(slot, this.#cache, this.#access)]));
     this.#hasTtl = slots.some(({ ttlMs }) => ttlMs !== 0);
-    this.#timers = new Timers({ database, rowKeys, writeBack: this.#writeBack, keyGroups, headCountMax: limits.timerCountMax });
+    this.#timers = new Timers({ database, access: this.#access, keyGroups, headCountMax: limits.timerCountMax });
     if (opened.hasTimers) {
       this.#timers.load();
     }

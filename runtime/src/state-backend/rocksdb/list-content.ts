@@ -33,12 +33,12 @@ export class ListContent implements DirtyItem {
 
   /** The content of the cell's slot, made when there is none. */
   static of(cell: Cell, slot: StateSlot, access: RowAccess): ListContent {
-    const content = cell.slots[slot.index];
+    const content = cell.content(slot.index);
     if (content !== unloaded) {
       return content as ListContent;
     }
     const made = new ListContent(cell, slot, access);
-    cell.slots[slot.index] = made;
+    cell.setContent(slot.index, made);
     return made;
   }
 

@@ -52,12 +52,12 @@ export class ListRows implements DirtyItem {
 
   /** The content of the cell's slot, made when there is none. */
   static of(cell: Cell, slot: StateSlot, access: RowAccess): ListRows {
-    const content = cell.slots[slot.index];
+    const content = cell.content(slot.index);
     if (content !== unloaded) {
       return content as ListRows;
     }
     const made = new ListRows(cell, slot, access);
-    cell.slots[slot.index] = made;
+    cell.setContent(slot.index, made);
     return made;
   }
 

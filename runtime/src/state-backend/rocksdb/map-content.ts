@@ -77,12 +77,12 @@ export class MapContent implements DirtyItem {
 
   /** The content of the cell's slot, made when there is none. `onEntry` is told of every new entry. */
   static of(cell: Cell, slot: StateSlot, access: RowAccess, onEntry: (entry: MapEntry) => void): MapContent {
-    const content = cell.slots[slot.index];
+    const content = cell.content(slot.index);
     if (content !== unloaded) {
       return content as MapContent;
     }
     const made = new MapContent(cell, slot, access, onEntry);
-    cell.slots[slot.index] = made;
+    cell.setContent(slot.index, made);
     return made;
   }
 

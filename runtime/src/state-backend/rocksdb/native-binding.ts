@@ -112,7 +112,7 @@ export interface NativeDatabase {
   ): Promise<number>;
   /**
    * Applies RocksDB's own batch bytes (12 bytes of header, then records), the first `length` of them, with this database's numbers for column families.
-   * At most `writeBufferBytes` of the process at once. Puts, merges, deletes, single deletes and range deletes. Checked whole before anything is applied: `InvalidBatch` changes nothing.
+   * At most `writeBufferBytes` of the process at once. Puts, merges, deletes and range deletes. Checked whole before anything is applied: `InvalidBatch` changes nothing.
    */
   write(batch: Uint8Array, length: number): void;
   writeAsync(batch: Uint8Array, length: number): Promise<void>;

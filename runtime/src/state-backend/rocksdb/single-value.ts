@@ -27,10 +27,10 @@ export class SingleValue {
   read(cell: Cell): unknown {
     const slot = this.#slot;
     slot.readCount++;
-    if (cell.slots[slot.index] === unloaded) {
+    if (cell.content(slot.index) === unloaded) {
       cell.kind.load(cell, slot);
     }
-    const stored = cell.slots[slot.index];
+    const stored = cell.content(slot.index);
     return slot.ttlMs === 0 || stored === absent || this.#keepAlive(cell) ? stored : absent;
   }
 
@@ -41,7 +41,7 @@ export class SingleValue {
 
   clear(): void {
     const cell = this.cell();
-    if (cell.slots[this.#slot.index] !== absent) {
+    if (cell.content(this.#slot.index) !== absent) {
       cell.kind.change(cell, this.#slot, absent, 0);
     }
   }
@@ -53,7 +53,7 @@ export class SingleValue {
       return false;
     }
     if (slot.isRenewedByRead) {
-      cell.kind.change(cell, slot, cell.slots[slot.index], this.#newDeathMs(nowMs));
+      cell.kind.change(cell, slot, cell.content(slot.index), this.#newDeathMs(nowMs));
     }
     return true;
   }

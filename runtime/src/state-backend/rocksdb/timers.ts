@@ -19,6 +19,7 @@ import {
   writeTimestamp,
 } from './key-layout.ts';
 import type { NativeDatabase } from './native-binding.ts';
+import type { RowAccess } from './row-access.ts';
 import type { RowKeys } from './row-keys.ts';
 import { RangeReader } from './row-reader.ts';
 import { TimerQueue } from './timer-queue.ts';
@@ -36,6 +37,7 @@ export interface TimerScope {
  * the next one reads nothing; those that come later are written and forgotten until their time is near.
  */
 export class Timers {
+  readonly #access: RowAccess;
   readonly #rowKeys: RowKeys;
   readonly #writeBack: WriteBack;
   readonly #reader: RangeReader;
@@ -49,19 +51,19 @@ export class Timers {
 
   constructor(options: {
     readonly database: NativeDatabase;
-    readonly rowKeys: RowKeys;
-    readonly writeBack: WriteBack;
+    readonly access: RowAccess;
     readonly keyGroups: KeyGroupRange;
     /** Of one domain, in memory because they fire next. */
     readonly headCountMax: number;
   }) {
     const { first, last } = options.keyGroups;
     const groupCount = last - first + 1;
-    this.#rowKeys = options.rowKeys;
-    this.#writeBack = options.writeBack;
+    this.#access = options.access;
+    this.#rowKeys = options.access.rowKeys;
+    this.#writeBack = options.access.writeBack;
     this.#keyGroups = options.keyGroups;
     this.#headCountMax = Math.min(Math.max(Math.floor(options.headCountMax / groupCount), groupHeadCountMin), groupHeadCountMax);
-    this.#reader = new RangeReader(options.database, options.writeBack, {
+    this.#reader = new RangeReader(options.database, this.#writeBack, {
       columnFamily: timersColumnFamily,
       chunkRowCount: this.#headCountMax,
     });
@@ -73,7 +75,7 @@ export class Timers {
       this.#writeBack.grow(-row.rowKey.length);
       row.group.forget(row);
       if (!row.isInHead) {
-        this.#rows.delete(row.rowKey);
+        this.#drop(row);
       }
     };
   }
@@ -118,7 +120,7 @@ export class Timers {
     group.add(row);
     if (group.headCount >= 2 * this.#headCountMax) {
       for (const dropped of group.shorten(this.#headCountMax)) {
-        this.#rows.delete(dropped.rowKey);
+        this.#drop(dropped);
       }
     }
     queue.update(group);
@@ -219,7 +221,13 @@ export class Timers {
   #createRow(group: GroupTimers, rowKey: string, timestampMs: number, mayBeStored: boolean): TimerRow {
     const row = new TimerRow({ group, rowKey, timestampMs, mayBeStored, onWritten: this.#onWritten });
     this.#rows.set(rowKey, row);
+    this.#access.cachedSizeBytes += rowOverheadBytes + rowKey.length;
     return row;
+  }
+
+  #drop(row: TimerRow): void {
+    this.#rows.delete(row.rowKey);
+    this.#access.cachedSizeBytes -= rowOverheadBytes + row.rowKey.length;
   }
 
   #touch(row: TimerRow): void {
@@ -229,7 +237,7 @@ export class Timers {
     this.#writeBack.touch(row);
   }
 
-  #remember(domain: TimeDomain, cell: Cell, timestampMs: number): void {
+  #remember(domain: TimeDomain, cell: Cell, timestampMs: number | undefined): void {
     if (domain === 'EventTime') {
       cell.eventTimerMs = timestampMs;
     } else {
@@ -239,7 +247,7 @@ export class Timers {
 
   #forget(domain: TimeDomain, cell: Cell, timestampMs: number): void {
     if ((domain === 'EventTime' ? cell.eventTimerMs : cell.processingTimerMs) === timestampMs) {
-      this.#remember(domain, cell, Number.NaN);
+      this.#remember(domain, cell, undefined);
     }
   }
 
@@ -255,6 +263,8 @@ export class Timers {
 /** Of one key group: with less every few timers would be a read of their own, and more are never needed at once. */
 const groupHeadCountMin = 4;
 const groupHeadCountMax = 256;
+/** Of the object, its text and its place in a Map. */
+const rowOverheadBytes = 200;
 /** Timers whose state is fetched in one read before they fire. */
 const prefetchCountMax = 256;
 

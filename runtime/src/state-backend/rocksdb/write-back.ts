@@ -116,10 +116,11 @@ export class WriteBack {
     if (this.#isFixing) {
       return;
     }
-    this.relieve();
-    if (this.dirtyCount > this.#limits.dirtyCountMax * drainShare || this.#frozenCount !== 0) {
+    if (this.#frozenCount !== 0) {
+      // Of a snapshot that was given up.
       this.#drain(sliceItemCount);
     }
+    this.relieve();
   }
 
   /** Keeps the bounds, where that is allowed. For moments when nothing is half changed. */
@@ -245,8 +246,6 @@ export class WriteBack {
   }
 }
 
-/** Written from here on, so that a barrier finds less and a batch of new items finds room. */
-const drainShare = 0.75;
 /** One to three milliseconds of work. */
 const sliceItemCount = 1024;
 /** A slice of large values is applied in pieces. */
