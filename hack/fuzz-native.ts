@@ -33,6 +33,9 @@ const environment = {
   ASAN_OPTIONS: 'detect_leaks=0:detect_container_overflow=0:detect_stack_use_after_return=1:exitcode=66',
 };
 
+/** A run that takes longer hangs: a call that never ends is a fault too. */
+const runTimeoutMs = 15 * 60_000;
+
 let failed = 0;
 const first = Number(values['first-seed']);
 for (let seed = first; seed < first + Number(values.seeds); seed++) {
@@ -51,7 +54,8 @@ process.exitCode = failed === 0 ? 0 : 1;
 
 async function watch(name: string, args: readonly string[]): Promise<void> {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const limits = { timeout: runTimeoutMs, killSignal: 'SIGKILL' } as const;
+  const child = spawn(process.execPath, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'], ...limits });
   let output = '';
   const append = (chunk: string): void => {
     output += chunk;

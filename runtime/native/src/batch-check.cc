@@ -12,7 +12,10 @@ namespace {
 /** 8 bytes of sequence number, which RocksDB sets, and 4 of count. */
 constexpr size_t headerBytes = 12;
 
-/** Records of RocksDB's WriteBatch that are let through; `k…InFamily` are followed by a column family. */
+/**
+ * Records of RocksDB's WriteBatch that are let through; `k…InFamily` are followed by a column family. Not among them: single deletes, which damage
+ * the database when a key was written twice before.
+ */
 enum Tag : uint8_t {
   kDelete = 0x0,
   kPut = 0x1,
@@ -20,8 +23,6 @@ enum Tag : uint8_t {
   kDeleteInFamily = 0x4,
   kPutInFamily = 0x5,
   kMergeInFamily = 0x6,
-  kSingleDelete = 0x7,
-  kSingleDeleteInFamily = 0x8,
   kDeleteRangeInFamily = 0xE,
   kDeleteRange = 0xF,
 };
@@ -53,12 +54,10 @@ class BatchReader {
     const uint8_t tag = batch_.data[position_++];
     switch (tag) {
       case kDelete:
-      case kSingleDelete:
         Family(0);
         Slice();
         return;
       case kDeleteInFamily:
-      case kSingleDeleteInFamily:
         FamilyOfRecord();
         Slice();
         return;

@@ -40,10 +40,6 @@ rocksdb::BlockBasedTableOptions MakeTableOptions(const ColumnFamilySpec& spec) {
     options.filter_policy.reset(rocksdb::NewBloomFilterPolicy(spec.bloomBitsPerKey));
     options.optimize_filters_for_memory = true;
   }
-  // Readers of open files count against the cap too, as does what is known of each file.
-  for (auto role : {rocksdb::CacheEntryRole::kBlockBasedTableReader, rocksdb::CacheEntryRole::kFileMetadata}) {
-    options.cache_usage_options.options_overrides[role].charged = rocksdb::CacheEntryRoleOptions::Decision::kEnabled;
-  }
   return options;
 }
 

@@ -1,7 +1,9 @@
 // The one memory of the process: a block cache with a strict cap, and the memtables of all databases charged to it.
 //
-// What counts against the cap: data blocks, index and filter partitions, memtables (as reservations of 256 KiB), what a table reader and a
-// file's metadata take. What does not, and what bounds it:
+// What counts against the cap: data blocks, index and filter partitions and their top levels, memtables (as reservations of 256 KiB). What does
+// not, and what bounds it:
+//   - the reader of an open file and what is known of a file: some kilobytes, `maxOpenFiles` of a database at a time. RocksDB can charge them, but
+//     then a full cache fails the very flush that would make room, and a failed charge leaves its queue of manifest writers stuck for ever;
 //   - an iterator: one block of each level and at most 256 KiB of readahead for each file it is in; `iteratorsMax` for each database;
 //   - a compaction: 2 MiB of readahead for each input file, one output block and its filter partition, for each of the process's few
 //     background jobs;

@@ -91,7 +91,7 @@ function options(name: string): object {
 
 /** A batch that is right, or was. */
 function batch(): Uint8Array {
-  const types = ['put', 'put', 'put', 'merge', 'delete', 'singleDelete', 'deleteRange'] as const;
+  const types = ['put', 'put', 'put', 'merge', 'delete', 'deleteRange'] as const;
   const records = Array.from({ length: integer(40) }, (): BatchRecord => {
     const type = pick(types);
     const isPair = type === 'put' || type === 'merge' || type === 'deleteRange';

@@ -20,13 +20,13 @@ export const bytes = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(t
 export const text = (encoded: Uint8Array): string => decoder.decode(encoded);
 
 export type BatchRecord = readonly [
-  type: 'put' | 'merge' | 'delete' | 'singleDelete' | 'deleteRange',
+  type: 'put' | 'merge' | 'delete' | 'deleteRange',
   columnFamily: number,
   ...parts: (string | Uint8Array)[],
 ];
 
 /** RocksDB's tags for records that name their column family. */
-const tags = { delete: 0x4, put: 0x5, merge: 0x6, singleDelete: 0x8, deleteRange: 0xe };
+const tags = { delete: 0x4, put: 0x5, merge: 0x6, deleteRange: 0xe };
 
 /** RocksDB's batch bytes. */
 export function batchOf(records: readonly BatchRecord[]): Uint8Array<ArrayBuffer> {

@@ -85,7 +85,7 @@ test('a batch is applied in its order, over column families', { skip }, async ()
     ['put', 0, 'c', '4'],
     ['delete', 0, 'a'],
     ['put', 0, 'a', '5'],
-    ['singleDelete', 0, 'b'],
+    ['delete', 0, 'b'],
     ['deleteRange', 0, 'c', 'd'],
   ]);
   assert.deepEqual(get(database, 0, ['a', 'b', 'c']), ['5', undefined, undefined]);

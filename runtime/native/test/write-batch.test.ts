@@ -45,8 +45,8 @@ test('a batch of more or fewer records than its header says is refused', { skip 
   refused(changed(put, 8, 0), /has 1 records, and its header says 0/);
 });
 
-test('records that belong to other uses of a batch are refused', { skip }, () => {
-  for (const tag of [0x3, 0x9, 0xa, 0xb, 0xc, 0xd, 0x10, 0x11, 0x12, 0x13, 0x14, 0x16, 0x17, 0x7f, 0xff]) {
+test('records that belong to other uses of a batch, and single deletes, are refused', { skip }, () => {
+  for (const tag of [0x3, 0x7, 0x8, 0x9, 0xa, 0xb, 0xc, 0xd, 0x10, 0x11, 0x12, 0x13, 0x14, 0x16, 0x17, 0x7f, 0xff]) {
     refused(changed(put, 12, tag), /unknown record type/);
   }
 });
