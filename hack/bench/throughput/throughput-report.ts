@@ -8,12 +8,15 @@ type Medians = { readonly [Field in keyof ThroughputMeasurement]: number };
 
 interface Column {
   readonly title: string;
-  readonly text: (medians: Medians) => string;
+  readonly text: (medians: Medians, runs: readonly ThroughputMeasurement[]) => string;
 }
 
 const columns: readonly Column[] = [
   { title: 'records/s', text: ({ recordsPerSecond }) => rounded(recordsPerSecond) },
   { title: 'per CPU s', text: ({ recordsPerCpuSecond }) => rounded(recordsPerCpuSecond) },
+  // How far apart the runs are says how much the machine was disturbed.
+  { title: 'lowest', text: (_, runs) => rounded(Math.min(...perCpuSecond(runs))) },
+  { title: 'highest', text: (_, runs) => rounded(Math.max(...perCpuSecond(runs))) },
   { title: 'cores', text: ({ taskManagerCores }) => taskManagerCores.toFixed(2) },
   { title: 'others', text: ({ otherCores }) => otherCores.toFixed(2) },
   { title: 'load', text: ({ loadAverage }) => loadAverage.toFixed(1) },
@@ -39,7 +42,7 @@ export function throughputTable(results: readonly CaseResult[], options: Through
     '',
     ...lines,
     '',
-    `Medians; windows of ${options.windowSeconds} s; cores, others: processor time per second of the TaskManager and of unrelated processes.`,
+    `Medians, and the lowest and highest per CPU s; windows of ${options.windowSeconds} s; cores, others: processor time per second of the TaskManager and of unrelated processes.`,
     ...(ratios.length === 0 ? [] : ['', 'FlinkJob against Flink, records per CPU second of the TaskManager process:', ...ratios]),
     ...(warnings.length === 0 ? [] : ['', ...warnings]),
     ...(failures.length === 0 ? [] : ['', ...failures]),
@@ -52,9 +55,7 @@ export function throughputJson(results: readonly CaseResult[], options: Throughp
   const { repetitions, windowSeconds } = options;
   return JSON.stringify({
     ratios: Object.fromEntries(Object.entries(ratiosOf(results)).map(([id, ratio]) => [id, Math.round(ratio * 1000) / 1000])),
-    cases: Object.fromEntries(
-      results.map(({ id, runs }) => [id, { ours: mediansOf(runs.ours) ?? null, flink: mediansOf(runs.flink) ?? null }]),
-    ),
+    cases: Object.fromEntries(results.map(({ id, runs }) => [id, { ours: summaryOf(runs.ours), flink: summaryOf(runs.flink) }])),
     failures: results.flatMap(({ id, failures }) => failures.map((failure) => ({ case: id, ...failure }))),
     ...{ repetitions, windowSeconds },
     machine: { cores: cpus().length, model: cpus()[0]?.model, loadAverage: loadavg()[0], node: process.version },
@@ -74,6 +75,11 @@ function ratiosOf(results: readonly CaseResult[]): Readonly<Record<string, numbe
   return ratios;
 }
 
+function summaryOf(runs: readonly ThroughputMeasurement[]): object | null {
+  const medians = mediansOf(runs);
+  return medians === undefined ? null : { ...medians, recordsPerCpuSecondOfRuns: perCpuSecond(runs) };
+}
+
 function mediansOf(runs: readonly ThroughputMeasurement[]): Medians | undefined {
   const [first] = runs;
   if (first === undefined) {
@@ -87,7 +93,9 @@ function engineRows({ id, runs }: CaseResult): string[][] {
   const engines = ['ours', 'flink'] as const satisfies readonly Engine['id'][];
   return engines.flatMap((engine) => {
     const medians = mediansOf(runs[engine]);
-    return medians === undefined ? [] : [[id, engine, `${runs[engine].length}`, ...columns.map(({ text }) => text(medians))]];
+    return medians === undefined
+      ? []
+      : [[id, engine, `${runs[engine].length}`, ...columns.map(({ text }) => text(medians, runs[engine]))]];
   });
 }
 
@@ -109,6 +117,10 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
   return rows.map((row) =>
     row.map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  '),
   );
+}
+
+function perCpuSecond(runs: readonly ThroughputMeasurement[]): readonly number[] {
+  return runs.map(({ recordsPerCpuSecond }) => recordsPerCpuSecond);
 }
 
 function rounded(value: number): string {
