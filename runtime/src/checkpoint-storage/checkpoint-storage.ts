@@ -20,7 +20,7 @@ export interface CheckpointStorage {
 
   /**
    * Brings an object to a local file that must not exist, by a link where the medium can: the file must never be changed. `Missing`: nothing is
-   * there, and no file came of it.
+   * there, and no file came of it. What the disk of the local file refuses is thrown as the system said it, and is no `StorageError`.
    */
   getFile(path: string, file: string): Promise<'Created' | 'Missing'>;
 

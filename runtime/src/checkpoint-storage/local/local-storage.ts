@@ -63,8 +63,15 @@ export class LocalStorage implements CheckpointStorage {
       await linkOrCopySynced(source, file);
       return 'Created';
     } catch (error) {
-      if (hasCode(error, 'ENOENT', 'ENOTDIR') && !(await exists(source))) {
-        return 'Missing';
+      if (hasCode(error, 'ENOENT', 'ENOTDIR')) {
+        if (!(await exists(source))) {
+          return 'Missing';
+        }
+        throw error;
+      }
+      // Reading never fills a disk: these are the local file's.
+      if (hasCode(error, 'EEXIST', 'ENOSPC', 'EDQUOT', 'EROFS')) {
+        throw error;
       }
       throw toStorageError(error, { action: 'read', path: source, outcome: 'NotApplied' });
     }

@@ -1,7 +1,17 @@
 import { JobError } from '../../core/job-error.ts';
 
 /** What may go away without anybody changing the configuration. */
-const passing = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EBUSY', 'EMFILE', 'ENFILE', 'ETIMEDOUT']);
+const passing = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EBUSY', 'EMFILE', 'ENFILE', 'ETIMEDOUT']);
+
+/** Of a mount that is no longer there. */
+export function diskGone(localDirectory: string): JobError {
+  return new JobError(`the local directory ${localDirectory} is no longer on the disk on which it was`, {
+    domain: 'external',
+    retry: 'backoff',
+    code: 'LocalDirectoryUnusable',
+    remedy: 'Mount the disk again, or start the TaskManager anew where it is mounted.',
+  });
+}
 
 /** Says of a failure which local directory it is about, and what to do. */
 export async function inLocalDirectory<T>(localDirectory: string, action: () => Promise<T>): Promise<T> {
@@ -18,7 +28,7 @@ export async function inLocalDirectory<T>(localDirectory: string, action: () => 
       retry: heals ? 'backoff' : 'never',
       code: 'LocalDirectoryUnusable',
       remedy: heals
-        ? 'Look at the disk and the room on it, or name another directory in localDirectories.'
+        ? 'Look at the disk and the room on it, or give the TaskManager a local directory on another one.'
         : 'Name directories in localDirectories that exist or can be made, each once, and that the process may write to.',
       cause: error,
     });

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, cp, link, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { JobError } from '../../core/job-error.ts';
 import { openWorkingDirectories, type WorkingDirectories, type WorkingDirectoryOptions } from './working-directories.ts';
@@ -192,11 +192,27 @@ test('a directory that may not be written to is refused', {
   await assert.rejects(open(context, [root]), { code: 'LocalDirectoryUnusable' });
 });
 
-test('a local directory that vanishes is said with its name at the next allocation', async (context) => {
+test('a local directory that vanishes is made again for the next allocation, with its marker', async (context) => {
   const root = await temporary(context);
-  const directories = await open(context, [join(root, 'gone')]);
-  await rm(join(root, 'gone'), { recursive: true });
+  const localDirectory = join(root, 'gone');
+  const directories = await open(context, [localDirectory]);
+  const before = await directories.allocate('a');
+  await rm(localDirectory, { recursive: true });
+  const { path } = await directories.allocate('b');
+  assert.deepEqual((await readdir(dirname(path))).sort(), ['b', 'holder.json']);
+  await before.release();
+  await directories.close();
+  assert.deepEqual(await readdir(localDirectory), []);
+});
+
+test('a local directory that cannot be made again is said with its name', async (context) => {
+  const root = await temporary(context);
+  const localDirectory = join(root, 'gone');
+  const directories = await open(context, [localDirectory]);
+  await rm(localDirectory, { recursive: true });
+  await writeFile(localDirectory, 'a file');
   await assert.rejects(directories.allocate('a'), { code: 'LocalDirectoryUnusable', message: /gone cannot be used/ });
+  await rm(localDirectory);
 });
 
 const holderProgram = `

@@ -3,10 +3,10 @@ import { isAbsolute, join, normalize } from 'node:path';
 import { assert } from '../../core/assert.ts';
 import type { DiskProbe } from './disk-probe.ts';
 import { inspectLocalDirectory, type LocalDirectoryFacts, readMounts, refuseRemote } from './inspect-local-directory.ts';
-import { inLocalDirectory } from './local-directory-error.ts';
+import { diskGone, inLocalDirectory } from './local-directory-error.ts';
 import type { Mount } from './mount-table.ts';
 import { createProcessDirectory, removeProcessDirectory, removeStale } from './process-directory.ts';
-import { ownHolder } from './process-holder.ts';
+import { ownHolder, type ProcessHolder } from './process-holder.ts';
 import { removeTree } from './remove-tree.ts';
 import { usedSizeBytes } from './used-size.ts';
 
@@ -69,7 +69,14 @@ export async function openWorkingDirectories(options: WorkingDirectoryOptions): 
     }
     const removed = removals.flatMap((removal) => removal.removed);
     const kept = removals.flatMap((removal) => removal.kept);
-    return new OpenWorkingDirectories({ directories, removed, kept }, processDirectories);
+    const devices = await Promise.all(paths.map((path) => inLocalDirectory(path, async () => (await stat(path)).dev)));
+    const held = directories.map(({ path }, index) => ({
+      path: processDirectories[index] as string,
+      localDirectory: path,
+      device: devices[index] as number,
+      allocatedCount: 0,
+    }));
+    return new OpenWorkingDirectories({ directories, removed, kept }, held, own);
   } catch (error) {
     // What cannot be removed now is removed by the next process; why we are here is the more important thing to say.
     await Promise.allSettled(processDirectories.map(removeProcessDirectory));
@@ -78,24 +85,23 @@ export async function openWorkingDirectories(options: WorkingDirectoryOptions): 
 }
 
 interface ProcessDirectory {
-  readonly path: string;
+  path: string;
   readonly localDirectory: string;
+  readonly device: number;
   allocatedCount: number;
 }
 
 class OpenWorkingDirectories implements WorkingDirectories {
   readonly facts: WorkingDirectoryFacts;
   readonly #processDirectories: readonly ProcessDirectory[];
+  readonly #own: ProcessHolder;
   readonly #names = new Set<string>();
   #closed = false;
 
-  constructor(facts: WorkingDirectoryFacts, processDirectories: readonly string[]) {
+  constructor(facts: WorkingDirectoryFacts, processDirectories: readonly ProcessDirectory[], own: ProcessHolder) {
     this.facts = facts;
-    this.#processDirectories = facts.directories.map((directory, index) => ({
-      path: processDirectories[index] as string,
-      localDirectory: directory.path,
-      allocatedCount: 0,
-    }));
+    this.#processDirectories = processDirectories;
+    this.#own = own;
   }
 
   async allocate(name: string): Promise<WorkingDirectory> {
@@ -104,10 +110,9 @@ class OpenWorkingDirectories implements WorkingDirectories {
     assert(!this.#closed, 'working directories were closed');
     this.#names.add(name);
     try {
-      const { path: processDirectory, localDirectory } = await this.#choose();
-      const path = join(processDirectory, name);
-      // Not recursive: the process's directory must be there still.
-      await inLocalDirectory(localDirectory, () => mkdir(path, 0o700));
+      const directory = await this.#choose();
+      const { localDirectory } = directory;
+      const path = await inLocalDirectory(localDirectory, () => this.#make(directory, name));
       return { path, release: () => this.#release(name, path, localDirectory) };
     } catch (error) {
       this.#names.delete(name);
@@ -138,6 +143,36 @@ class OpenWorkingDirectories implements WorkingDirectories {
     assert(chosen !== undefined, 'there is a local directory');
     chosen.allocatedCount++;
     return chosen;
+  }
+
+  async #make(directory: ProcessDirectory, name: string): Promise<string> {
+    for (const isLastTry of [false, true]) {
+      const path = join(directory.path, name);
+      try {
+        // Not recursive: what makes the process's directory also writes its marker.
+        await mkdir(path, 0o700);
+        return path;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || isLastTry) {
+          throw error;
+        }
+        await this.#replace(directory);
+      }
+    }
+    assert(false, 'the last try returns or throws');
+  }
+
+  /**
+   * Somebody removed the process's directory, such as a cleaner of temporary files. What was in it is lost with its execution attempt; the next one
+   * needs a new one. Not on another device: below a mount that is gone is not the disk that was meant.
+   */
+  async #replace(directory: ProcessDirectory): Promise<void> {
+    const { localDirectory, device } = directory;
+    await mkdir(localDirectory, { recursive: true });
+    if ((await stat(localDirectory)).dev !== device) {
+      throw diskGone(localDirectory);
+    }
+    directory.path = await createProcessDirectory(localDirectory, this.#own);
   }
 
   /** Removing what is not there any more is no failure, so after one that failed it can be tried again. */

@@ -7,7 +7,7 @@ import { JobError } from '../../core/job-error.ts';
 import type { KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend.ts';
 import { columnFamilies } from './key-layout.ts';
 import type { NativeDatabase } from './native-binding.ts';
-import { toStateError } from './native-errors.ts';
+import { toLocalDiskError, toStateError } from './native-errors.ts';
 import { encodeStatePart, type StatePart, type StatePartFile } from './state-part.ts';
 import type { WriteBack } from './write-back.ts';
 
@@ -129,6 +129,8 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
       this.#throwIfEnded();
       times.putMs = performance.now() - startedAtMs;
       return { backend: 'RocksDB', handle, files: written.map(({ stateFile }) => stateFile) };
+    } catch (error) {
+      throw toLocalDiskError(error, 'cannot read a snapshot of state on the local disk');
     } finally {
       this.#isEnded = true;
       await this.#remove();

@@ -11,6 +11,22 @@ export function toStateError(error: unknown, what: string): unknown {
   return new JobError(`${what}: ${message}`, { ...known, cause: error });
 }
 
+/**
+ * What the system refused on the local disk outside of RocksDB: a file that cannot be written or made there. Other errors stay what they are; those of
+ * checkpoint storage say themselves where they come from.
+ */
+export function toLocalDiskError(error: unknown, what: string): unknown {
+  if (error instanceof JobError || !isSystemError(error)) {
+    return error;
+  }
+  const known = error.code === 'ENOSPC' || error.code === 'EDQUOT' ? localDiskFull : localDiskFailed;
+  return new JobError(`${what}: ${error.message}`, { ...known, cause: error });
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
 function nativeCodeOf(error: unknown): NativeErrorCode | undefined {
   return error instanceof Error && 'code' in error ? (error.code as NativeErrorCode) : undefined;
 }
@@ -22,14 +38,23 @@ interface KnownFailure {
   readonly remedy: string;
 }
 
+const localDiskFull: KnownFailure = {
+  domain: 'external',
+  retry: 'backoff',
+  code: 'LocalDiskFull',
+  remedy:
+    'Free space on the local disk of the TaskManager or give it a larger one, or spread the state over more TaskManagers with a higher parallelism. Nothing is lost: the job goes on from its last completed checkpoint.',
+};
+
+const localDiskFailed: KnownFailure = {
+  domain: 'external',
+  retry: 'backoff',
+  code: 'LocalDiskFailed',
+  remedy: 'Look at the local disk of the TaskManager, and at the limit of open files of its process.',
+};
+
 const knownFailures: { readonly [Code in NativeErrorCode]?: KnownFailure } = {
-  NoSpace: {
-    domain: 'external',
-    retry: 'backoff',
-    code: 'LocalDiskFull',
-    remedy:
-      'Give the TaskManagers a larger local disk (spec.state.localStorage), or spread the state over more of them with a higher parallelism. Nothing is lost: the job goes on from its last completed checkpoint.',
-  },
+  NoSpace: localDiskFull,
   MemoryLimit: {
     domain: 'user',
     retry: 'backoff',
@@ -44,10 +69,5 @@ const knownFailures: { readonly [Code in NativeErrorCode]?: KnownFailure } = {
     remedy:
       'A file of state on the local disk is not what was written. The job restores its last completed checkpoint; if the file came from there, start from another one with restore.from: Path, and have the disk looked at.',
   },
-  IOError: {
-    domain: 'external',
-    retry: 'backoff',
-    code: 'LocalDiskFailed',
-    remedy: 'Look at the local disk of the TaskManager, and at the limit of open files of its process.',
-  },
+  IOError: localDiskFailed,
 };

@@ -19,7 +19,7 @@ import {
   ttlColumnFamily,
 } from './key-layout.ts';
 import type { NativeBinding, NativeDatabase, NativeOpenOptions } from './native-binding.ts';
-import { toStateError } from './native-errors.ts';
+import { toLocalDiskError, toStateError } from './native-errors.ts';
 import { assignStateIds, renumbering, type StateIds } from './state-ids.ts';
 import { decodeStatePart, type StatePart } from './state-part.ts';
 import { WriteBatch } from './write-batch.ts';
@@ -77,7 +77,7 @@ export async function openDatabase(
     }
   } catch (error) {
     await database.close();
-    throw toStateError(error, 'cannot restore state to the local disk');
+    throw toStateError(error, cannotRestore);
   }
   return {
     database,
@@ -117,7 +117,7 @@ async function open({ binding, openOptions }: Place, path: string, createIfMissi
 
 /** Brings a part's files into a directory and opens them in place. */
 async function openFiles(place: Place, path: string, { restored, part }: OpenedPart): Promise<NativeDatabase> {
-  await mkdir(path);
+  await onLocalDisk(() => mkdir(path));
   const files = new Map(restored.files.map((file) => [file.name, file]));
   const wanted = part.files.map(({ name }) => {
     const file = files.get(name);
@@ -131,7 +131,7 @@ async function openFiles(place: Place, path: string, { restored, part }: OpenedP
   if (manifest === undefined) {
     throw missingFile('MANIFEST');
   }
-  await writeFile(join(path, 'CURRENT'), `${manifest.name}\n`, { flag: 'wx' });
+  await onLocalDisk(() => writeFile(join(path, 'CURRENT'), `${manifest.name}\n`, { flag: 'wx' }));
   return await open(place, path, false);
 }
 
@@ -150,31 +150,36 @@ async function fetchAll(files: readonly RestoredFile[], path: string): Promise<v
 }
 
 async function fetchFile(file: RestoredFile, localPath: string): Promise<void> {
-  try {
-    await file.fetch(localPath);
-  } catch (error) {
-    throw error instanceof JobError ? error : damagedFile(file.name, `cannot be read: ${String(error)}`, error);
-  }
-  const { size } = await stat(localPath);
+  await onLocalDisk(() => file.fetch(localPath));
+  const { size } = await onLocalDisk(() => stat(localPath));
   if (size !== file.sizeBytes) {
-    throw damagedFile(file.name, `has ${size} bytes and should have ${file.sizeBytes}`, undefined);
+    throw damagedFile(file.name, `has ${size} bytes and should have ${file.sizeBytes}`);
+  }
+}
+
+/** A disk that is full or gone says nothing about the checkpoint: the job tries again. */
+async function onLocalDisk<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw toLocalDiskError(error, cannotRestore);
   }
 }
 
 function missingFile(name: string): JobError {
-  return damagedFile(name, 'is named by the description of the part and is not there', undefined);
+  return damagedFile(name, 'is named by the description of the part and is not there');
 }
 
-function damagedFile(name: string, problem: string, cause: unknown): JobError {
+function damagedFile(name: string, problem: string): JobError {
   return new JobError(`the file ${name} of a part of keyed state ${problem}`, {
     domain: 'external',
     retry: 'never',
     code: 'StateFileDamaged',
     remedy: 'Restore the file from a backup, or start from another checkpoint with restore.from: Path.',
-    cause,
   });
 }
 
+const cannotRestore = 'cannot restore state to the local disk';
 const databaseName = 'db';
 /** Enough to hide the storage's latency, few enough to leave it to others too. */
 const fetchesAtOnceMax = 8;
