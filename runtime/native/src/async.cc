@@ -1,7 +1,6 @@
 #include "async.h"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <thread>
 
@@ -98,7 +97,7 @@ ThreadLane& LaneOf(Lane lane) {
 }  // namespace
 
 void StopLanes() {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + endTimeout;
   LaneOf(Lane::kShort).Stop(deadline);
   LaneOf(Lane::kLong).Stop(deadline);
 }
@@ -226,7 +225,10 @@ void Environment::TearDown(void* data) {
   for (Lane lane : {Lane::kShort, Lane::kLong}) {
     for (AsyncCall* call : LaneOf(lane).Withdraw(environment.get())) environment->Finished(call);
   }
-  environment->WaitForRunning();
+  if (!environment->WaitForRunning()) {
+    for (DatabaseObject* database : std::set<DatabaseObject*>(environment->databases)) database->Abandon();
+    return;
+  }
   // Those that wait to be settled are deleted with the thread-safe function, later than the databases: they let go of them now.
   for (AsyncCall* call : environment->unsettled_) {
     call->work = nullptr;
@@ -237,9 +239,9 @@ void Environment::TearDown(void* data) {
   for (DatabaseObject* database : std::set<DatabaseObject*>(environment->databases)) database->End();
 }
 
-void Environment::WaitForRunning() {
+bool Environment::WaitForRunning() {
   std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait(lock, [this] { return running_ == 0; });
+  return changed_.wait_for(lock, endTimeout, [this] { return running_ == 0; });
 }
 
 }  // namespace flinkjob

@@ -2,6 +2,7 @@
 // stop every file and name look-up of the process. Native code on another thread never touches JavaScript's memory: inputs are copied when the
 // call is made, results when it is settled, so no transfer, resize or garbage collection of a buffer can hurt.
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -23,6 +24,9 @@ enum class Lane {
   /** Flush, compaction, checkpoint, opening, closing: these mostly wait for RocksDB's own threads. */
   kLong,
 };
+
+/** What was told to stop and has not after this long hangs, in a read of a broken disk for instance; whoever waits goes on without it. */
+constexpr std::chrono::seconds endTimeout{10};
 
 /** An asynchronous call from being made until its promise is settled. */
 struct AsyncCall {
@@ -71,7 +75,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   static void Settle(napi_env env, napi_value, void*, void* call);
   void SettleOne(AsyncCall* call);
   static void TearDown(void* environment);
-  void WaitForRunning();
+  /** False when something still runs after `endTimeout`. */
+  bool WaitForRunning();
 
   napi_env env_ = nullptr;
   napi_threadsafe_function settle_ = nullptr;
@@ -88,7 +93,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   std::vector<std::unique_ptr<AsyncCall>> orphans_;
 };
 
-/** At the process's end: nothing starts any more, and what runs has been told to stop; waits for it, but not for ever. */
+/** At the process's end: nothing starts any more, and what runs has been told to stop; waits for it for `endTimeout`. */
 void StopLanes();
 
 }  // namespace flinkjob

@@ -116,4 +116,11 @@ void DatabaseObject::End() {
   environment_->databases.erase(this);
 }
 
+void DatabaseObject::Abandon() {
+  // Never deleted: what hangs in it may come back.
+  static_cast<void>(new std::shared_ptr<Database>(std::move(database_)));
+  database_.reset();
+  environment_->databases.erase(this);
+}
+
 }  // namespace flinkjob

@@ -29,6 +29,9 @@ class DatabaseObject {
   /** The thread ends, or the object was collected: nothing is under way. Closes and waits. */
   void End();
 
+  /** The thread ends, and something under way does not: the database stays open, and its path busy, as long as the process lasts. */
+  void Abandon();
+
   std::set<IteratorObject*> iterators;
   std::set<SnapshotObject*> snapshots;
 

@@ -1,6 +1,7 @@
 // The processes of threads.test.ts: `node thread-cases.ts CASE PATH`. In a worker, the same file runs what its data says.
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import type { NativeBinding, NativeDatabase } from '../../src/state-backend/rocksdb/native-binding.ts';
@@ -88,6 +89,12 @@ const workerTasks: Record<string, (path: string) => Promise<void>> = {
       await new Promise((resolve) => setImmediate(resolve));
     }
   },
+  /** Begins to read a file that never says anything. */
+  async hang(path) {
+    const database = await open(`${path}/db`);
+    database.ingest(0, [`${path}/pipe`], { moveFiles: false, dbGenerated: false }).catch(() => {});
+    parentPort?.postMessage('hanging');
+  },
   async forget(path) {
     const database = await open(path);
     fill(database, 'k', 1000);
@@ -130,6 +137,20 @@ const cases: Record<string, (path: string) => Promise<void>> = {
     await once(startWorker('forget', `${path}/db`), 'exit');
     await (await open(`${path}/db`)).close();
     console.log('opened again');
+  },
+  async hang(path) {
+    execFileSync('mkfifo', [`${path}/pipe`]);
+    const worker = startWorker('hang', path);
+    await once(worker, 'message');
+    await worker.terminate();
+    const refusal = await open(`${path}/db`).catch((error: { code?: string }) => error.code);
+    // Somebody writes after all, and what hung goes on where its thread has long gone.
+    const pipe = openSync(`${path}/pipe`, 'w');
+    closeSync(pipe);
+    const other = await open(`${path}/other`);
+    fill(other, 'k', 100);
+    await other.close();
+    console.log(refusal);
   },
   async exit(path) {
     const database = await open(`${path}/db`);

@@ -41,6 +41,10 @@ test('a thread that ends by itself closes what it left open', { skip }, async ()
   assert.equal(await runCase('forget'), 'opened again');
 });
 
+test('a thread ends also when a file hangs, and leaves that database alone', { skip }, async () => {
+  assert.equal(await runCase('hang'), 'Busy');
+});
+
 test('process.exit in the middle of everything', { skip }, async () => {
   const startedAtMs = Date.now();
   assert.equal(await runCase('exit'), 'exiting');
