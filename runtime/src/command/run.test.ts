@@ -29,8 +29,12 @@ interface Running {
 }
 
 function run(...args: readonly string[]): Running {
+  return runWith({}, ...args);
+}
+
+function runWith(environment: Readonly<Record<string, string>>, ...args: readonly string[]): Running {
   const child = spawn(process.execPath, [main, 'run', ...args], {
-    env: { ...process.env, TMPDIR: join(directory, 'tmp') },
+    env: { ...process.env, TMPDIR: join(directory, 'tmp'), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const end = Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]).then(([[code], stdout, stderr]) => ({
@@ -144,4 +148,14 @@ test('what can never work ends with exit code 2 and says what to do', async () =
     assert.match(stderr, message);
     assert.equal(code, 2, args.join(' '));
   }
+});
+
+test('without the addon RocksDB is refused by name, and state in memory needs none', async () => {
+  const withoutAddon = { FLINKJOB_NATIVE: join(directory, 'none.node') };
+  const job = [keyedCounts, '--arg', 'count=10', '--arg', `out=${out()}`];
+  const refused = await runWith(withoutAddon, ...job, '--state-backend', 'RocksDB').end;
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /none\.node \(not there\) \[RocksDbNotAvailable\]\n {2}Use the state backend HashMap/);
+  assert.doesNotMatch(refused.stderr, /\n {4}at /, 'no stack: nothing is wrong with the program');
+  assert.equal((await runWith(withoutAddon, ...job).end).code, 0);
 });

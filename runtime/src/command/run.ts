@@ -247,10 +247,18 @@ async function runAttempt(options: {
     log: ports.log,
   });
   signals.direct(jobManager);
-  const tasksEnd = taskManager.run();
+  // Why it could not start; without it the JobManager would wait for another one for ever.
+  let failure: { readonly error: unknown } | undefined;
+  const tasksEnd = taskManager.run().catch((error: unknown) => {
+    failure = { error };
+    jobManager.terminate();
+  });
   const outcome = await jobManager.run();
   taskManager.stop();
   await tasksEnd;
+  if (failure !== undefined) {
+    throw failure.error;
+  }
   return outcome;
 }
 

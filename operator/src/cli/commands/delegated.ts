@@ -13,7 +13,21 @@ export const run = delegated({
   name: 'run',
   summary: 'Run a job module in one process; a finite job ends with exit code 0',
   positionals: [{ name: 'MODULE', required: true, meaning: 'a job module, such as word-count.ts' }],
-  options: { arg: { type: 'string', value: 'NAME=VALUE', meaning: 'an argument for the module; may be repeated' } },
+  options: {
+    arg: { type: 'string', value: 'NAME=VALUE', meaning: 'an argument for the module; may be repeated' },
+    parallelism: { type: 'string', value: 'N', meaning: 'subtasks of each operator that asks for no other number (default 1)' },
+    'state-backend': {
+      type: 'string',
+      value: 'NAME',
+      choices: ['HashMap', 'RocksDB'],
+      meaning: 'state in memory, the default, or on the local disk',
+    },
+    'checkpoint-storage': {
+      type: 'string',
+      value: 'DIR',
+      meaning: "keeps the job's state: Ctrl-C stops with a savepoint, running it again continues",
+    },
+  },
   examples: [
     {
       line: 'flinkjob run examples/socket-word-count/socket-word-count.ts --arg host=localhost --arg port=9000',
