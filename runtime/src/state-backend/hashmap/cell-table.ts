@@ -28,9 +28,21 @@ export class CellTable {
   readonly #cells = new Map<Identity, Cell>();
   #cellCount = 0;
 
-  #key: Identity | undefined;
+  #preparedKeys: readonly unknown[] = [];
+  /** What was found of them; no longer to be trusted when one has gone since. */
+  readonly #prepared: (Cell | undefined)[] = [];
+  #removedCount = 0;
+  #removedCountBefore = 0;
+  #batchKeyCount = 0;
+  #filledBatchKeyCount = 0;
+
+  /** Of the current key. */
   #cell: Cell | undefined;
-  /** Of the current key, when it has no cell. */
+  /**
+   * The current key and its key group, while it has no cell. They are not written for one that has: V8 keeps account of each young object that an
+   * old one points to, and the key of a record is always young.
+   */
+  #key: Identity | undefined;
   #keyGroup = -1;
   #namespace: Identity | undefined;
   #namespaceCell: Cell | undefined;
@@ -44,17 +56,63 @@ export class CellTable {
     this.#account = options.account;
   }
 
+  get preparedCount(): number {
+    return this.#preparedKeys.length;
+  }
+
+  /** Keys of all batches, and how many of them had something in their first slot. */
+  get batchKeyCount(): number {
+    return this.#batchKeyCount;
+  }
+
+  get filledBatchKeyCount(): number {
+    return this.#filledBatchKeyCount;
+  }
+
   /** Keys, and namespaces of keys. */
   get cellCount(): number {
     return this.#cellCount;
+  }
+
+  /**
+   * Looks all keys of a batch up in one short loop, and reads a little of what it finds. A processor has several such reads under way at
+   * a time; done one by one between the author's calls, each would be waited for. With a hundred thousand keys that is a third of a
+   * record's cost.
+   */
+  prepare(keys: readonly unknown[]): void {
+    const { identify } = this.#options.keys;
+    const prepared = this.#prepared;
+    // Should a key be refused, nothing is prepared.
+    this.#preparedKeys = [];
+    let filledCount = 0;
+    for (let index = 0; index < keys.length; index++) {
+      const cell = this.#cells.get(identify(keys[index]));
+      prepared[index] = cell;
+      filledCount += cell?.get(0) === undefined ? 0 : 1;
+    }
+    this.#filledBatchKeyCount += filledCount;
+    this.#batchKeyCount += keys.length;
+    this.#preparedKeys = keys;
+    this.#removedCountBefore = this.#removedCount;
+  }
+
+  /** The key at this place of what was prepared last. */
+  selectPrepared(index: number): void {
+    const cell = this.#prepared[index];
+    if (cell === undefined || this.#removedCount !== this.#removedCountBefore) {
+      this.select(this.#options.keys.identify(this.#preparedKeys[index]));
+      return;
+    }
+    this.#cell = cell;
+    this.#isNamespaceCellFound = false;
   }
 
   select(key: Identity): void {
     const cell = this.#cells.get(key);
     if (cell === undefined) {
       this.#keyGroup = this.#ownKeyGroup(key);
+      this.#key = key;
     }
-    this.#key = key;
     this.#cell = cell;
     this.#isNamespaceCellFound = false;
   }
@@ -66,12 +124,11 @@ export class CellTable {
 
   /** The current key's, or key's and namespace's, cell for reading; undefined when nothing is kept. */
   find(isNamespaced: boolean): Cell | undefined {
+    assert(this.#cell !== undefined || this.#key !== undefined, 'state was used before a key was made current');
     if (!isNamespaced) {
-      assert(this.#key !== undefined, 'state was used before a key was made current');
       return this.#cell;
     }
     if (!this.#isNamespaceCellFound) {
-      assert(this.#key !== undefined, 'state was used before a key was made current');
       assert(this.#namespace !== undefined, 'namespaced state or a timer was used before a namespace was made current');
       this.#namespaceCell = findNamespaceCell(this.#cell?.namespaces, this.#namespace);
       this.#isNamespaceCellFound = true;
@@ -95,6 +152,11 @@ export class CellTable {
   /** To be called before any change of a cell that is there. */
   change(cell: Cell, deltaBytes: number): void {
     this.#account.change(deltaBytes);
+    this.preserve(cell);
+  }
+
+  /** Enough before a change that leaves the size as it is. */
+  preserve(cell: Cell): void {
     if (this.#preserve !== undefined && cell.preservedFor !== this.#snapshotNumber) {
       cell.preservedFor = this.#snapshotNumber;
       this.#preserve(cell);
@@ -109,9 +171,11 @@ export class CellTable {
     this.#cellCount--;
     this.#account.change(-this.#sizeBytesOf(cell));
     if (cell.namespace === undefined) {
+      this.#removedCount++;
       this.#cells.delete(cell.key);
       if (this.#cell === cell) {
         this.#cell = undefined;
+        this.#key = cell.key;
         this.#keyGroup = cell.keyGroup;
       }
       return;
@@ -172,7 +236,7 @@ export class CellTable {
     const { namespaces, namespaceSlotCount } = this.#options;
     assert(namespaces !== undefined, 'a namespaced state needs a namespace type');
     const cell = new Cell({
-      key: this.#key as Identity,
+      key: this.#cell?.key ?? (this.#key as Identity),
       keyGroup: this.#cell?.keyGroup ?? this.#keyGroup,
       namespace: namespaces.keep(this.#namespace as Identity),
       slotCount: namespaceSlotCount,

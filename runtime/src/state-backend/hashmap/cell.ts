@@ -2,6 +2,11 @@ import type { Identity } from './key-codec.ts';
 
 /** All that is kept for one key, or for one key and namespace: a slot per state, and two for timers. */
 export class Cell {
+  // Most operators have one or two slots: as fields they are read without going to another object, and as the first ones they are in the
+  // cache line that is read anyway. With a hundred thousand keys, what a record costs is how many lines it reads.
+  #first: unknown;
+  #second: unknown;
+  readonly #more: unknown[] | undefined;
   readonly key: Identity;
   readonly keyGroup: number;
   /** Undefined: what is kept by key alone. */
@@ -10,10 +15,6 @@ export class Cell {
   preservedFor: number;
   /** Of a cell without a namespace: those of the same key that have one. */
   namespaces: NamespaceCells = undefined;
-  // Most operators have one or two slots: as fields they are read without going to another object, which may be far in memory.
-  #first: unknown;
-  #second: unknown;
-  readonly #more: unknown[] | undefined;
 
   constructor(options: {
     readonly key: Identity;

@@ -19,6 +19,8 @@ export interface ContentCodec {
   /** What a read makes of it: itself, or with its full time to live. */
   renew(content: unknown): unknown;
   sizeBytes(content: unknown): number;
+  /** All contents have the same size. */
+  readonly hasOneSize: boolean;
   write(content: unknown, writer: BinaryWriter): void;
   read(reader: BinaryReader): unknown;
 }
@@ -37,6 +39,7 @@ export function createContentCodec({ valueType, declaration }: StateImplementati
   const renewsOnRead = ttl.renewedBy === 'ReadAndWrite';
   return {
     isMortal: true,
+    hasOneSize: values.hasOneSize,
     create: (value): MortalValue => ({ stored: values.store(value), deathMs: deathMsOf(ttl, nowMs()) }),
     load: (content) => values.load((content as MortalValue).stored),
     isDead: (content) => isDead((content as MortalValue).deathMs, nowMs()),

@@ -16,7 +16,7 @@ import {
 import { toTimerTimestamp } from '../timer-timestamp.ts';
 import { declarationsToWrite } from '../written-declarations.ts';
 import type { CellTable } from './cell-table.ts';
-import { createKeyCodec, type Identity } from './key-codec.ts';
+import { createKeyCodec } from './key-codec.ts';
 import { HashmapSnapshot } from './keyed-state-snapshot.ts';
 import { restorePart } from './restore-part.ts';
 import { SizeAccount } from './size-account.ts';
@@ -55,8 +55,6 @@ class HashmapStateBackend implements KeyedStateBackend {
   /** Those whose `write` has not settled. */
   readonly #writing = new Set<Promise<unknown>>();
   #snapshot: HashmapSnapshot | undefined;
-  readonly #batchKeys: Identity[] = [];
-  #batchCount = 0;
   #batchNamespaces: readonly unknown[] | undefined;
   /** Events since opening. */
   #firedTimerCount = 0;
@@ -83,18 +81,13 @@ class HashmapStateBackend implements KeyedStateBackend {
     assert(keys.length <= batchKeyCountMax, `a batch of ${keys.length} keys is longer than ${batchKeyCountMax}`);
     assert(namespaces === undefined || namespaces.length === keys.length, 'a batch has a namespace for each key');
     this.#sweeper?.sweep();
-    const { identify } = this.#codecs.keys;
-    const identities = this.#batchKeys;
-    for (let index = 0; index < keys.length; index++) {
-      identities[index] = identify(keys[index]);
-    }
-    this.#batchCount = keys.length;
+    this.#cells.prepare(keys);
     this.#batchNamespaces = namespaces;
   }
 
   selectKey(index: number): void {
-    assert(index < this.#batchCount, 'a key was selected that is not in the prepared batch');
-    this.#cells.select(this.#batchKeys[index] as Identity);
+    assert(index < this.#cells.preparedCount, 'a key was selected that is not in the prepared batch');
+    this.#cells.selectPrepared(index);
     if (this.#batchNamespaces !== undefined) {
       this.setCurrentNamespace(this.#batchNamespaces[index]);
     }
@@ -211,6 +204,8 @@ class HashmapStateBackend implements KeyedStateBackend {
       cells: this.#cells.cellCount,
       timers: (this.#slots.timers?.ProcessingTime.count ?? 0) + (this.#slots.timers?.EventTime.count ?? 0),
       firedTimers: this.#firedTimerCount,
+      batchKeys: this.#cells.batchKeyCount,
+      filledBatchKeys: this.#cells.filledBatchKeyCount,
       snapshotSizeBytes: this.#account.preservedSizeBytes,
     };
   }

@@ -107,7 +107,7 @@ export class MapSlot implements Slot {
     }
     const renewed = this.#codec.renew(content);
     if (renewed !== content) {
-      this.#cells.change(cell, 0);
+      this.#cells.preserve(cell);
       const map = this.#mapOf(cell);
       assert(map !== undefined, 'a map has entries');
       this.#preserve(map, mapKey);

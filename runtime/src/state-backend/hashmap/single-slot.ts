@@ -80,14 +80,20 @@ export class SingleSlot implements Slot {
     }
     const renewed = this.#codec.renew(content);
     if (renewed !== content) {
-      this.#cells.change(cell, 0);
+      this.#cells.preserve(cell);
       cell.put(this.#index, renewed);
     }
     return true;
   }
 
   #put(content: unknown): void {
-    const before = this.#cells.find(this.#isNamespaced)?.get(this.#index);
+    const cell = this.#cells.find(this.#isNamespaced);
+    const before = cell?.get(this.#index);
+    if (cell !== undefined && before !== undefined && this.#codec.hasOneSize) {
+      this.#cells.preserve(cell);
+      cell.put(this.#index, content);
+      return;
+    }
     const deltaBytes = this.#codec.sizeBytes(content) - (before === undefined ? 0 : this.#codec.sizeBytes(before));
     this.#cells.claim(this.#isNamespaced, deltaBytes).put(this.#index, content);
   }

@@ -16,40 +16,41 @@ export interface StoredValueCodec {
   write(stored: unknown, writer: BinaryWriter): void;
   read(reader: BinaryReader): unknown;
   sizeBytes(stored: unknown): number;
+  /** Where all stored values have the same size: then nobody needs to ask for it when one replaces another. */
+  readonly hasOneSize: boolean;
 }
 
 export function createStoredValueCodec(type: Type<unknown>): StoredValueCodec {
+  // Throws the error of the type.
+  const refuse = (value: unknown): never => {
+    type.encode(value, new BinaryWriter());
+    throw new TypeError('a type took a value that is not of it');
+  };
   switch (type.descriptor.type) {
     case 'string':
-      return createDirectCodec(type, (value, refuse) => (typeof value === 'string' ? detachString(value) : refuse(value)));
+      return createDirectCodec(type, false, (value) => (typeof value === 'string' ? detachString(value) : refuse(value)));
     case 'boolean':
-      return createDirectCodec(type, (value, refuse) => (typeof value === 'boolean' ? value : refuse(value)));
+      return createDirectCodec(type, true, (value) => (typeof value === 'boolean' ? value : refuse(value)));
     case 'bigint':
-      return createDirectCodec(type, (value, refuse) => (typeof value === 'bigint' ? value : refuse(value)));
+      return createDirectCodec(type, false, (value) => (typeof value === 'bigint' ? value : refuse(value)));
     // Adding 0 makes -0 the 0 that it would be after a restore.
     case 'int':
-      return createDirectCodec(type, (value, refuse) => (Number.isSafeInteger(value) ? (value as number) + 0 : refuse(value)));
+      return createDirectCodec(type, true, (value) => (Number.isSafeInteger(value) ? (value as number) + 0 : refuse(value)));
     case 'double':
-      return createDirectCodec(type, (value, refuse) => (typeof value === 'number' ? value + 0 : refuse(value)));
+      return createDirectCodec(type, true, (value) => (typeof value === 'number' ? value + 0 : refuse(value)));
     default:
       return createBytesCodec(type);
   }
 }
 
-function createDirectCodec(
-  type: Type<unknown>,
-  store: (value: unknown, refuse: (value: unknown) => never) => unknown,
-): StoredValueCodec {
-  const refuse = (value: unknown): never => {
-    type.encode(value, new BinaryWriter());
-    throw new TypeError('a type took a value that is not of it');
-  };
+function createDirectCodec(type: Type<unknown>, hasOneSize: boolean, store: (value: unknown) => unknown): StoredValueCodec {
   return {
-    store: (value) => store(value, refuse),
+    store,
     load: (stored) => stored,
     write: (stored, to) => type.encode(stored, to),
     read: (from) => type.decode(from),
     sizeBytes: primitiveSizeBytes,
+    hasOneSize,
   };
 }
 
@@ -70,5 +71,6 @@ function createBytesCodec(type: Type<unknown>): StoredValueCodec {
     write: (stored, to) => writeBinaryString(String(stored), to),
     read: (from) => toBinaryString(from.readBytes()),
     sizeBytes: (stored) => String(stored).length,
+    hasOneSize: false,
   };
 }
