@@ -10,6 +10,7 @@ import { loadJob } from '../job-loading/load-job.ts';
 import { systemClock } from '../system-clock.ts';
 import { buildTask, type TaskEnvironment } from './build-task.ts';
 import { describeTaskError } from './chain/operator-failure.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { ThreadExchange } from './exchange/thread-exchange.ts';
 import { LeaseView } from './lease-view.ts';
 import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-thread-messages.ts';
@@ -56,6 +57,8 @@ export class SlotThread {
         jobGraphHash(job.graph) === this.#input.jobGraphHash,
         'the job module builds the same graph each time it is loaded with the same arguments',
       );
+      // Before there is state.
+      await collectGarbage();
       const exchange = this.#createExchange(job);
       const environment = this.#environment(job);
       for (const subtask of this.#input.subtasks) {
@@ -80,11 +83,12 @@ export class SlotThread {
   }
 
   #createExchange(job: ExecutableJob): ThreadExchange {
-    const { subtasks, threadOfSubtask, threadIndex, ports } = this.#input;
+    const { subtasks, threadOfSubtask, threadIndex, pageSizeBytes, ports } = this.#input;
     this.#exchange = new ThreadExchange({
       graph: job.graph,
       subtasks: subtasks.map(({ task }) => task),
       threadIndex,
+      pageSizeBytes,
       threadOf: (task: SubtaskId) => threadOfSubtask.get(subtaskKey(task)),
       postToThread: (thread, message, transfer) => {
         const port = ports.get(thread);
