@@ -6,6 +6,7 @@ import { compareFencingTokens, type FencingToken } from '../core/fencing-token.t
 import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import type { MemoryBudget } from '../core/memory/memory-budget.ts';
+import { planPageSize } from '../core/memory/page-size.ts';
 import type {
   JobManagerMessage,
   SubtaskDeployment,
@@ -25,6 +26,7 @@ import type {
 } from '../transport/data/data-transport.ts';
 import { inputChannels, outputChannels, planChannels } from './exchange/channel-plan.ts';
 import { pageBuffers } from './exchange/exchange-outbox.ts';
+import { initialPageCredits } from './exchange/output-channel.ts';
 import { type AllocatedState, keyedOperators } from './local-state.ts';
 import type { FromSlotThread, SlotThreadInput, ThreadState, ToSlotThread } from './slot-thread-messages.ts';
 
@@ -70,6 +72,9 @@ export class Deployment {
   /** By channel number: the TaskManager that reads it, and the one that writes it. */
   readonly #consumerTaskManagers = new Map<number, string>();
   readonly #producerTaskManagers = new Map<number, string>();
+  /** Those that leave their thread, and so carry pages. */
+  #outgoingChannelCount = 0;
+  #incomingChannelCount = 0;
   readonly #outgoing = new Map<string, OutgoingStream>();
   readonly #incoming = new Map<string, IncomingStream>();
   readonly #abort = new AbortController();
@@ -154,6 +159,7 @@ export class Deployment {
         const thread = this.#threadOf(locate(task));
         const outputs = edgeChannels.edge.from === task.vertexId ? outputChannels(edgeChannels, task.subtaskIndex) : [];
         for (const { number, consumer } of outputs) {
+          this.#outgoingChannelCount += isHere(locate(consumer)) && this.#threadOf(locate(consumer)) === thread ? 0 : 1;
           if (!isHere(locate(consumer))) {
             this.#producerThreads.set(number, thread);
             this.#consumerTaskManagers.set(number, locate(consumer).taskManagerId);
@@ -161,6 +167,7 @@ export class Deployment {
         }
         const inputs = edgeChannels.edge.to === task.vertexId ? inputChannels(edgeChannels, task.subtaskIndex) : [];
         for (const { number, producer } of inputs) {
+          this.#incomingChannelCount += isHere(locate(producer)) && this.#threadOf(locate(producer)) === thread ? 0 : 1;
           if (!isHere(locate(producer))) {
             this.#consumerThreads.set(number, thread);
             this.#producerTaskManagers.set(number, locate(producer).taskManagerId);
@@ -184,6 +191,12 @@ export class Deployment {
     );
     const ports = connectThreads([...byThread.keys()]);
     const state = threadState(this.#options);
+    const pageSizeBytes = planPageSize({
+      networkSizeBytes: this.#options.memory.networkSizeBytes,
+      outgoingChannelCount: this.#outgoingChannelCount,
+      incomingChannelCount: this.#incomingChannelCount,
+      creditsPerChannel: initialPageCredits,
+    });
     for (const [threadIndex, subtasks] of byThread) {
       const threadPorts = ports.get(threadIndex) ?? new Map();
       const input: SlotThreadInput = {
@@ -196,6 +209,7 @@ export class Deployment {
         threadOfSubtask,
         ports: threadPorts,
         state,
+        pageSizeBytes,
         lease,
       };
       this.#startThread(input, [...threadPorts.values()]);

@@ -29,6 +29,8 @@ export interface SlotThreadInput {
   /** Straight lines to the other threads of this process. */
   readonly ports: ReadonlyMap<number, MessagePort>;
   readonly state: ThreadState;
+  /** Of the exchange. */
+  readonly pageSizeBytes: number;
   readonly lease: SharedArrayBuffer;
 }
 

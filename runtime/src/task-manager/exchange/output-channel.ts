@@ -6,9 +6,6 @@ import { EmittedBatch } from '../chain/emitted-batch.ts';
 import { CreditQueue } from './credit-queue.ts';
 import type { GateElement } from './input-gate.ts';
 
-/** From here on a page is sent without waiting for more. */
-export const pageSizeBytes = 32 * 1024;
-
 /** Pages that may lie unread at the consumer, per channel: one being read and one under way. */
 export const initialPageCredits = 2;
 
@@ -89,15 +86,19 @@ export class LocalOutputChannel implements OutputChannel {
 /** To a subtask on another thread or in another process: records are encoded once, into pages. */
 export class PagedOutputChannel implements OutputChannel {
   readonly #channel: number;
+  readonly #pageSizeBytes: number;
   readonly #page: PageWriter;
   readonly #queue: CreditQueue<ChannelFrame>;
 
   constructor(options: {
     readonly channel: number;
     readonly recordType: Type<unknown>;
+    /** From here on a page is sent without waiting for more. */
+    readonly pageSizeBytes: number;
     readonly send: (frame: ChannelFrame) => void;
   }) {
     this.#channel = options.channel;
+    this.#pageSizeBytes = options.pageSizeBytes;
     this.#page = new PageWriter(options.recordType);
     this.#queue = new CreditQueue(initialPageCredits, options.send);
   }
@@ -112,7 +113,7 @@ export class PagedOutputChannel implements OutputChannel {
       this.#sendPage();
     }
     page.write(record, timestampMs);
-    if (page.sizeBytes >= pageSizeBytes) {
+    if (page.sizeBytes >= this.#pageSizeBytes) {
       this.#sendPage();
     }
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JobEdge, JobGraph, Partitioning } from '../../core/job-graph/job-graph.ts';
 import { keyGroupOf, subtaskIndexOf } from '../../core/key-groups/key-group.ts';
+import { pageSizeBytesMax } from '../../core/memory/page-size.ts';
 import { PageReader } from '../../core/pages/page-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import { t } from '../../core/types/t.ts';
@@ -16,7 +17,6 @@ import {
   initialPageCredits,
   LocalOutputChannel,
   PagedOutputChannel,
-  pageSizeBytes,
 } from './output-channel.ts';
 import { OutputPartition } from './output-partition.ts';
 
@@ -29,7 +29,8 @@ function pagedChannels(count: number): { readonly channels: PagedOutputChannel[]
   const frames: ChannelFrame[] = [];
   const channels = Array.from(
     { length: count },
-    (_, channel) => new PagedOutputChannel({ channel, recordType, send: (frame) => frames.push(frame) }),
+    (_, channel) =>
+      new PagedOutputChannel({ channel, recordType, pageSizeBytes: pageSizeBytesMax, send: (frame) => frames.push(frame) }),
   );
   return { channels, frames };
 }
@@ -93,7 +94,7 @@ test('a page leaves when it is full, at a flush and before a barrier, and says s
   output.flush();
   assert.deepEqual(recordsOf(frames, 0), ['small', 'another']);
   assert.equal(output.unsentSinceMs, undefined);
-  output.write(['x'.repeat(pageSizeBytes)], undefined, 30);
+  output.write(['x'.repeat(pageSizeBytesMax)], undefined, 30);
   assert.equal(frames.length, 2);
   channels[0]?.addCredits(10);
   output.write(['last'], undefined, 40);

@@ -16,6 +16,7 @@ export interface ThreadExchangeOptions {
   /** The subtasks of this thread. */
   readonly subtasks: readonly SubtaskId[];
   readonly threadIndex: number;
+  readonly pageSizeBytes: number;
   /** The thread of this process that runs a subtask; undefined for another process. */
   readonly threadOf: (task: SubtaskId) => number | undefined;
   readonly postToThread: (thread: number, message: object, transfer: readonly ArrayBuffer[]) => void;
@@ -160,7 +161,12 @@ export class ThreadExchange {
 
   #pagedOutput(channel: number, thread: number | undefined, recordType: Type<unknown>): OutputChannel {
     const outbox = this.#outboxTo(thread);
-    return new PagedOutputChannel({ channel, recordType, send: (frame) => outbox.addFrame(frame) });
+    return new PagedOutputChannel({
+      channel,
+      recordType,
+      pageSizeBytes: this.#options.pageSizeBytes,
+      send: (frame) => outbox.addFrame(frame),
+    });
   }
 
   #outboxTo(thread: number | undefined): ExchangeOutbox {
