@@ -456,6 +456,7 @@ function threadState({ localState, memory, graph, deployment, threadCount }: Dep
     const perThread = Math.ceil(keyedCount / threadCount);
     return {
       backend: 'RocksDB',
+      addonPath: localState.addonPath,
       directories: localState.directories,
       cacheSizeBytes: Math.floor(rocksDb.threadCacheSizeBytes / perThread),
       unwrittenSizeBytes: Math.floor(rocksDb.threadUnwrittenSizeBytes / perThread),

@@ -12,7 +12,7 @@ import {
   type WorkingDirectory,
 } from '../state-backend/local-directories/working-directories.ts';
 import { workingDirectoryName } from '../state-backend/local-directories/working-directory-name.ts';
-import { loadNativeBinding } from '../state-backend/rocksdb/native-loader.ts';
+import { loadNativeBinding, nativeBindingPath } from '../state-backend/rocksdb/native-loader.ts';
 
 /**
  * What the RocksDB backend needs of the whole process: the addon with its memory set, before any thread opens a database, and
@@ -46,7 +46,7 @@ export class LocalState {
     }
     const directories = await openWorkingDirectories({ localDirectories, taskManagerId });
     const { facts } = directories;
-    log.info({ rocksDb: binding.rocksdbVersion, ...facts }, 'working directories');
+    log.info({ rocksDb: binding.rocksdbVersion, addon: nativeBindingPath(), ...facts }, 'working directories');
     for (const warning of facts.directories.flatMap(({ warnings }) => warnings)) {
       log.warn({ warning }, 'a working directory is not what a job wants');
     }
@@ -68,7 +68,11 @@ export class LocalState {
       await release();
       throw error;
     }
-    return { directories: new Map([...allocated].map(([name, { path }]) => [name, path])), release };
+    return {
+      addonPath: nativeBindingPath(),
+      directories: new Map([...allocated].map(([name, { path }]) => [name, path])),
+      release,
+    };
   }
 
   async close(): Promise<void> {
@@ -77,6 +81,7 @@ export class LocalState {
 }
 
 export interface AllocatedState {
+  readonly addonPath: string;
   /** By `backendName`. */
   readonly directories: ReadonlyMap<string, string>;
   /** Removes them; whoever used them is gone by then. */

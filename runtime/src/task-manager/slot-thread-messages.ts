@@ -43,6 +43,8 @@ export type ThreadState =
     }
   | {
       readonly backend: 'RocksDB';
+      /** What the process has loaded. */
+      readonly addonPath: string;
       /** By `backendName`. */
       readonly directories: ReadonlyMap<string, string>;
       /** For each keyed operator of a subtask. */

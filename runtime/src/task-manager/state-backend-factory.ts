@@ -1,7 +1,7 @@
 import { assert } from '../core/assert.ts';
 import { createHashmapStateBackendFactory } from '../state-backend/hashmap/keyed-state-backend.ts';
 import { createRocksDbStateBackendFactory } from '../state-backend/rocksdb/keyed-state-backend.ts';
-import { loadNativeBinding } from '../state-backend/rocksdb/native-loader.ts';
+import { loadNativeBindingFrom } from '../state-backend/rocksdb/native-loader.ts';
 import type { KeyedStateBackendFactory } from '../state-backend/state-backend.ts';
 import type { ThreadState } from './slot-thread-messages.ts';
 
@@ -10,9 +10,9 @@ export function stateBackendFactory(state: ThreadState): KeyedStateBackendFactor
   if (state.backend === 'HashMap') {
     return createHashmapStateBackendFactory({ sizeBytesMax: state.sizeBytesMax });
   }
-  const { directories, cacheSizeBytes, unwrittenSizeBytes } = state;
+  const { addonPath, directories, cacheSizeBytes, unwrittenSizeBytes } = state;
   return createRocksDbStateBackendFactory({
-    binding: loadNativeBinding(),
+    binding: loadNativeBindingFrom(addonPath),
     allocateDirectory: async (name) => {
       const path = directories.get(name);
       assert(path !== undefined, `the deployment has no directory for '${name}'`);

@@ -1,6 +1,6 @@
 // Where the addon is looked for. What it does is tested in runtime/native/test.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -32,6 +32,15 @@ test('a package comes before the local build', () => {
   });
   assert.ok('path' in found);
   assert.equal(found.path, working);
+});
+
+test('the path of an addon is that of its build, and not the link that leads to the current one', () => {
+  mkdirSync(join(folder, 'first'));
+  const addon = module('first/addon.cjs', "exports.rocksdbVersion = 'first';");
+  symlinkSync('first', join(folder, 'current'));
+  const found = findNativeBinding({ explicitPath: undefined, packages: [], localBuild: join(folder, 'current', 'addon.cjs') });
+  assert.ok('path' in found);
+  assert.equal(found.path, addon);
 });
 
 test('an addon that is there and does not load says why', () => {

@@ -43,11 +43,25 @@ let found: Found | undefined;
 
 /** The addon for this thread. Throws a `JobError` that says where it was looked for. */
 export function loadNativeBinding(): NativeBinding {
-  found ??= findNativeBinding(places);
+  return load(places).binding;
+}
+
+/** The addon for this thread from where another thread has it: the threads of a process share its memory, which two copies would not. */
+export function loadNativeBindingFrom(path: string): NativeBinding {
+  return load({ ...places, explicitPath: path }).binding;
+}
+
+/** Of the addon of this thread, without symbolic links: they may lead to a newer build while the process runs. */
+export function nativeBindingPath(): string {
+  return load(places).path;
+}
+
+function load(from: NativePlaces): { readonly binding: NativeBinding; readonly path: string } {
+  found ??= findNativeBinding(from);
   if ('tried' in found) {
     throw notAvailable(found.tried);
   }
-  return found.binding;
+  return found;
 }
 
 /** Whether `loadNativeBinding` would go well, and what it would load. */
@@ -63,7 +77,8 @@ export function findNativeBinding({ explicitPath, packages, localBuild }: Native
   const tried: TriedPlace[] = [];
   for (const place of explicitPath === undefined ? [...packages, localBuild] : [explicitPath]) {
     try {
-      return { binding: require(place) as NativeBinding, path: require.resolve(place) };
+      const path = require.resolve(place);
+      return { binding: require(path) as NativeBinding, path };
     } catch (error) {
       tried.push({ place, reason: reasonOf(error) });
     }
