@@ -2,7 +2,8 @@ import { inspect, parseArgs } from 'node:util';
 import { StateDirectories } from '../../src/state-backend/conformance-fixtures.ts';
 import { type ContestantName, contestantNames, createContestants, whyMissing } from './contestants.ts';
 import { randomProgram } from './random-program.ts';
-import { runStateProgram, StateProgramFailure } from './run-program.ts';
+import { runStateProgram } from './run-program.ts';
+import { StateProgramFailure } from './state-program-failure.ts';
 
 /**
  * `npm run state-programs -- --seeds N --first-seed K [--backends hashmap,rocksdb] [--print]`: one random program of state operations per

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { inspect, isDeepStrictEqual } from 'node:util';
+import { isDeepStrictEqual } from 'node:util';
 import { unreachable } from '../../src/core/assert.ts';
 import { keyGroupRangeOf, subtaskIndexOf } from '../../src/core/key-groups/key-group.ts';
 import { maxTimestampMs, type TimeDomain } from '../../src/core/time/event-time.ts';
@@ -13,7 +13,9 @@ import type {
 import { copyOfKey } from './key-order.ts';
 import { performOperation } from './perform-operation.ts';
 import type { Batch, CheckpointStep, FireStep, Operation, StateProgram, Step } from './program.ts';
+import { readsOfKey } from './reads-of-key.ts';
 import { type ModelTimer, type Scope, StateModel } from './state-model.ts';
+import { StateProgramFailure } from './state-program-failure.ts';
 
 /** A backend that programs run on, side by side with the others. */
 export interface Contestant {
@@ -25,11 +27,6 @@ export interface ProgramTotals {
   readonly operationCount: number;
   readonly firedTimerCount: number;
   readonly restoreCount: number;
-}
-
-/** What was seen was not what the model has: the seed is in the message. */
-export class StateProgramFailure extends Error {
-  override readonly name = 'StateProgramFailure';
 }
 
 const maxParallelism = 128;
@@ -380,19 +377,9 @@ class ProgramRun {
 
   /** Reads every state of every key and namespace. */
   #compareAll(): void {
-    const { keys, namespaces, states } = this.#program;
-    for (const key of keys.keys()) {
+    for (const key of this.#program.keys.keys()) {
       const subtask = this.#subtaskOf(key);
-      const operations: Operation[] = [{ type: 'SetCurrentKey', key }];
-      for (const namespace of namespaces.length === 0 ? [undefined] : namespaces.keys()) {
-        if (namespace !== undefined) {
-          operations.push({ type: 'SetCurrentNamespace', namespace });
-        }
-        for (const [state, { implementation }] of states.entries()) {
-          const isMap = implementation.declaration.stateType === 'map';
-          operations.push({ type: 'State', state, call: isMap ? 'entries' : 'get' });
-        }
-      }
+      const operations = readsOfKey(this.#program, key);
       const expectations = this.#applyToModel(subtask, operations);
       for (const [place, backend] of this.#backendsOf(subtask).entries()) {
         this.#perform(place, backend, expectations);
@@ -407,13 +394,8 @@ class ProgramRun {
     if (isDeepStrictEqual(found, expected)) {
       return;
     }
-    const show = (value: unknown): string => inspect(value, { depth: 8, breakLength: 120 });
     const { name } = this.#contestants[place] as Contestant;
-    throw new StateProgramFailure(
-      `seed ${this.#program.seed}, ${this.#where}: ${name} differs from the model in ${typeof what === 'string' ? what : show(what)}\n` +
-        `  found     ${show(found)}\n  expected  ${show(expected)}\n` +
-        `replay: npm run state-programs -- --seeds 1 --first-seed ${this.#program.seed} --print`,
-    );
+    throw new StateProgramFailure({ seed: this.#program.seed, where: this.#where, contestant: name, what, found, expected });
   }
 }
 

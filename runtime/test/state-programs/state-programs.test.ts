@@ -9,7 +9,8 @@ import { createHashmapStateBackendFactory } from '../../src/state-backend/hashma
 import { contestantNames, whyMissing } from './contestants.ts';
 import { plantedBugs } from './planted-bugs.ts';
 import { randomProgram } from './random-program.ts';
-import { runStateProgram, StateProgramFailure } from './run-program.ts';
+import { runStateProgram } from './run-program.ts';
+import { StateProgramFailure } from './state-program-failure.ts';
 
 const programCount = 1_000;
 /** Opening databases is mostly waiting, so there are more of them than processors. */
