@@ -17,6 +17,7 @@ import {
   type StreamExecutionEnvironment,
   state,
   t,
+  windows,
 } from './index.ts';
 
 const args = { host: 'localhost', port: '9000' };
@@ -368,6 +369,35 @@ test('operators cannot be added after the job was built', async () => {
     lines(env).sink(print(), { uid: 'out' });
   });
   assert.throws(() => late?.source(fileLines({ path: '/a' }), { uid: 'late' }), { code: 'JobAlreadyBuilt' });
+});
+
+test('async functions, which nobody would wait for, are refused wherever the engine calls a function of the author', async () => {
+  const later = unchecked(async () => true);
+  const windowed = (env: StreamExecutionEnvironment) =>
+    lines(env)
+      .keyBy((line) => line, t.string)
+      .window(windows.global());
+  const aggregate = { accumulator: t.int, create: () => 0, add: later, result: () => 0 };
+  const declarations: readonly (readonly [declare: (env: StreamExecutionEnvironment) => unknown, message: RegExp])[] = [
+    [() => keyedProcess({ element: later }), /^the element of keyedProcess is an async function$/u],
+    [() => keyedProcess({ element() {}, timer: later }), /^the timer of keyedProcess is/u],
+    [() => state.reducing(t.int, later), /^the reduce function of state\.reducing\(…\) is/u],
+    [(env) => lines(env).filter(later), /^the function of \.filter is/u],
+    [(env) => lines(env).flatMap(unchecked(async function* () {})), /^the function of \.flatMap is/u],
+    [(env) => windowed(env).process({ window: later }, { uid: 'a' }), /^the function of a window is/u],
+    [(env) => windowed(env).aggregate(unchecked(aggregate), { uid: 'a' }), /^the add of \.aggregate is/u],
+  ];
+  for (const [declare, message] of declarations) {
+    await assert.rejects(
+      build((env) => void declare(env)),
+      (error) => {
+        assert.ok(error instanceof JobError);
+        assert.equal(error.code, 'FunctionAsync');
+        assert.match(error.message.replace(/^.*\.ts:\d+: /u, ''), message);
+        return true;
+      },
+    );
+  }
 });
 
 test('states with impossible names or without types are refused', () => {

@@ -5,6 +5,7 @@ import { describeValue } from '../core/types/value-mismatch.ts';
 import { type KeyedProcessContext, type KeyedTimerContext, rememberContexts, toAuthorKeyedContext } from './process-context.ts';
 import { checkSideOutputs, type RecordsOf, type SideOutputDefinitions, type SideOutputRecords } from './side-outputs.ts';
 import { type StateDefinitions, type StateHandles, toStateImplementation } from './state.ts';
+import { refuseAsync } from './synchronous.ts';
 
 /** What every keyed function declares, whatever its inputs. */
 interface KeyedDefinition<Key, Out, S extends StateDefinitions, O extends SideOutputDefinitions> {
@@ -131,5 +132,6 @@ export function checkPart(given: AuthorFunction | undefined, part: string, where
       `Make ${part} a function: ${part}(${part === 'timer' ? 'timestampMs' : 'record'}, ctx, state) { … }.`,
     );
   }
+  refuseAsync(given, `the ${part} of ${where}`);
   return given;
 }

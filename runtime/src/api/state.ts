@@ -13,6 +13,7 @@ import type {
   ValueStateHandle,
 } from '../state-backend/state-backend.ts';
 import { checkStateOptions, type StateOptions } from './state-ttl.ts';
+import { refuseAsync } from './synchronous.ts';
 
 /** One value per key. `get` gives a copy: change it with `set`. */
 export type ValueState<T> = ValueStateHandle<T>;
@@ -200,6 +201,7 @@ function checkFunction(given: unknown, where: string, part: string): void {
       'state.reducing takes a type and a function; state.aggregating takes { accumulator, create, add, result }.',
     );
   }
+  refuseAsync(given, `the ${part} of ${where}`);
 }
 
 /** JavaScript authors have no compiler that asks for the type. */

@@ -7,6 +7,7 @@ import { descriptorsEqual, formatDescriptor } from '../core/types/type-descripto
 import { describeValue } from '../core/types/value-mismatch.ts';
 import type { DataStream } from './data-stream.ts';
 import type { SideOutputRecords } from './side-outputs.ts';
+import { refuseAsync } from './synchronous.ts';
 
 /** One output of an operator. A stream comes from one, a union from several. */
 export type StreamOrigin = Pick<OperatorInput, 'from' | 'outputTag'>;
@@ -57,4 +58,5 @@ export function checkFunction(value: unknown, method: string): void {
       `Pass a function: .${method}((record) => …).`,
     );
   }
+  refuseAsync(value, `the function of .${method}`);
 }

@@ -15,6 +15,7 @@ import type { NoSideOutputs, SideOutputRecords } from './side-outputs.ts';
 import { type AggregateFunction, checkType } from './state.ts';
 import { checkFunction, type Declare, recordTypeOf, toInputs } from './stream-inputs.ts';
 import { optionalType, type RecordTypeOption, type StatefulOptions } from './stream-options.ts';
+import { refuseAsync } from './synchronous.ts';
 import { toAuthorWindowContext, type WindowContext } from './window-context.ts';
 
 /** How the records of a window become its result, one after the other, so that only the accumulator is kept. */
@@ -175,6 +176,7 @@ function toContents(
         '.aggregate takes { accumulator, create, add, result, merge }; only merge may be left out.',
       );
     }
+    refuseAsync(given[part], `the ${part} of .aggregate`);
   }
   const implementation: AggregateImplementation = {
     createAccumulator: () => aggregate.create(),
@@ -206,6 +208,7 @@ function checkProcess(process: ProcessWindow<never, never, never> | undefined): 
       'Pass { window(ctx, contents) { ctx.emit(…); } }.',
     );
   }
+  refuseAsync(process.window, 'the function of a window');
 }
 
 /** What a window that fires does. The author's contexts are made once per engine context; `call` keeps `this` what the author wrote it to be. */
