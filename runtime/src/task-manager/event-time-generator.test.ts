@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { operator } from '../../test/fakes/job-graphs.ts';
+import { JobError } from '../core/job-error.ts';
 import { minTimestampMs } from '../core/time/event-time.ts';
 import { type WatermarkStrategy, watermarkIntervalMs } from '../core/time/watermark-strategy.ts';
+import { checkTimestamp } from './chain/check-timestamp.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
 import { EventTimeGenerator, type EventTimeSource } from './event-time-generator.ts';
 
@@ -50,6 +52,19 @@ test('an event time that is none is refused with the name of the operator', () =
     assert.throws(
       () => generator(new Clock()).timestamps([record]),
       (error) => error instanceof OperatorFailure && (error.cause as { code?: string }).code === 'TimestampInvalid',
+    );
+  }
+});
+
+test('an event time of another type is shown as what it is', () => {
+  for (const [wrong, shown] of [
+    ['1700000000000', 'the string "1700000000000"'],
+    [1_700_000_000_000n, 'a bigint'],
+    [new Date(1_700_000_000_000), 'an instance of Date'],
+  ]) {
+    assert.throws(
+      () => checkTimestamp(wrong as never),
+      (error) => error instanceof JobError && error.message === `a record was given ${shown} as its event time`,
     );
   }
 });
