@@ -6,7 +6,7 @@ import { orderedEnd, orderedMore } from './ordered-bytes.ts';
 import { bigintType, booleanType, bytesType, doubleType, intType, readFlag, stringType } from './primitive-types.ts';
 import type { Codec, StructField, TypeDescriptor } from './type.ts';
 import { formatDescriptor } from './type-descriptor.ts';
-import { locateMismatch, mismatch } from './value-mismatch.ts';
+import { className, locateMismatch, mismatch } from './value-mismatch.ts';
 
 /**
  * The codec of a composite type as straight-line JavaScript, made once when the type is declared: one function per struct and array in
@@ -58,6 +58,7 @@ const scope: Readonly<Record<string, unknown>> = {
   locateMismatch,
   readFlag,
   checkCount,
+  refuseInstance,
   refuseUnknownProperties,
   ...Object.fromEntries(
     Object.entries(leafTypes).flatMap(([name, type]) => methods.map((method) => [`${method}_${name}`, type[method]])),
@@ -146,6 +147,7 @@ class CodecSource {
       } catch (error) {
         throw locateMismatch(error, '.' + ${names}[at]);
       }
+      ${certainCount === 0 ? 'if (presentCount === 0) { refuseInstance(value); }' : ''}
       for (const _ in value) { presentCount--; }
       if (presentCount !== 0) { refuseUnknownProperties(value, ${names}); }`;
   }
@@ -257,6 +259,13 @@ function checkCount(reader: BinaryReader): number {
     throw reader.corrupt(`an array of ${count} elements begins with too few bytes left`);
   }
   return count;
+}
+
+/** A Map or Date has no field of its own: as a struct of optional fields it would become an empty one, and what it holds be lost. */
+function refuseInstance(value: object): void {
+  if (className(value) !== undefined) {
+    throw mismatch('struct', value);
+  }
 }
 
 function refuseUnknownProperties(record: Readonly<Record<string, unknown>>, known: readonly string[]): void {

@@ -346,3 +346,11 @@ test('types with any inside do not identify keys', () => {
   assert.ok(identifiesByBytes(t.struct({ a: t.array(t.optional(t.bytes)) }).descriptor));
   assert.ok(!identifiesByBytes(t.struct({ a: t.array(t.optional(t.any)) }).descriptor));
 });
+
+test('an instance of a class is no struct, also of one with nothing but optional fields', () => {
+  const type = t.struct({ a: t.optional(t.int) }) as Type<unknown>;
+  for (const value of [new Map([['a', 1]]), new Date(0), Uint8Array.of(1)]) {
+    assert.throws(() => encode(type, value), { code: 'ValueNotOfType' }, String(value));
+  }
+  assert.deepEqual(encode(type, {}), encode(type, { a: undefined }));
+});
