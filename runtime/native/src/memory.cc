@@ -7,6 +7,10 @@
 #include <set>
 #include <string>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <rocksdb/advanced_cache.h>
 
 #include "database.h"
@@ -55,6 +59,19 @@ std::shared_ptr<rocksdb::Cache> MakeCache(size_t capacityBytes) {
   options.high_pri_pool_ratio = 0.5;
   options.metadata_charge_policy = rocksdb::kFullChargeCacheMetadata;
   return options.MakeSharedCache();
+}
+
+/**
+ * Memtables come in pieces of up to a mebibyte and go all at once. glibc takes such pieces out of the heap that cached blocks are in, as soon as one of that
+ * size was freed; blocks then settle in the holes, and the next memtable needs new memory. Measured with a cap of 124 MiB: 60 MiB resident for nothing.
+ * So large pieces always get a mapping of their own, which goes back to the system when it is freed. And threads share a few heaps: each would keep what
+ * its busiest moment took.
+ */
+void ShapeAllocator() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  mallopt(M_ARENA_MAX, 4);
+#endif
 }
 
 /** The database with the most memtable bytes that is not in `passedOver`, counted as used until `Release`. Null when none holds anything. */
@@ -109,6 +126,7 @@ void ConfigureMemory(size_t capacityBytes, size_t writeBufferBytes) {
     throw NativeError{"MemoryAlreadyConfigured", "this process has capacityBytes " + std::to_string(memory.capacityBytes) +
                                                      " and writeBufferBytes " + std::to_string(memory.writeBufferBytes) + " already"};
   }
+  ShapeAllocator();
   memory.cache = MakeCache(capacityBytes);
   memory.memtables = std::make_shared<rocksdb::WriteBufferManager>(writeBufferBytes, memory.cache, /*allow_stall=*/false);
   memory.capacityBytes = capacityBytes;
