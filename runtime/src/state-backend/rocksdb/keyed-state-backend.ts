@@ -32,7 +32,7 @@ import { WriteBack } from './write-back.ts';
 export type { RocksDbStateBackendLimits } from './limits.ts';
 
 /** A directory of a backend's own, empty at first. */
-export interface BackendDirectory {
+interface BackendDirectory {
   readonly path: string;
   /** Removes it with its content. */
   release(): Promise<void>;
