@@ -115,7 +115,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
     this.#directory = parts.directory;
     this.#options = options;
     this.#opened = opened;
-    this.#writeBack = new WriteBack(database, limits);
+    this.#writeBack = new WriteBack(database, limits, keyGroups);
     this.#access = new RowAccess({ database, writeBack: this.#writeBack, rowKeys, nowMs, nextListSequence });
     const slotsOf = (isNamespaced: boolean): readonly StateSlot[] =>
       states

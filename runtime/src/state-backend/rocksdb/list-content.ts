@@ -47,6 +47,10 @@ export class ListContent implements DirtyItem {
     return this.#written === undefined && !this.#isReplaced;
   }
 
+  get keyGroup(): number {
+    return this.#cell.keyGroup;
+  }
+
   get cachedSizeBytes(): number {
     return (this.#written?.length ?? 0) + this.#added.length;
   }

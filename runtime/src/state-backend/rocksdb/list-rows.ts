@@ -61,6 +61,10 @@ export class ListRows implements DirtyItem {
     return made;
   }
 
+  get keyGroup(): number {
+    return this.#cell.keyGroup;
+  }
+
   get cachedSizeBytes(): number {
     return this.#cachedSizeBytes;
   }

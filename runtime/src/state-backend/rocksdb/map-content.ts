@@ -33,6 +33,10 @@ export class MapEntry implements DirtyItem, CacheItem {
     this.mayBeStored = row.mayBeStored;
   }
 
+  get keyGroup(): number {
+    return this.#map.keyGroup;
+  }
+
   writeTo(batch: WriteBatch): void {
     this.#map.writeEntryTo(batch, this);
   }
@@ -84,6 +88,10 @@ export class MapContent implements DirtyItem {
     const made = new MapContent(cell, slot, access, onEntry);
     cell.setContent(slot.index, made);
     return made;
+  }
+
+  get keyGroup(): number {
+    return this.#cell.keyGroup;
   }
 
   /** Beside its entries, which are counted one by one. */

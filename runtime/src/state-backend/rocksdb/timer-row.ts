@@ -35,6 +35,10 @@ export class TimerRow implements DirtyItem {
     this.#onWritten = options.onWritten;
   }
 
+  get keyGroup(): number {
+    return this.group.keyGroup;
+  }
+
   writeTo(batch: WriteBatch): void {
     if (this.isRegistered || this.mayBeStored) {
       writeBinaryString(this.rowKey, batch.key);

@@ -1,10 +1,13 @@
 import { assert } from '../../core/assert.ts';
+import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
+import { KeyGroupOrder } from './key-group-order.ts';
 import type { NativeDatabase } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /** Something cached that the database does not have yet. */
 export interface DirtyItem {
+  readonly keyGroup: number;
   /** When it was changed first since it was written last, see `WriteBack`; 0 when the database has it as it is. Only `WriteBack` sets it. */
   dirtyGeneration: number;
   /** Appends records that make the database hold what the item holds now. In whatever order items are written, the outcome must be the same. */
@@ -36,6 +39,7 @@ export class WriteBack {
   readonly #database: NativeDatabase;
   readonly #limits: WriteBackLimits;
   readonly #batch = new WriteBatch();
+  readonly #order: KeyGroupOrder<DirtyItem>;
   readonly #changed = new ItemQueue();
   readonly #frozen = new ItemQueue();
   #generation = 1;
@@ -48,9 +52,10 @@ export class WriteBack {
   #drainMs = 0;
   #writtenRecordCount = 0;
 
-  constructor(database: NativeDatabase, limits: WriteBackLimits) {
+  constructor(database: NativeDatabase, limits: WriteBackLimits, keyGroups: KeyGroupRange) {
     this.#database = database;
     this.#limits = limits;
+    this.#order = new KeyGroupOrder(keyGroups);
   }
 
   /** Unwritten items, frozen ones included. */
@@ -118,7 +123,7 @@ export class WriteBack {
     }
     if (this.#frozenCount !== 0) {
       // Of a snapshot that was given up.
-      this.#drain(sliceItemCount);
+      this.#drain();
     }
     this.relieve();
   }
@@ -126,7 +131,7 @@ export class WriteBack {
   /** Keeps the bounds, where that is allowed. For moments when nothing is half changed. */
   relieve(): void {
     while (!this.#isFixing && this.#isOverLimits()) {
-      this.#drain(sliceItemCount);
+      this.#drain();
     }
   }
 
@@ -152,7 +157,7 @@ export class WriteBack {
   /** Writes a slice of what is frozen; false when nothing is left. */
   drainFrozen(): boolean {
     if (this.#frozenCount !== 0) {
-      this.#drain(sliceItemCount);
+      this.#drain();
     }
     this.beforeRead();
     return this.#frozenCount !== 0;
@@ -178,21 +183,29 @@ export class WriteBack {
     }
     item.dirtyGeneration = this.#generation;
     this.#changed.push(item);
-    if (this.#changed.length > 2 * this.#changedCount + 4 * sliceItemCount) {
+    if (this.#changed.length > 2 * this.#changedCount + sliceItemCount) {
       this.#changed.dropOthersThan(this.#generation);
     }
   }
 
-  #drain(itemCountMax: number): void {
+  /**
+   * Writes a slice, in the order of key groups: what lies together in the memtable is put there together, which takes a third less than in
+   * the order of change.
+   */
+  #drain(): void {
     this.#throwIfFailed();
     const startedAtMs = performance.now();
-    for (let count = 0; count < itemCountMax; count++) {
+    for (let count = 0; count < sliceItemCount; count++) {
       const item = this.#takeNext();
       if (item === undefined) {
         break;
       }
-      item.writeTo(this.#batch);
+      // Here, so that a second mention of it in the queue is passed over.
       item.dirtyGeneration = 0;
+      this.#order.add(item);
+    }
+    for (const item of this.#order.takeAll()) {
+      item.writeTo(this.#batch);
       item.onWritten();
       if (this.#batch.length > batchSizeBytesMax) {
         this.#apply();
@@ -246,8 +259,8 @@ export class WriteBack {
   }
 }
 
-/** One to three milliseconds of work. */
-const sliceItemCount = 1024;
+/** Some milliseconds of work. */
+const sliceItemCount = 4096;
 /** A slice of large values is applied in pieces. */
 const batchSizeBytesMax = 1024 * 1024;
 
@@ -270,7 +283,7 @@ class ItemQueue {
     this.#first++;
     if (this.#first === this.#items.length) {
       this.clear();
-    } else if (this.#first >= 4 * sliceItemCount && this.#first * 2 > this.#items.length) {
+    } else if (this.#first >= sliceItemCount && this.#first * 2 > this.#items.length) {
       this.#items.splice(0, this.#first);
       this.#first = 0;
     }
