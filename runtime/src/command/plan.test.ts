@@ -15,7 +15,7 @@ import { keyGroupHash } from '../core/key-groups/key-group.ts';
 import { LineageLog } from '../job-manager/lineage-log.ts';
 import { openRequest } from '../job-manager/open-lineage.ts';
 import { systemClock } from '../system-clock.ts';
-import { plan } from './plan.ts';
+import { PlanProcessConfig, plan } from './plan.ts';
 
 let directory = '';
 before(async () => {
@@ -177,6 +177,20 @@ test('a module that throws and a storage that cannot be written are both said at
     ['ModuleFailed', 'CheckpointStorageNotWritable'],
   );
   assert.ok(problems.every(({ remedy }) => remedy !== undefined));
+});
+
+test('TaskManagers with too little memory are named before any is started', async () => {
+  const asked = config('small', await moduleOf('small.ts', countJob.replace('UID', 'counts')));
+  const small = { ...asked, taskManager: { slots: 1, memorySizeBytes: 100 * 1024 * 1024 } };
+  const result = await plan(PlanProcessConfig.parse(small));
+  assert.equal(result.ok, false);
+  assert.deepEqual(
+    result.problems.map(({ code }) => code),
+    ['MemoryTooSmall'],
+  );
+  assert.match(result.problems[0]?.message ?? '', /^100 MiB of memory are too little for a TaskManager with 1 thread and/);
+  const enough = { ...asked, taskManager: { slots: 1, memorySizeBytes: 1024 * 1024 * 1024 } };
+  assert.deepEqual((await plan(PlanProcessConfig.parse(enough))).problems, []);
 });
 
 test("another cluster's lineage and an unknown restore path are refused", async () => {

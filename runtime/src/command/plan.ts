@@ -1,6 +1,12 @@
 import { Console } from 'node:console';
 import { randomUUID } from 'node:crypto';
-import { exitCodes, JobManagerProcessConfig, type PlanProblem, type PlanResult } from '../api/process-config.ts';
+import {
+  exitCodes,
+  JobManagerProcessConfig,
+  type PlanProblem,
+  type PlanResult,
+  TaskManagerProcessConfig,
+} from '../api/process-config.ts';
 import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import { probeStorage } from '../checkpoint-storage/probe-storage.ts';
 import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
@@ -15,9 +21,10 @@ import { proveRestorable } from '../job-manager/prove-restorable.ts';
 import type { Log } from '../log.ts';
 import { loadNativeBinding } from '../state-backend/rocksdb/native-loader.ts';
 import { systemClock } from '../system-clock.ts';
+import { processMemory, slotThreadCount } from '../task-manager/process-memory.ts';
 import { readProcessConfig } from './read-process-config.ts';
 
-/** `plan` reads less than a JobManager, and may be given the JobManager's whole file. */
+/** `plan` reads less than a JobManager, and may be given the JobManager's whole file; and what the TaskManagers will have, where that is known. */
 export const PlanProcessConfig = JobManagerProcessConfig.partial({
   revision: true,
   attempt: true,
@@ -28,7 +35,7 @@ export const PlanProcessConfig = JobManagerProcessConfig.partial({
   rest: true,
   rpc: true,
   addressFile: true,
-});
+}).extend({ taskManager: TaskManagerProcessConfig.pick({ slots: true, memorySizeBytes: true }).optional() });
 type PlanProcessConfig = typeof PlanProcessConfig._output;
 
 const nothing: PlanResult = {
@@ -60,6 +67,13 @@ async function planOf(argv: readonly string[]): Promise<PlanResult> {
   }
 }
 
+/** As a TaskManager on a machine like this one would. Without a limit of its own it takes its container's, which is not known here. */
+function checkMemory({ taskManager, stateBackend }: PlanProcessConfig): void {
+  if (taskManager?.memorySizeBytes !== undefined) {
+    processMemory({ memorySizeBytes: taskManager.memorySizeBytes, stateBackend }, slotThreadCount(taskManager.slots));
+  }
+}
+
 /** All that can be found out, even when a part of it is a problem. */
 export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
   const graph = await attempt(async () => {
@@ -85,7 +99,8 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
       loadNativeBinding();
     }
   });
-  const early = [...graph.problems, ...storage.problems, ...backend.problems];
+  const memory = await attempt(async () => checkMemory(config));
+  const early = [...graph.problems, ...storage.problems, ...backend.problems, ...memory.problems];
   if (storage.value === undefined) {
     return { ...before, problems: early };
   }

@@ -1,9 +1,14 @@
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import type { TaskManagerProcessConfig } from '../api/process-config.ts';
 import { type MemoryBudget, planMemory } from '../core/memory/memory-budget.ts';
 
 /** Where nothing limits the process, as on a laptop: a TaskManager is a guest there. */
 const unlimitedSizeBytes = 2 * 1024 * 1024 * 1024;
+
+/** Threads that run subtasks: slots share as many as there are cores. */
+export function slotThreadCount(slots: number, threadCountMax = availableParallelism()): number {
+  return Math.max(1, Math.min(slots, threadCountMax));
+}
 
 /** Divides what the configuration says, or else the container's limit. Throws `MemoryTooSmall`. */
 export function processMemory(

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import type { TaskManagerProcessConfig } from '../api/process-config.ts';
 import { admitEpoch, admitToken, type Fence, openFence } from '../core/fencing/fence.ts';
 import { type Lease, leaseExpired, leaseExpiresAtMs, renewLease } from '../core/fencing/lease.ts';
@@ -12,7 +11,7 @@ import type { DataListener, DataTransport, IncomingStream } from '../transport/d
 import { Deployment } from './deployment.ts';
 import { LeaseView, machineMonotonicMs } from './lease-view.ts';
 import { LocalState } from './local-state.ts';
-import { processMemory } from './process-memory.ts';
+import { processMemory, slotThreadCount } from './process-memory.ts';
 
 /** Between attempts to reach the JobManager; short, because a JobManager that comes back waits for its TaskManagers. */
 const reconnectDelayMs = 200;
@@ -234,8 +233,8 @@ export class TaskManager {
   }
 
   #threadCount(): number {
-    const { config, threadCountMax = availableParallelism() } = this.#options;
-    return Math.max(1, Math.min(config.slots, threadCountMax));
+    const { config, threadCountMax } = this.#options;
+    return slotThreadCount(config.slots, threadCountMax);
   }
 
   #incomingStream(stream: IncomingStream): void {

@@ -65,23 +65,28 @@ function jobManagerConfig(input: JobManagerRendering): JobManagerProcessConfigIn
   };
 }
 
-/** A plan is asked with what a JobManager would be told; attempt and pod mean nothing to it. */
-function preFlightConfig(input: PreFlightRendering): JobManagerProcessConfigInput {
-  return jobManagerConfig({ ...input, attempt: { number: 1, token: 'pre-flight' }, podUid: 'pre-flight', addressFile: 'unused' });
+/** A plan is asked with what a JobManager would be told, and what the TaskManagers will have; attempt and pod mean nothing to it. */
+function preFlightConfig(input: PreFlightRendering): object {
+  const jobManager = { ...input, attempt: { number: 1, token: 'pre-flight' }, podUid: 'pre-flight', addressFile: 'unused' };
+  return { ...jobManagerConfig(jobManager), taskManager: taskManagerResources(input.revision) };
+}
+
+function taskManagerResources({ spec }: Revision): Pick<TaskManagerProcessConfigInput, 'slots' | 'memorySizeBytes'> {
+  const { slots, resources } = spec.taskManager;
+  const { memory } = resources.limits;
+  return { slots, ...(memory === undefined ? {} : { memorySizeBytes: parseSizeBytes(memory) }) };
 }
 
 function taskManagerConfig(input: TaskManagerRendering): TaskManagerProcessConfigInput {
   const { spec } = input.revision;
-  const { memory } = spec.taskManager.resources.limits;
   return {
     job: jobSource(input.revision),
     lineage: lineage(input),
     revision: input.revision.name,
     taskManagerId: input.taskManagerId,
-    slots: spec.taskManager.slots,
+    ...taskManagerResources(input.revision),
     stateBackend: spec.state.backend,
     localDirectories: [...input.localDirectories],
-    ...(memory === undefined ? {} : { memorySizeBytes: parseSizeBytes(memory) }),
     addressFile: input.addressFile,
     data: { host: input.host, port: 0 },
   };

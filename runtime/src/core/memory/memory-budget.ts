@@ -142,7 +142,7 @@ function tooSmall(
   requiredSizeBytes: number,
 ): JobError {
   return new JobError(
-    `${mebibytes(totalSizeBytes)} of memory are too little for a TaskManager with ${threadCount} threads and the state backend ${stateBackend}: it needs ${mebibytes(requiredSizeBytes)}`,
+    `${mebibytes(totalSizeBytes)} of memory are too little for a TaskManager with ${threadCount} ${threadCount === 1 ? 'thread' : 'threads'} and the state backend ${stateBackend}: it needs ${mebibytes(requiredSizeBytes)}`,
     {
       domain: 'user',
       retry: 'never',

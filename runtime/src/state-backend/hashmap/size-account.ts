@@ -42,7 +42,7 @@ export class SizeAccount {
         retry: 'never',
         code: 'StateSizeExceeded',
         remedy:
-          'Keep the state in RocksDB, raise the TaskManager memory, raise the parallelism, or clear state that is no longer needed.',
+          'Raise spec.taskManager.resources.limits.memory or spec.job.parallelism, or clear state that is no longer needed. With spec.state.backend RocksDB state may be larger than memory, but a job changes to it from empty state alone.',
       });
     }
     this.#sizeBytes = next;
