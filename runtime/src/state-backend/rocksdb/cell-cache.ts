@@ -81,14 +81,21 @@ export class CellCache {
     this.#batchKeyCount = keys.length;
     this.#hasBatchNamespaces = namespaces !== undefined;
     this.#missingCells.length = 0;
+    const { identify } = this.#keys;
+    const cells = this.#batchCells;
+    // Lookups first, in a short loop of their own: a processor has several reads of distant memory under way at a time, if nothing waits for each.
     for (let index = 0; index < keys.length; index++) {
-      const cell = this.#findOrAdd(keys[index]);
-      this.#batchCells[index] = cell;
-      this.#note(cell);
-      if (namespaces !== undefined) {
-        const namespaceCell = this.#findOrAddNamespace(cell, this.#identifyNamespace(namespaces[index]));
-        this.#batchNamespaceCells[index] = namespaceCell;
-        this.#note(namespaceCell);
+      const identity = identify(keys[index]);
+      cells[index] = this.#cells.get(identity) ?? this.#add(identity);
+    }
+    for (let index = 0; index < keys.length; index++) {
+      this.#note(cells[index] as Cell);
+    }
+    if (namespaces !== undefined) {
+      for (let index = 0; index < keys.length; index++) {
+        const cell = this.#findOrAddNamespace(cells[index] as Cell, this.#identifyNamespace(namespaces[index]));
+        this.#batchNamespaceCells[index] = cell;
+        this.#note(cell);
       }
     }
     this.#fetch(this.#missingCells);
@@ -207,6 +214,7 @@ export class CellCache {
       return;
     }
     cell.batch = this.#batch;
+    cell.isReferenced = true;
     const { kind } = cell;
     for (const slot of kind.hotSlots) {
       if (kind.isMissing(cell, slot)) {
