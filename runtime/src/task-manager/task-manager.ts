@@ -8,6 +8,7 @@ import { formatMemoryBudget, type MemoryBudget } from '../core/memory/memory-bud
 import type { JobManagerConnection, JobManagerMessage, TaskManagerMessage } from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
 import type { DataListener, DataTransport, IncomingStream } from '../transport/data/data-transport.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { Deployment } from './deployment.ts';
 import { LeaseView, machineMonotonicMs } from './lease-view.ts';
 import { LocalState } from './local-state.ts';
@@ -90,6 +91,7 @@ export class TaskManager {
     const { config, transport, log, jobManagerTimeoutMs: timeoutMs = jobManagerTimeoutMs } = this.#options;
     const { rocksDb } = this.#memory;
     this.#localState = rocksDb && (await LocalState.open(config, rocksDb, log));
+    await collectGarbage();
     try {
       this.#listener = await transport.listen({ ...config.data, onStream: (stream) => this.#incomingStream(stream) });
       for (;;) {
