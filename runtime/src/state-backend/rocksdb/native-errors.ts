@@ -60,7 +60,7 @@ const knownFailures: { readonly [Code in NativeErrorCode]?: KnownFailure } = {
     retry: 'backoff',
     code: 'RocksDbMemoryExhausted',
     remedy:
-      'Raise spec.taskManager.resources.limits.memory, or use fewer slots for each TaskManager: all databases of a process share one strict limit.',
+      'Raise spec.taskManager.resources.limits.memory, or use fewer slots for each TaskManager: all databases of a process share one strict limit. A value, a map entry or a list is read as a whole and must fit into a sixteenth of it, or into 32 MiB where that is more.',
   },
   Corruption: {
     domain: 'external',
