@@ -15,6 +15,7 @@ import { measureStart } from './start.ts';
 import { measureCheckpointPieces } from './state/checkpoint-pieces.ts';
 import { measureLargeState } from './state/large-state.ts';
 import { measureManyStates } from './state/many-states.ts';
+import { measureRocksDbBackend } from './state/rocksdb-backend.ts';
 import { measureWindowBuffer } from './state/window-buffer.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
 import { profileReport } from './throughput/profile-report.ts';
@@ -39,6 +40,10 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
   'data-transport': { summary: 'pages between two processes: TCP, and gRPC for comparison', measure: measureDataTransport },
   'many-subtasks': { summary: '200 subtasks on two TaskManagers: time to run, memory', measure: measureManySubtasks },
   'idle-memory': { summary: 'a TaskManager with next to nothing to do, and what its memory is for', measure: measureIdleMemory },
+  'rocksdb-backend': {
+    summary: 'a count per word straight on the backend, at three numbers of keys',
+    measure: measureRocksDbBackend,
+  },
   'checkpoint-pieces': {
     summary: 'what a checkpoint of state in RocksDB consists of, at three sizes',
     measure: measureCheckpointPieces,
