@@ -56,6 +56,8 @@ export const columnFamilies: readonly NativeColumnFamilyOptions[] = [
   { ...smallFamily, name: 'timers', writeBufferBytes: 16 * 1024 * 1024 },
 ];
 
+export const columnFamiliesWithRows = [stateColumnFamily, listColumnFamily, ttlColumnFamily, timersColumnFamily];
+
 /** Where a state's rows are. */
 export function columnFamilyOf({ stateType, ttl }: StateDeclaration): number {
   return ttl !== undefined ? ttlColumnFamily : stateType === 'list' ? listColumnFamily : stateColumnFamily;
@@ -121,6 +123,9 @@ export function readDeath(bytes: Uint8Array, at: number): number {
 export function keyGroupBounds({ first, last }: KeyGroupRange): { readonly start: Uint8Array; readonly end: Uint8Array } {
   return { start: bigEndian16(first), end: bigEndian16(last + 1) };
 }
+
+/** Comes after every row: key groups have numbers below 32768. */
+export const afterAllKeys = Uint8Array.of(0xff, 0xff);
 
 /** The smallest key after all those that begin with `prefix`. */
 export function afterPrefix(prefix: Uint8Array): Uint8Array {

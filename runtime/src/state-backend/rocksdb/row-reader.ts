@@ -1,6 +1,7 @@
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { neededSizeBytes } from './each-row.ts';
 import { afterKey } from './key-layout.ts';
-import type { NativeDatabase } from './native-binding.ts';
+import type { NativeDatabase, NativeIterator } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
 import type { WriteBack } from './write-back.ts';
 
@@ -185,24 +186,13 @@ export class RangeReader {
   }
 
   /** An entry larger than the buffer makes it grow. */
-  #next(iterator: ReturnType<NativeDatabase['iterator']>): number {
+  #next(iterator: NativeIterator): number {
     for (;;) {
       try {
         return iterator.next(this.#buffer, this.#ends);
       } catch (error) {
-        const neededBytes = neededBytesOf(error);
-        if (neededBytes === undefined || neededBytes <= this.#buffer.length) {
-          throw error;
-        }
-        this.#buffer = Buffer.allocUnsafeSlow(neededBytes + (neededBytes >> 2));
+        this.#buffer = Buffer.allocUnsafeSlow(neededSizeBytes(error, this.#buffer.length));
       }
     }
   }
-}
-
-function neededBytesOf(error: unknown): number | undefined {
-  if (error instanceof Error && 'code' in error && error.code === 'BufferTooSmall' && 'neededBytes' in error) {
-    return Number(error.neededBytes);
-  }
-  return undefined;
 }

@@ -46,3 +46,10 @@ export function renumbering(part: StatePart, ids: StateIds): ReadonlyMap<number,
   const isSame = entries.length === part.stateIds.length && entries.every(([written, now]) => written === now);
   return isSame ? undefined : new Map(entries);
 }
+
+/** Whether rows of both can be in one database as they are. */
+export function haveSameStateIds(a: StatePart, b: StatePart): boolean {
+  const idsOf = ({ declarations, stateIds, nextStateId }: StatePart): string =>
+    JSON.stringify([nextStateId, ...declarations.states.map(({ name }, index) => `${stateIds[index]} ${name}`).sort()]);
+  return idsOf(a) === idsOf(b);
+}

@@ -1,0 +1,82 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { assert } from '../../core/assert.ts';
+import { columnFamilies, columnFamiliesWithRows } from './key-layout.ts';
+import type { NativeDatabase, NativeExport } from './native-binding.ts';
+import { toStateError } from './native-errors.ts';
+import { type CheckedPart, type DatabasePlace, openDatabaseAt, openPartAt } from './part-files.ts';
+
+/**
+ * Makes one database out of the files of several parts, as they are: nothing is read or written but what the files are called. Undefined when
+ * RocksDB refuses, because the files of one part reach into the key groups of another; that is so after a change of parallelism, until
+ * compaction has come by.
+ */
+export async function importParts(
+  place: DatabasePlace,
+  path: string,
+  parts: readonly CheckedPart[],
+): Promise<NativeDatabase | undefined> {
+  const exports: PartExport[] = [];
+  try {
+    for (const [index, part] of parts.entries()) {
+      exports.push(await exportPart(place, `import-${index}`, part));
+    }
+    const database = await openDatabaseAt(place, path, { createIfMissing: true, columnFamilies: columnFamilies.slice(0, 1) });
+    if (await importAll(database, exports)) {
+      return database;
+    }
+    await database.close();
+    await rm(path, { recursive: true, force: true });
+    return undefined;
+  } finally {
+    await Promise.all(exports.map(({ directory }) => rm(directory, { recursive: true, force: true })));
+  }
+}
+
+interface PartExport {
+  readonly directory: string;
+  /** By column family. */
+  readonly families: ReadonlyMap<number, NativeExport>;
+}
+
+async function exportPart(place: DatabasePlace, name: string, part: CheckedPart): Promise<PartExport> {
+  const directory = join(place.directory, name);
+  const database = await openPartAt(place, directory, part);
+  const families = new Map<number, NativeExport>();
+  try {
+    for (const columnFamily of columnFamiliesWithRows) {
+      families.set(columnFamily, await database.exportColumnFamily(columnFamily, join(directory, `export-${columnFamily}`)));
+    }
+  } catch (error) {
+    throw toStateError(error, 'cannot take the files out of a part of state');
+  } finally {
+    await database.close();
+  }
+  return { directory, families };
+}
+
+async function importAll(database: NativeDatabase, exports: readonly PartExport[]): Promise<boolean> {
+  for (const columnFamily of columnFamiliesWithRows) {
+    const options = columnFamilies[columnFamily];
+    assert(options !== undefined, 'a column family with rows has options');
+    try {
+      const imported = await database.importColumnFamily(
+        options,
+        exports.map(({ families }) => families.get(columnFamily) as NativeExport),
+        { moveFiles: true },
+      );
+      assert(imported === columnFamily, `column family ${columnFamily} was imported as ${imported}`);
+    } catch (error) {
+      if (isOverlap(error)) {
+        return false;
+      }
+      throw toStateError(error, 'cannot bring the files of several parts of state together');
+    }
+  }
+  return true;
+}
+
+/** RocksDB has no code of its own for it. */
+function isOverlap(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'InvalidArgument' && error.message.includes('overlapping');
+}
