@@ -105,10 +105,10 @@ async function ofProgram(
 }
 
 async function watch(pid: number, { isQuick, signal }: MeasurementOptions): Promise<MemorySummary> {
-  await delay(isQuick ? 3_000 : 20_000, undefined, { signal });
+  await delay(isQuick ? 3_000 : 15_000, undefined, { signal });
   const fromMs = Date.now();
   using memory = new MemoryWatch(pid);
-  await delay(isQuick ? 3_000 : 40_000, undefined, { signal });
+  await delay(isQuick ? 3_000 : 20_000, undefined, { signal });
   return summarizeMemory(memory.since(fromMs));
 }
 
