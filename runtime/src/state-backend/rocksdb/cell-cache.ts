@@ -35,7 +35,8 @@ export class CellCache {
   readonly #clock = new Clock();
   readonly #keyWriter = new BinaryWriter();
 
-  #batch = 0;
+  /** Cells begin with 0, of no batch. */
+  #batch = 1;
   #batchKeyCount = 0;
   readonly #batchCells: Cell[] = [];
   readonly #batchNamespaceCells: Cell[] = [];
@@ -49,6 +50,8 @@ export class CellCache {
   #namespaceCell: Cell | undefined;
   #namespace: Identity | undefined;
 
+  #nextTrimCount = 0;
+  #nextTrimSizeBytes = 0;
   #hitCount = 0;
   #missCount = 0;
 
@@ -197,10 +200,13 @@ export class CellCache {
     }
   }
 
-  /** Between batches no one else looks. */
+  /** For keys that are made current one by one. Where little can go, not at every one of them. */
   #trimIfFarOver(): void {
-    if (this.#clock.count > this.#limits.entryCountMax + untrimmedCountMax) {
+    if (this.#clock.count >= this.#nextTrimCount || this.#access.cachedSizeBytes >= this.#nextTrimSizeBytes) {
+      const { entryCountMax, sizeBytesMax } = this.#limits;
       this.#trim();
+      this.#nextTrimCount = Math.max(this.#clock.count, entryCountMax) + untrimmedCountMax;
+      this.#nextTrimSizeBytes = Math.max(this.#access.cachedSizeBytes, sizeBytesMax) * (1 + untrimmedShareMax);
     }
   }
 
@@ -351,7 +357,8 @@ export class CellCache {
 /** Of the object, its array of slots and its place in a Map. */
 const cellOverheadBytes = 240;
 const slotSizeBytes = 8;
-/** Keys that were made current one by one, over the bound, before it is looked at. */
+/** Keys that are made current one by one before the bound is looked at again. */
 const untrimmedCountMax = 1024;
+const untrimmedShareMax = 1 / 16;
 /** Rows in one call: more would only make its buffers larger. */
 const requestCountMax = 16 * 1024;
