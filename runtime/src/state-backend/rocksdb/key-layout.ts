@@ -12,8 +12,8 @@ export const formatVersion = 1;
 
 /** Numbers of the column families, in the order of `columnFamilies`. Number 0 is `default`, which holds nothing. */
 export const stateColumnFamily = 1;
-export const listColumnFamily = 2;
-export const ttlColumnFamily = 3;
+const listColumnFamily = 2;
+const ttlColumnFamily = 3;
 export const timersColumnFamily = 4;
 
 /** Given to a state's name, see `state-ids`. */
