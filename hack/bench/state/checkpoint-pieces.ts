@@ -213,10 +213,12 @@ class BenchedState {
     const place = { directory: `checkpoints/chk-${number}`, uid: 'state', subtaskIndex: 0, executionAttempt: 1 };
     const target = snapshotTarget({ storage, clock: systemClock }, place);
     return {
+      format: 'Native',
       putBytes: target.putBytes,
-      putFile: async (name, localPath, known) => {
+      putFile: target.putFile,
+      putSharedFile: async (name, localPath, known) => {
         const { ino, size } = await stat(localPath);
-        const handle = await target.putFile(name, localPath, known);
+        const handle = await target.putSharedFile(name, localPath, known);
         if (name.endsWith('.sst')) {
           const stored = handle.type === 'file' ? await stat(join(this.#storageRoot, 'bench', 'job', handle.path)) : undefined;
           if (stored?.ino !== ino) {

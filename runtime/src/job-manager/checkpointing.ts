@@ -292,6 +292,7 @@ export class Checkpointing {
       checkpointId: checkpoint.id,
       directory: this.#directory(checkpoint),
       stopSources: stopsSources(checkpoint.purpose),
+      format: 'Native',
     });
   }
 

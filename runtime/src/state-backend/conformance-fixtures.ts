@@ -51,7 +51,16 @@ export class StateDirectories {
       names.add(name);
       return `${prefix}-${name}`;
     };
+    const putFile: SnapshotTarget['putFile'] = async (name, localPath, known) => {
+      const path = claim(name);
+      const content = await readFile(localPath);
+      const sha256 = sha256Of(content);
+      assert.equal(known.sha256 ?? sha256, sha256, `the hash that is known of ${localPath}`);
+      await link(localPath, join(this.#root, path));
+      return { type: 'file', path, sizeBytes: content.length, sha256 };
+    };
     return {
+      format: 'Native',
       putBytes: async (name, bytes) => {
         const path = claim(name);
         if (bytes.length < inlineStateSizeBytesMax) {
@@ -61,14 +70,8 @@ export class StateDirectories {
         await writeFile(join(this.#root, path), bytes, { flag: 'wx' });
         return { type: 'file', path, sizeBytes: bytes.length, sha256: sha256Of(bytes) };
       },
-      putFile: async (name, localPath, known) => {
-        const path = claim(name);
-        const content = await readFile(localPath);
-        const sha256 = sha256Of(content);
-        assert.equal(known.sha256 ?? sha256, sha256, `the hash that is known of ${localPath}`);
-        await link(localPath, join(this.#root, path));
-        return { type: 'file', path, sizeBytes: content.length, sha256 };
-      },
+      putFile,
+      putSharedFile: putFile,
     };
   }
 

@@ -122,7 +122,8 @@ export function testSnapshots(fixture: BackendFixture): void {
     const full = (): never => {
       throw new Error('no space');
     };
-    await assert.rejects(backend.snapshot().write({ putBytes: async () => full(), putFile: async () => full() }), /no space/u);
+    const refusing = { putBytes: async () => full(), putFile: async () => full(), putSharedFile: async () => full() };
+    await assert.rejects(backend.snapshot().write({ format: 'Native', ...refusing }), /no space/u);
     change(backend);
     assert.deepEqual(dump(await restore(backend.snapshot())), dump(backend));
   });

@@ -1,4 +1,4 @@
-import type { StateBackendType, StateFile, StateHandle } from '../core/checkpoint/manifest.ts';
+import type { SnapshotFormat, StateFile, StateHandle, StatePartFormat } from '../core/checkpoint/manifest.ts';
 import type { StateImplementation } from '../core/job-graph/executable-job.ts';
 import type { KeyGroupRange } from '../core/key-groups/key-group.ts';
 import type { FiredTimer, TimeDomain } from '../core/time/event-time.ts';
@@ -76,16 +76,22 @@ export interface KeyedStateSnapshot {
 
 /** Where a snapshot goes. Names are unique within one snapshot; the target makes paths of them. */
 export interface SnapshotTarget {
+  /** `Canonical`: the backend writes the rows that `state-backend/canonical` describes, not what it keeps. */
+  readonly format: SnapshotFormat;
   putBytes(name: string, bytes: Uint8Array): Promise<StateHandle>;
   /**
    * A file that is never changed again, and that stays where it is until the promise settles. `sha256` spares reading it when it is known. The
    * medium links where it can instead of copying.
    */
   putFile(name: string, localPath: string, known: { readonly sha256: string | undefined }): Promise<StateHandle>;
+  /**
+   * As `putFile`, of a file that later snapshots of the same backend will have too, under the same `name`: it is written once, and from then on only named.
+   */
+  putSharedFile(name: string, localPath: string, known: { readonly sha256: string | undefined }): Promise<StateHandle>;
 }
 
 export interface WrittenState {
-  readonly backend: StateBackendType;
+  readonly backend: StatePartFormat;
   /** The part's description in the backend's own versioned format; of `HashMap` the whole content. */
   readonly handle: StateHandle;
   /** Files that the description names. */
@@ -94,7 +100,7 @@ export interface WrittenState {
 
 /** A written part as an opening backend gets it. */
 export interface RestoredPart {
-  readonly backend: StateBackendType;
+  readonly backend: StatePartFormat;
   readonly keyGroups: KeyGroupRange;
   /** Verified. */
   readonly bytes: Uint8Array;

@@ -73,6 +73,8 @@ export type FromSlotThread =
       readonly operators: readonly OperatorSubtaskState[];
       readonly syncDurationMs: number;
       readonly asyncDurationMs: number;
+      readonly alignmentDurationMs: number;
+      readonly uploadedSizeBytes: number;
     }
   | { readonly type: 'Declined'; readonly task: SubtaskId; readonly checkpointId: number; readonly error: ErrorInfo }
   | { readonly type: 'Committed'; readonly task: SubtaskId; readonly checkpointId: number }

@@ -32,19 +32,22 @@ export function snapshotTarget(
   ports: { readonly storage: CheckpointStorage; readonly clock: Clock },
   place: SnapshotPlace,
 ): SnapshotTarget {
+  const putFile: SnapshotTarget['putFile'] = async (name, localPath, known) => {
+    const { size } = await stat(localPath);
+    if (size < inlineStateSizeBytesMax) {
+      return await writeState(ports, statePath(place, name), await readFile(localPath));
+    }
+    const sha256 = known.sha256 ?? (await sha256OfFile(localPath));
+    return {
+      type: 'file',
+      ...(await putObjectFile(ports, { path: statePath(place, name), sizeBytes: size, sha256 }, localPath)),
+    };
+  };
   return {
+    format: 'Native',
     putBytes: (name, bytes) => writeState(ports, statePath(place, name), bytes),
-    putFile: async (name, localPath, known) => {
-      const { size } = await stat(localPath);
-      if (size < inlineStateSizeBytesMax) {
-        return await writeState(ports, statePath(place, name), await readFile(localPath));
-      }
-      const sha256 = known.sha256 ?? (await sha256OfFile(localPath));
-      return {
-        type: 'file',
-        ...(await putObjectFile(ports, { path: statePath(place, name), sizeBytes: size, sha256 }, localPath)),
-      };
-    },
+    putFile,
+    putSharedFile: putFile,
   };
 }
 

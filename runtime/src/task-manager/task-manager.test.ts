@@ -168,7 +168,7 @@ class Scene {
 
   async checkpoint(token: FencingToken, checkpointId: number, stopSources = false): Promise<readonly OperatorSubtaskState[]> {
     const directory = `chk-${checkpointId}-e${token.epoch}`;
-    this.broadcast({ type: 'TriggerCheckpoint', token, checkpointId, directory, stopSources });
+    this.broadcast({ type: 'TriggerCheckpoint', token, checkpointId, directory, stopSources, format: 'Native' });
     return this.acknowledgements(checkpointId);
   }
 
@@ -354,7 +354,14 @@ test('an aborted checkpoint holds nothing up, and the next one has what it had',
   await scene.checkpointWithOutput(firstToken, 1);
   for (let checkpointId = 1001; checkpointId <= 1009; checkpointId += 2) {
     const directory = `chk-${checkpointId}-e1`;
-    scene.broadcast({ type: 'TriggerCheckpoint', token: firstToken, checkpointId, directory, stopSources: false });
+    scene.broadcast({
+      type: 'TriggerCheckpoint',
+      token: firstToken,
+      checkpointId,
+      directory,
+      stopSources: false,
+      format: 'Native',
+    });
     scene.broadcast({ type: 'CheckpointAborted', token: firstToken, checkpointId });
     await scene.checkpoint(firstToken, checkpointId + 1);
   }

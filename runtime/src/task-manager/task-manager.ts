@@ -348,6 +348,7 @@ class Session {
       slots: config.slots,
       dataAddress,
       pid: process.pid,
+      localParts: [],
       jobGraphHash,
     });
     this.#watchLease();

@@ -28,7 +28,7 @@ const batch = (...records: unknown[]): GateElement => ({ type: 'Batch', records,
 const watermark = (timestampMs: number): GateElement => ({ type: 'Watermark', timestampMs, isIdle: false });
 const barrier = (checkpointId: number, stopSources = false): GateElement => ({
   type: 'Barrier',
-  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources },
+  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources, format: 'Native' },
 });
 const end: GateElement = { type: 'End' };
 
@@ -120,8 +120,10 @@ async function scene(options: {
       broadcast: undefined,
       place: { subtaskIndex: 0, executionAttempt: 1 },
       snapshotTarget: () => ({
+        format: 'Native',
         putBytes: async (_name, bytes) => ({ type: 'inline', base64: Buffer.from(bytes).toString('base64') }),
         putFile: () => assert.fail('this backend writes no files'),
+        putSharedFile: () => assert.fail('this backend writes no files'),
       }),
     }),
     ...{ sinks: [], timestamps: [], outputs: [output], partitions: [partition], reporter },

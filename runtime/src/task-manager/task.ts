@@ -24,6 +24,8 @@ export interface TaskReporter {
       readonly operators: readonly OperatorSubtaskState[];
       readonly syncDurationMs: number;
       readonly asyncDurationMs: number;
+      readonly alignmentDurationMs: number;
+      readonly uploadedSizeBytes: number;
     },
   ): void;
   declined(task: SubtaskId, checkpointId: number, error: unknown): void;
@@ -178,7 +180,10 @@ export class Task {
     const recordsOut = ends.reduce((sum, { recordCount }) => sum + recordCount, 0);
     const stateSizeBytes = this.#state === 'Closed' ? 0 : headState.sizeBytes;
     const lateRecordsDropped = keyed?.stage.lateRecordCount ?? 0;
-    return { task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes, lateRecordsDropped };
+    return {
+      ...{ task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes, lateRecordsDropped },
+      ...{ bytesIn: 0, bytesOut: 0, busyMs: 0, backPressuredMs: 0, idleMs: 0, watermarkMs: undefined, operators: [] },
+    };
   }
 
   /** Of a source in an alignment group: what the others are told. */
@@ -426,7 +431,10 @@ export class Task {
     }
     if (this.#state === 'Running' && checkpointId > this.#abortedId) {
       const asyncDurationMs = monotonicMs() - startedAtMs;
-      reporter.acknowledged(this.id, { checkpointId, operators, syncDurationMs, asyncDurationMs });
+      reporter.acknowledged(this.id, {
+        ...{ checkpointId, operators, syncDurationMs, asyncDurationMs },
+        ...{ alignmentDurationMs: 0, uploadedSizeBytes: 0 },
+      });
     }
   }
 

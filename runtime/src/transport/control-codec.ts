@@ -5,11 +5,13 @@ import type { FencingToken } from '../core/fencing-token.ts';
 import type { ErrorDomain, ErrorInfo, ErrorRetry } from '../core/job-error.ts';
 import type {
   JobManagerMessage,
+  LocalStatePart,
   OperatorSubtaskRestore,
   OperatorSubtaskState,
   SubtaskDeployment,
   SubtaskId,
   SubtaskLocation,
+  SubtaskMetrics,
   TaskManagerMessage,
 } from '../core/protocol/messages.ts';
 import type * as common from '../gen/flinkjob/runtime/v1/common_pb.ts';
@@ -23,8 +25,8 @@ type JobManagerInit = MessageInitShape<typeof wire.JobManagerMessageSchema>;
 export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManagerInit {
   switch (message.type) {
     case 'Register': {
-      const { type: _, ...value } = message;
-      return { message: { case: 'register', value } };
+      const { type: _, localParts, ...value } = message;
+      return { message: { case: 'register', value: { ...value, localParts: localParts.map(encodeLocalPart) } } };
     }
     case 'Heartbeat':
       return { message: { case: 'heartbeat', value: { residentSizeBytes: BigInt(message.residentSizeBytes) } } };
@@ -48,6 +50,8 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
             operators: message.operators.map(encodeOperatorState),
             syncDurationMs: message.syncDurationMs,
             asyncDurationMs: message.asyncDurationMs,
+            alignmentDurationMs: message.alignmentDurationMs,
+            uploadedSizeBytes: BigInt(message.uploadedSizeBytes),
           },
         },
       };
@@ -72,6 +76,8 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
       };
     case 'EndOfInput':
       return { message: { case: 'endOfInput', value: { token: encodeToken(message.token), task: message.task } } };
+    case 'FilesForgotten':
+      return { message: { case: 'filesForgotten', value: encodeFileNames(message) } };
     case 'TasksCanceled':
       return { message: { case: 'tasksCanceled', value: { token: encodeToken(message.token) } } };
     case 'Metrics':
@@ -80,13 +86,7 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
           case: 'metrics',
           value: {
             token: encodeToken(message.token),
-            subtasks: message.subtasks.map((subtask) => ({
-              task: subtask.task,
-              recordsIn: BigInt(subtask.recordsIn),
-              recordsOut: BigInt(subtask.recordsOut),
-              stateSizeBytes: BigInt(subtask.stateSizeBytes),
-              lateRecordsDropped: BigInt(subtask.lateRecordsDropped),
-            })),
+            subtasks: message.subtasks.map(encodeSubtaskMetrics),
           },
         },
       };
@@ -112,8 +112,16 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
 export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): TaskManagerMessage {
   switch (message.case) {
     case 'register': {
-      const { taskManagerId, slots, dataAddress, pid, jobGraphHash } = message.value;
-      return { type: 'Register', taskManagerId, slots, dataAddress, pid, jobGraphHash };
+      const { taskManagerId, slots, dataAddress, pid, jobGraphHash, localParts } = message.value;
+      return {
+        type: 'Register',
+        taskManagerId,
+        slots,
+        dataAddress,
+        pid,
+        jobGraphHash,
+        localParts: localParts.map(decodeLocalPart),
+      };
     }
     case 'heartbeat':
       return { type: 'Heartbeat', residentSizeBytes: Number(message.value.residentSizeBytes) };
@@ -125,6 +133,7 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
     }
     case 'checkpointAcknowledged': {
       const { token, checkpointId, task, operators, syncDurationMs, asyncDurationMs } = message.value;
+      const { alignmentDurationMs, uploadedSizeBytes } = message.value;
       return {
         type: 'CheckpointAcknowledged',
         token: decodeToken(token),
@@ -133,6 +142,8 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
         operators: operators.map(decodeOperatorState),
         syncDurationMs,
         asyncDurationMs,
+        alignmentDurationMs,
+        uploadedSizeBytes: Number(uploadedSizeBytes),
       };
     }
     case 'checkpointDeclined': {
@@ -151,19 +162,15 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
     }
     case 'endOfInput':
       return { type: 'EndOfInput', token: decodeToken(message.value.token), task: decodeTask(message.value.task) };
+    case 'filesForgotten':
+      return { type: 'FilesForgotten', ...decodeFileNames(message.value) };
     case 'tasksCanceled':
       return { type: 'TasksCanceled', token: decodeToken(message.value.token) };
     case 'metrics':
       return {
         type: 'Metrics',
         token: decodeToken(message.value.token),
-        subtasks: message.value.subtasks.map((subtask) => ({
-          task: decodeTask(subtask.task),
-          recordsIn: Number(subtask.recordsIn),
-          recordsOut: Number(subtask.recordsOut),
-          stateSizeBytes: Number(subtask.stateSizeBytes),
-          lateRecordsDropped: Number(subtask.lateRecordsDropped),
-        })),
+        subtasks: message.value.subtasks.map(decodeSubtaskMetrics),
       };
     case 'sourceEventTimes':
       return {
@@ -218,6 +225,7 @@ export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerI
             checkpointId: BigInt(message.checkpointId),
             directory: message.directory,
             stopSources: message.stopSources,
+            isCanonical: message.format === 'Canonical',
           },
         },
       };
@@ -235,6 +243,8 @@ export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerI
           value: { token: encodeToken(message.token), checkpointId: BigInt(message.checkpointId) },
         },
       };
+    case 'ForgetFiles':
+      return { message: { case: 'forgetFiles', value: encodeFileNames(message) } };
     case 'AlignSources':
       return {
         message: {
@@ -282,13 +292,14 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
     case 'cancel':
       return { type: 'Cancel', token: decodeToken(message.value.token) };
     case 'triggerCheckpoint': {
-      const { token, checkpointId, directory, stopSources } = message.value;
+      const { token, checkpointId, directory, stopSources, isCanonical } = message.value;
       return {
         type: 'TriggerCheckpoint',
         token: decodeToken(token),
         checkpointId: Number(checkpointId),
         directory,
         stopSources,
+        format: isCanonical ? 'Canonical' : 'Native',
       };
     }
     case 'checkpointCompleted':
@@ -303,6 +314,8 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
         token: decodeToken(message.value.token),
         checkpointId: Number(message.value.checkpointId),
       };
+    case 'forgetFiles':
+      return { type: 'ForgetFiles', ...decodeFileNames(message.value) };
     case 'alignSources':
       return {
         type: 'AlignSources',
@@ -429,6 +442,73 @@ function decodeFloor({ firstKeyGroup, lastKeyGroup, watermarkMs }: wire.Watermar
   return { keyGroups: { first: firstKeyGroup, last: lastKeyGroup }, watermarkMs: Number(watermarkMs) };
 }
 
+function encodeLocalPart({ uid, keyGroups, checkpointId, epoch, sizeBytes }: LocalStatePart) {
+  return {
+    uid,
+    firstKeyGroup: keyGroups.first,
+    lastKeyGroup: keyGroups.last,
+    checkpointId: BigInt(checkpointId),
+    epoch: BigInt(epoch),
+    sizeBytes: BigInt(sizeBytes),
+  };
+}
+
+function decodeLocalPart(part: wire.LocalStatePart): LocalStatePart {
+  return {
+    uid: part.uid,
+    keyGroups: { first: part.firstKeyGroup, last: part.lastKeyGroup },
+    checkpointId: Number(part.checkpointId),
+    epoch: Number(part.epoch),
+    sizeBytes: Number(part.sizeBytes),
+  };
+}
+
+type FileNames = Pick<Extract<JobManagerMessage, { type: 'ForgetFiles' }>, 'token' | 'requestId' | 'names'>;
+
+function encodeFileNames({ token, requestId, names }: FileNames) {
+  return { token: encodeToken(token), requestId: BigInt(requestId), names: [...names] };
+}
+
+function decodeFileNames({ token, requestId, names }: wire.ForgetFiles | wire.FilesForgotten): FileNames {
+  return { token: decodeToken(token), requestId: Number(requestId), names };
+}
+
+function encodeSubtaskMetrics(subtask: SubtaskMetrics) {
+  const { task, busyMs, backPressuredMs, idleMs, watermarkMs, operators } = subtask;
+  return {
+    task,
+    recordsIn: BigInt(subtask.recordsIn),
+    recordsOut: BigInt(subtask.recordsOut),
+    stateSizeBytes: BigInt(subtask.stateSizeBytes),
+    lateRecordsDropped: BigInt(subtask.lateRecordsDropped),
+    bytesIn: BigInt(subtask.bytesIn),
+    bytesOut: BigInt(subtask.bytesOut),
+    busyMs,
+    backPressuredMs,
+    idleMs,
+    ...(watermarkMs === undefined ? {} : { watermarkMs: BigInt(watermarkMs) }),
+    operators: operators.map(({ uid, name, kind, value }) => ({ uid, name, isCounter: kind === 'Counter', value })),
+  };
+}
+
+function decodeSubtaskMetrics(subtask: wire.SubtaskMetrics): SubtaskMetrics {
+  const { task, busyMs, backPressuredMs, idleMs, watermarkMs, operators } = subtask;
+  return {
+    task: decodeTask(task),
+    recordsIn: Number(subtask.recordsIn),
+    recordsOut: Number(subtask.recordsOut),
+    stateSizeBytes: Number(subtask.stateSizeBytes),
+    lateRecordsDropped: Number(subtask.lateRecordsDropped),
+    bytesIn: Number(subtask.bytesIn),
+    bytesOut: Number(subtask.bytesOut),
+    busyMs,
+    backPressuredMs,
+    idleMs,
+    watermarkMs: watermarkMs === undefined ? undefined : Number(watermarkMs),
+    operators: operators.map(({ uid, name, isCounter, value }) => ({ uid, name, kind: isCounter ? 'Counter' : 'Gauge', value })),
+  };
+}
+
 function encodeKeyedPart(part: KeyedStatePart) {
   return {
     firstKeyGroup: part.keyGroups.first,
@@ -440,11 +520,12 @@ function encodeKeyedPart(part: KeyedStatePart) {
 }
 
 function decodeKeyedPart(part: wire.KeyedStatePart): KeyedStatePart {
-  assert(part.backend === 'HashMap' || part.backend === 'RocksDB', `a state part of the backend '${part.backend}'`);
+  const { backend } = part;
+  assert(backend === 'HashMap' || backend === 'RocksDB' || backend === 'Canonical', `a state part of the backend '${backend}'`);
   return {
     keyGroups: { first: part.firstKeyGroup, last: part.lastKeyGroup },
     handle: decodeHandle(part.handle),
-    backend: part.backend,
+    backend,
     files: part.files.map(({ name, handle }) => ({ name, handle: decodeHandle(handle) })),
   };
 }

@@ -8,10 +8,19 @@ import { connectInMemory } from './in-memory-connection.ts';
 const token = { epoch: 7, executionAttempt: 2 };
 const task = { vertexId: 'counts', subtaskIndex: 3 };
 const error = { code: 'X', message: 'm', domain: 'user', retry: 'never', remedy: undefined, stack: 'at f' } as const;
+const localPart = { uid: 'a', keyGroups: { first: 0, last: 63 }, checkpointId: 9, epoch: 7, sizeBytes: 5_000_000_000 } as const;
 const file = { type: 'file', path: 'chk-000001-e7/counts-3-a2.state', sizeBytes: 40_000, sha256: 'ab' } as const;
 
 const taskManagerMessages: TaskManagerMessage[] = [
-  { type: 'Register', taskManagerId: 'tm-0', slots: 2, dataAddress: '127.0.0.1:1', pid: 5, jobGraphHash: 'h' },
+  {
+    type: 'Register',
+    taskManagerId: 'tm-0',
+    slots: 2,
+    dataAddress: '127.0.0.1:1',
+    pid: 5,
+    jobGraphHash: 'h',
+    localParts: [localPart],
+  },
   { type: 'Heartbeat', residentSizeBytes: 5_000_000_000 },
   { type: 'TasksReady', token },
   { type: 'TaskFailed', token, task, error },
@@ -54,10 +63,13 @@ const taskManagerMessages: TaskManagerMessage[] = [
     ],
     syncDurationMs: 1.5,
     asyncDurationMs: 20,
+    alignmentDurationMs: 3.25,
+    uploadedSizeBytes: 5_000_000_000,
   },
   { type: 'CheckpointDeclined', token, checkpointId: 1, task, error: { ...error, remedy: 'do this' } },
   { type: 'Committed', token, checkpointId: 2, task },
   { type: 'EndOfInput', token, task },
+  { type: 'FilesForgotten', token, requestId: 6, names: ['shared/e7-ab.sst'] },
   { type: 'TasksCanceled', token },
   {
     type: 'SourceEventTimes',
@@ -67,7 +79,24 @@ const taskManagerMessages: TaskManagerMessage[] = [
       { task, group: 'h', minimumMs: undefined },
     ],
   },
-  { type: 'Metrics', token, subtasks: [{ task, recordsIn: 1, recordsOut: 2 ** 40, stateSizeBytes: 0, lateRecordsDropped: 3 }] },
+  {
+    type: 'Metrics',
+    token,
+    subtasks: [
+      {
+        ...{ task, recordsIn: 1, recordsOut: 2 ** 40, stateSizeBytes: 0, lateRecordsDropped: 3, bytesIn: 2 ** 41, bytesOut: 4 },
+        ...{ busyMs: 0.5, backPressuredMs: 1.5, idleMs: 2.5, watermarkMs: -9 },
+        operators: [
+          { uid: 'a', name: 'pendingRecords', kind: 'Gauge', value: -0.25 },
+          { uid: 'a', name: 'errors', kind: 'Counter', value: 2 ** 50 },
+        ],
+      },
+      {
+        ...{ task, recordsIn: 0, recordsOut: 0, stateSizeBytes: 0, lateRecordsDropped: 0, bytesIn: 0, bytesOut: 0 },
+        ...{ busyMs: 0, backPressuredMs: 0, idleMs: 0, watermarkMs: undefined, operators: [] },
+      },
+    ],
+  },
 ];
 
 const jobManagerMessages: JobManagerMessage[] = [
@@ -100,7 +129,8 @@ const jobManagerMessages: JobManagerMessage[] = [
   },
   { type: 'Start', token },
   { type: 'Cancel', token },
-  { type: 'TriggerCheckpoint', token, checkpointId: 3, directory: 'chk-000003-e7', stopSources: true },
+  { type: 'TriggerCheckpoint', token, checkpointId: 3, directory: 'chk-000003-e7', stopSources: true, format: 'Canonical' },
+  { type: 'ForgetFiles', token, requestId: 6, names: ['shared/e7-ab.sst'] },
   { type: 'CheckpointCompleted', token, checkpointId: 3 },
   { type: 'CheckpointAborted', token, checkpointId: 4 },
   {

@@ -90,6 +90,7 @@ export class ScriptedTaskManager {
     this.send({
       ...{ type: 'Register', taskManagerId: id, slots, dataAddress: `${id}:1`, pid: 1 },
       jobGraphHash: options.jobGraphHash ?? jobGraphHash(graph),
+      localParts: [],
     });
   }
 
@@ -125,7 +126,8 @@ export class ScriptedTaskManager {
   acknowledge(checkpointId: number, token = this.#token()): void {
     for (const { task } of this.subtasks) {
       const operators = this.#states(task, checkpointId);
-      this.send({ type: 'CheckpointAcknowledged', token, checkpointId, task, operators, syncDurationMs: 1, asyncDurationMs: 1 });
+      const durations = { syncDurationMs: 1, asyncDurationMs: 1, alignmentDurationMs: 1 };
+      this.send({ type: 'CheckpointAcknowledged', token, checkpointId, task, operators, ...durations, uploadedSizeBytes: 1 });
     }
   }
 

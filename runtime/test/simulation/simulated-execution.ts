@@ -328,7 +328,8 @@ export class SimulatedExecution {
 
   #acknowledge(checkpointId: number, task: SubtaskId, operators: readonly OperatorSubtaskState[]): void {
     const { token } = this;
-    this.#send({ type: 'CheckpointAcknowledged', token, checkpointId, task, operators, syncDurationMs: 0, asyncDurationMs: 0 });
+    const durations = { syncDurationMs: 0, asyncDurationMs: 0, alignmentDurationMs: 0 };
+    this.#send({ type: 'CheckpointAcknowledged', token, checkpointId, task, operators, ...durations, uploadedSizeBytes: 0 });
   }
 
   #commit(counter: CounterTask, upTo: number): void {

@@ -110,6 +110,7 @@ export class SimulatedTaskManager {
       slots: slotCount,
       dataAddress: this.dataAddress,
       pid: 1,
+      localParts: [],
       jobGraphHash,
     });
     this.process.clock.schedule(registrationTimeoutMs, () => {

@@ -61,8 +61,8 @@ export interface WatermarkFloor {
 export interface KeyedStatePart {
   /** First and last key group, both inclusive. */
   readonly keyGroups: { readonly first: number; readonly last: number };
-  /** What wrote it and can read it. */
-  readonly backend: StateBackendType;
+  /** What wrote it and can read it; `Canonical` is for all. */
+  readonly backend: StatePartFormat;
   /** The part's description in the backend's own format; of `HashMap` its whole content. */
   readonly handle: StateHandle;
   /** Files that the description names. */
@@ -70,6 +70,14 @@ export interface KeyedStatePart {
 }
 
 export type StateBackendType = 'HashMap' | 'RocksDB';
+
+export type StatePartFormat = StateBackendType | 'Canonical';
+
+/**
+ * How state is written. `Native`: as the backend keeps it, files that are in storage already by name. `Canonical`: typed rows by key group that every
+ * backend reads.
+ */
+export type SnapshotFormat = 'Native' | 'Canonical';
 
 export interface StateFile {
   readonly name: string;

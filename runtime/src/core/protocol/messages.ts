@@ -1,6 +1,14 @@
-import type { Committable, KeyedStatePart, SplitState, StateHandle, WatermarkFloor } from '../checkpoint/manifest.ts';
+import type {
+  Committable,
+  KeyedStatePart,
+  SnapshotFormat,
+  SplitState,
+  StateHandle,
+  WatermarkFloor,
+} from '../checkpoint/manifest.ts';
 import type { FencingToken } from '../fencing-token.ts';
 import type { ErrorInfo } from '../job-error.ts';
+import type { KeyGroupRange } from '../key-groups/key-group.ts';
 
 /**
  * What JobManager and TaskManager say to each other, over one ordered connection per TaskManager that the TaskManager opens. When the
@@ -17,6 +25,8 @@ export type TaskManagerMessage =
       readonly pid: number;
       /** SHA-256 over the JobGraph that this process built; must equal the JobManager's. */
       readonly jobGraphHash: string;
+      /** Parts of state whose files this process still has on its local disk, and would not have to bring from storage again. */
+      readonly localParts: readonly LocalStatePart[];
     }
   | { readonly type: 'Heartbeat'; readonly residentSizeBytes: number }
   /** All subtasks of the deployment have their state, restored committables are committed; nothing runs before `Start`. */
@@ -30,6 +40,10 @@ export type TaskManagerMessage =
       readonly operators: readonly OperatorSubtaskState[];
       readonly syncDurationMs: number;
       readonly asyncDurationMs: number;
+      /** From the first barrier of the checkpoint to the last; 0 of a source. */
+      readonly alignmentDurationMs: number;
+      /** Written to storage for this checkpoint and no other; what was there already is not in it. */
+      readonly uploadedSizeBytes: number;
     }
   | {
       readonly type: 'CheckpointDeclined';
@@ -42,6 +56,16 @@ export type TaskManagerMessage =
   | { readonly type: 'Committed'; readonly token: FencingToken; readonly checkpointId: number; readonly task: SubtaskId }
   /** All inputs of the subtask have ended. It stays, takes part in checkpoints, and ends when cancelled. */
   | { readonly type: 'EndOfInput'; readonly token: FencingToken; readonly task: SubtaskId }
+  /**
+   * Answers `ForgetFiles`: of its names, those that this TaskManager neither holds in its working state, nor is uploading, and will not name again
+   * under this token.
+   */
+  | {
+      readonly type: 'FilesForgotten';
+      readonly token: FencingToken;
+      readonly requestId: number;
+      readonly names: readonly string[];
+    }
   /** Every subtask of the token is gone: no thread, no open sink, no upload in flight. */
   | { readonly type: 'TasksCanceled'; readonly token: FencingToken }
   | { readonly type: 'Metrics'; readonly token: FencingToken; readonly subtasks: readonly SubtaskMetrics[] }
@@ -64,14 +88,34 @@ export type JobManagerMessage =
       readonly directory: string;
       /** Sources emit nothing after this barrier (stop with savepoint, final checkpoint). */
       readonly stopSources: boolean;
+      readonly format: SnapshotFormat;
     }
   /** `Completed` is in the lineage: commit everything up to and including this checkpoint. */
   | { readonly type: 'CheckpointCompleted'; readonly token: FencingToken; readonly checkpointId: number }
   | { readonly type: 'CheckpointAborted'; readonly token: FencingToken; readonly checkpointId: number }
+  /**
+   * Objects in storage that no retained checkpoint names. None is condemned before every TaskManager of the token has answered that it has forgotten
+   * it (lineage protocol, rule 8).
+   */
+  | {
+      readonly type: 'ForgetFiles';
+      readonly token: FencingToken;
+      readonly requestId: number;
+      readonly names: readonly string[];
+    }
   /** How far the others in their alignment groups are. Holds for a while only, so that nobody waits for ever for the next one. */
   | { readonly type: 'AlignSources'; readonly token: FencingToken; readonly sources: readonly SourceAlignment[] }
   /** The job is over: the TaskManager process may end. */
   | { readonly type: 'Shutdown'; readonly reason: string };
+
+/** A part of keyed state, as a completed checkpoint names it. */
+export interface LocalStatePart {
+  readonly uid: string;
+  readonly keyGroups: KeyGroupRange;
+  readonly checkpointId: number;
+  readonly epoch: number;
+  readonly sizeBytes: number;
+}
 
 export interface SubtaskId {
   readonly vertexId: string;
@@ -134,6 +178,27 @@ export interface SubtaskMetrics {
   readonly stateSizeBytes: number;
   /** Since deployment: records that came too late for their windows and went to no side output. */
   readonly lateRecordsDropped: number;
+  /** Since deployment, of records as bytes: what came and went between threads and processes. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Since deployment, in milliseconds; the three together are the time that has passed. */
+  readonly busyMs: number;
+  /** It had output for which there was no credit. */
+  readonly backPressuredMs: number;
+  readonly idleMs: number;
+  /** Undefined before the first watermark. */
+  readonly watermarkMs: number | undefined;
+  /** What operators of the subtask count by themselves, such as a source's lag, a state backend's cache and what job authors registered. */
+  readonly operators: readonly OperatorMetric[];
+}
+
+export interface OperatorMetric {
+  readonly uid: string;
+  /** As `/metrics` shows it without its prefix: `pendingRecords`, `state_counts_cacheHits`. */
+  readonly name: string;
+  /** A counter is a total since deployment. */
+  readonly kind: 'Counter' | 'Gauge';
+  readonly value: number;
 }
 
 export interface SourceEventTime {

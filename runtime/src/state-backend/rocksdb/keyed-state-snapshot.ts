@@ -163,9 +163,11 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
     file: StatePartFile,
   ): Promise<{ readonly file: StatePartFile; readonly stateFile: StateFile }> {
     const { name, sizeBytes } = file;
-    const handle = await target.putFile(name, join(this.#options.directory, name), {
-      sha256: this.#options.sha256ByFile.get(name),
-    });
+    const known = { sha256: this.#options.sha256ByFile.get(name) };
+    const localPath = join(this.#options.directory, name);
+    const handle = await (isImmutable(name)
+      ? target.putSharedFile(name, localPath, known)
+      : target.putFile(name, localPath, known));
     const sha256 = handle.type === 'file' ? { sha256: handle.sha256 } : {};
     return { file: { name, sizeBytes, ...sha256 }, stateFile: { name, handle } };
   }

@@ -7,7 +7,7 @@ import { type GateElement, InputGate } from './input-gate.ts';
 const batch = (...records: unknown[]): GateElement => ({ type: 'Batch', records, timestamps: undefined });
 const barrier = (checkpointId: number): GateElement => ({
   type: 'Barrier',
-  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources: false },
+  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources: false, format: 'Native' },
 });
 const watermark = (timestampMs: number, isIdle = false): GateElement => ({ type: 'Watermark', timestampMs, isIdle });
 const end: GateElement = { type: 'End' };

@@ -9,8 +9,14 @@ export function encodeFrame(frame: ChannelFrame): MessageInitShape<typeof Channe
     case 'Page':
       return { channel, frame: { case: 'page', value: { recordCount: frame.recordCount, records: frame.records } } };
     case 'Barrier': {
-      const { checkpointId, directory, stopSources } = frame.barrier;
-      return { channel, frame: { case: 'barrier', value: { checkpointId: BigInt(checkpointId), directory, stopSources } } };
+      const { checkpointId, directory, stopSources, format } = frame.barrier;
+      return {
+        channel,
+        frame: {
+          case: 'barrier',
+          value: { checkpointId: BigInt(checkpointId), directory, stopSources, isCanonical: format === 'Canonical' },
+        },
+      };
     }
     case 'Watermark':
       return {
@@ -31,8 +37,12 @@ export function decodeFrame({ channel, frame }: ChannelFrameWire): ChannelFrame 
       // A copy: the message's buffer is larger, and a page must own its buffer to be transferred.
       return { type: 'Page', channel, recordCount: frame.value.recordCount, records: new Uint8Array(frame.value.records) };
     case 'barrier': {
-      const { checkpointId, directory, stopSources } = frame.value;
-      return { type: 'Barrier', channel, barrier: { checkpointId: Number(checkpointId), directory, stopSources } };
+      const { checkpointId, directory, stopSources, isCanonical } = frame.value;
+      return {
+        type: 'Barrier',
+        channel,
+        barrier: { checkpointId: Number(checkpointId), directory, stopSources, format: isCanonical ? 'Canonical' : 'Native' },
+      };
     }
     case 'watermark':
       return { type: 'Watermark', channel, timestampMs: Number(frame.value.timestampMs), isIdle: frame.value.isIdle };

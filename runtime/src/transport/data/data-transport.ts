@@ -1,3 +1,4 @@
+import type { SnapshotFormat } from '../../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../../core/fencing-token.ts';
 import type { Watermark } from '../../core/time/event-time.ts';
 
@@ -73,6 +74,7 @@ export interface CheckpointBarrier {
   readonly directory: string;
   /** Nothing follows this barrier. */
   readonly stopSources: boolean;
+  readonly format: SnapshotFormat;
 }
 
 export interface ChannelCredit {

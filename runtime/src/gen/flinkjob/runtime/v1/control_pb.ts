@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file flinkjob/runtime/v1/control.proto.
  */
 export const file_flinkjob_runtime_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("CiFmbGlua2pvYi9ydW50aW1lL3YxL2NvbnRyb2wucHJvdG8SE2ZsaW5ram9iLnJ1bnRpbWUudjEivAUKElRhc2tNYW5hZ2VyTWVzc2FnZRIxCghyZWdpc3RlchgBIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJIABI+CgloZWFydGJlYXQYAiABKAsyKS5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VySGVhcnRiZWF0SAASNgoLdGFza3NfcmVhZHkYAyABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tzUmVhZHlIABI2Cgt0YXNrX2ZhaWxlZBgEIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza0ZhaWxlZEgAEk4KF2NoZWNrcG9pbnRfYWNrbm93bGVkZ2VkGAUgASgLMisuZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50QWNrbm93bGVkZ2VkSAASRgoTY2hlY2twb2ludF9kZWNsaW5lZBgGIAEoCzInLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludERlY2xpbmVkSAASMwoJY29tbWl0dGVkGAcgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0ZWRIABI3CgxlbmRfb2ZfaW5wdXQYCCABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLkVuZE9mSW5wdXRIABI8Cg50YXNrc19jYW5jZWxlZBgJIAEoCzIiLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza3NDYW5jZWxlZEgAEi8KB21ldHJpY3MYCiABKAsyHC5mbGlua2pvYi5ydW50aW1lLnYxLk1ldHJpY3NIABJDChJzb3VyY2VfZXZlbnRfdGltZXMYCyABKAsyJS5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZXNIAEIJCgdtZXNzYWdlIq4FChFKb2JNYW5hZ2VyTWVzc2FnZRI1CgpyZWdpc3RlcmVkGAEgASgLMh8uZmxpbmtqb2IucnVudGltZS52MS5SZWdpc3RlcmVkSAASSAoUcmVnaXN0cmF0aW9uX3JlZnVzZWQYAiABKAsyKC5mbGlua2pvYi5ydW50aW1lLnYxLlJlZ2lzdHJhdGlvblJlZnVzZWRIABI9CgloZWFydGJlYXQYAyABKAsyKC5mbGlua2pvYi5ydW50aW1lLnYxLkpvYk1hbmFnZXJIZWFydGJlYXRIABItCgZkZXBsb3kYBCABKAsyGy5mbGlua2pvYi5ydW50aW1lLnYxLkRlcGxveUgAEisKBXN0YXJ0GAUgASgLMhouZmxpbmtqb2IucnVudGltZS52MS5TdGFydEgAEi0KBmNhbmNlbBgGIAEoCzIbLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2FuY2VsSAASRAoSdHJpZ2dlcl9jaGVja3BvaW50GAcgASgLMiYuZmxpbmtqb2IucnVudGltZS52MS5UcmlnZ2VyQ2hlY2twb2ludEgAEkgKFGNoZWNrcG9pbnRfY29tcGxldGVkGAggASgLMiguZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50Q29tcGxldGVkSAASRAoSY2hlY2twb2ludF9hYm9ydGVkGAkgASgLMiYuZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50QWJvcnRlZEgAEjEKCHNodXRkb3duGAogASgLMh0uZmxpbmtqb2IucnVudGltZS52MS5TaHV0ZG93bkgAEjoKDWFsaWduX3NvdXJjZXMYCyABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkFsaWduU291cmNlc0gAQgkKB21lc3NhZ2UibQoIUmVnaXN0ZXISFwoPdGFza19tYW5hZ2VyX2lkGAEgASgJEg0KBXNsb3RzGAIgASgNEhQKDGRhdGFfYWRkcmVzcxgDIAEoCRILCgNwaWQYBCABKA0SFgoOam9iX2dyYXBoX2hhc2gYBSABKAkiMwoUVGFza01hbmFnZXJIZWFydGJlYXQSGwoTcmVzaWRlbnRfc2l6ZV9ieXRlcxgBIAEoBCI+CgpUYXNrc1JlYWR5EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4imwEKClRhc2tGYWlsZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIsCgR0YXNrGAIgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSLQoFZXJyb3IYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyKCAgoWQ2hlY2twb2ludEFja25vd2xlZGdlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSLAoEdGFzaxgDIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEjwKCW9wZXJhdG9ycxgEIAMoCzIpLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JTdWJ0YXNrU3RhdGUSGAoQc3luY19kdXJhdGlvbl9tcxgFIAEoARIZChFhc3luY19kdXJhdGlvbl9tcxgGIAEoASK6AQoSQ2hlY2twb2ludERlY2xpbmVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSLQoFZXJyb3IYBCABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyKCAQoJQ29tbWl0dGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQibAoKRW5kT2ZJbnB1dBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEiwKBHRhc2sYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZCJBCg1UYXNrc0NhbmNlbGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4icgoHTWV0cmljcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEjUKCHN1YnRhc2tzGAIgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrTWV0cmljcyKfAQoOU3VidGFza01ldHJpY3MSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhIKCnJlY29yZHNfaW4YAiABKAQSEwoLcmVjb3Jkc19vdXQYAyABKAQSGAoQc3RhdGVfc2l6ZV9ieXRlcxgEIAEoBBIcChRsYXRlX3JlY29yZHNfZHJvcHBlZBgFIAEoBCJ7ChBTb3VyY2VFdmVudFRpbWVzEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SNQoHc291cmNlcxgCIAMoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuU291cmNlRXZlbnRUaW1lInYKD1NvdXJjZUV2ZW50VGltZRIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSDQoFZ3JvdXAYAiABKAkSFwoKbWluaW11bV9tcxgDIAEoEkgAiAEBQg0KC19taW5pbXVtX21zIkwKClJlZ2lzdGVyZWQSDQoFZXBvY2gYASABKAQSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAIgASgNEhAKCGxlYXNlX21zGAMgASgNIkQKE1JlZ2lzdHJhdGlvblJlZnVzZWQSLQoFZXJyb3IYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyIkChNKb2JNYW5hZ2VySGVhcnRiZWF0Eg0KBWVwb2NoGAEgASgEInoKBkRlcGxveRIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEj4KCmRlcGxveW1lbnQYAiABKAsyKi5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VyRGVwbG95bWVudCI5CgVTdGFydBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuIjoKBkNhbmNlbBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuIoUBChFUcmlnZ2VyQ2hlY2twb2ludBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSEQoJZGlyZWN0b3J5GAMgASgJEhQKDHN0b3Bfc291cmNlcxgEIAEoCCJeChNDaGVja3BvaW50Q29tcGxldGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBCJcChFDaGVja3BvaW50QWJvcnRlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQidwoMQWxpZ25Tb3VyY2VzEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SNQoHc291cmNlcxgCIAMoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuU291cmNlQWxpZ25tZW50InUKD1NvdXJjZUFsaWdubWVudBIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSHgoRb3RoZXJzX21pbmltdW1fbXMYAiABKBJIAIgBAUIUChJfb3RoZXJzX21pbmltdW1fbXMiGgoIU2h1dGRvd24SDgoGcmVhc29uGAEgASgJIooBChVUYXNrTWFuYWdlckRlcGxveW1lbnQSOAoIc3VidGFza3MYASADKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tEZXBsb3ltZW50EjcKCWxvY2F0aW9ucxgCIAMoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0xvY2F0aW9uIoIBCg9TdWJ0YXNrTG9jYXRpb24SLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhcKD3Rhc2tfbWFuYWdlcl9pZBgCIAEoCRIUCgxkYXRhX2FkZHJlc3MYAyABKAkSEgoKc2xvdF9pbmRleBgEIAEoDSKVAQoRU3VidGFza0RlcGxveW1lbnQSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhIKCnNsb3RfaW5kZXgYAiABKA0SPgoJb3BlcmF0b3JzGAMgAygLMisuZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvclN1YnRhc2tSZXN0b3JlIrwCChZPcGVyYXRvclN1YnRhc2tSZXN0b3JlEgsKA3VpZBgBIAEoCRI4CgtrZXllZF9wYXJ0cxgCIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuS2V5ZWRTdGF0ZVBhcnQSLwoGc3BsaXRzGAMgAygLMh8uZmxpbmtqb2IucnVudGltZS52MS5TcGxpdFN0YXRlEjYKDGNvbW1pdHRhYmxlcxgEIAMoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGUSPQoQd2F0ZXJtYXJrX2Zsb29ycxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuV2F0ZXJtYXJrRmxvb3ISMwoJYnJvYWRjYXN0GAYgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZSK2AgoUT3BlcmF0b3JTdWJ0YXNrU3RhdGUSCwoDdWlkGAEgASgJEjIKBWtleWVkGAIgASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5LZXllZFN0YXRlUGFydBIwCgZzcGxpdHMYAyABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGVzEjcKDGNvbW1pdHRhYmxlcxgEIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGVzEj0KEHdhdGVybWFya19mbG9vcnMYBSADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLldhdGVybWFya0Zsb29yEjMKCWJyb2FkY2FzdBgGIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUiVwoOV2F0ZXJtYXJrRmxvb3ISFwoPZmlyc3Rfa2V5X2dyb3VwGAEgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAIgASgNEhQKDHdhdGVybWFya19tcxgDIAEoEiK4AQoOS2V5ZWRTdGF0ZVBhcnQSFwoPZmlyc3Rfa2V5X2dyb3VwGAEgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAIgASgNEjAKBmhhbmRsZRgDIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUSDwoHYmFja2VuZBgEIAEoCRIyCgVmaWxlcxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuTmFtZWRTdGF0ZUZpbGUiUAoOTmFtZWRTdGF0ZUZpbGUSDAoEbmFtZRgBIAEoCRIwCgZoYW5kbGUYAiABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlIlkKC1N0YXRlSGFuZGxlEhAKBmlubGluZRgBIAEoDEgAEi4KBGZpbGUYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlRmlsZUgAQggKBmhhbmRsZSI9CglTdGF0ZUZpbGUSDAoEcGF0aBgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgEEg4KBnNoYTI1NhgDIAEoCSI+CgtTcGxpdFN0YXRlcxIvCgZzcGxpdHMYASADKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGUiZAoKU3BsaXRTdGF0ZRIQCghzcGxpdF9pZBgBIAEoCRIQCghwb3NpdGlvbhgCIAEoDBIdChBtYXhfdGltZXN0YW1wX21zGAMgASgSSACIAQFCEwoRX21heF90aW1lc3RhbXBfbXMiRgoMQ29tbWl0dGFibGVzEjYKDGNvbW1pdHRhYmxlcxgBIAMoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGUiNwoLQ29tbWl0dGFibGUSFQoNY2hlY2twb2ludF9pZBgBIAEoBBIRCglkYXRhX2pzb24YAiABKAkyaQoHQ29udHJvbBJeCgdDb25uZWN0EicuZmxpbmtqb2IucnVudGltZS52MS5UYXNrTWFuYWdlck1lc3NhZ2UaJi5mbGlua2pvYi5ydW50aW1lLnYxLkpvYk1hbmFnZXJNZXNzYWdlKAEwAWIGcHJvdG8z", [file_flinkjob_runtime_v1_common]);
+  fileDesc("CiFmbGlua2pvYi9ydW50aW1lL3YxL2NvbnRyb2wucHJvdG8SE2ZsaW5ram9iLnJ1bnRpbWUudjEi/AUKElRhc2tNYW5hZ2VyTWVzc2FnZRIxCghyZWdpc3RlchgBIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJIABI+CgloZWFydGJlYXQYAiABKAsyKS5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VySGVhcnRiZWF0SAASNgoLdGFza3NfcmVhZHkYAyABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tzUmVhZHlIABI2Cgt0YXNrX2ZhaWxlZBgEIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza0ZhaWxlZEgAEk4KF2NoZWNrcG9pbnRfYWNrbm93bGVkZ2VkGAUgASgLMisuZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50QWNrbm93bGVkZ2VkSAASRgoTY2hlY2twb2ludF9kZWNsaW5lZBgGIAEoCzInLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludERlY2xpbmVkSAASMwoJY29tbWl0dGVkGAcgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0ZWRIABI3CgxlbmRfb2ZfaW5wdXQYCCABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLkVuZE9mSW5wdXRIABI8Cg50YXNrc19jYW5jZWxlZBgJIAEoCzIiLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza3NDYW5jZWxlZEgAEi8KB21ldHJpY3MYCiABKAsyHC5mbGlua2pvYi5ydW50aW1lLnYxLk1ldHJpY3NIABJDChJzb3VyY2VfZXZlbnRfdGltZXMYCyABKAsyJS5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZXNIABI+Cg9maWxlc19mb3Jnb3R0ZW4YDCABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkZpbGVzRm9yZ290dGVuSABCCQoHbWVzc2FnZSLoBQoRSm9iTWFuYWdlck1lc3NhZ2USNQoKcmVnaXN0ZXJlZBgBIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJlZEgAEkgKFHJlZ2lzdHJhdGlvbl9yZWZ1c2VkGAIgASgLMiguZmxpbmtqb2IucnVudGltZS52MS5SZWdpc3RyYXRpb25SZWZ1c2VkSAASPQoJaGVhcnRiZWF0GAMgASgLMiguZmxpbmtqb2IucnVudGltZS52MS5Kb2JNYW5hZ2VySGVhcnRiZWF0SAASLQoGZGVwbG95GAQgASgLMhsuZmxpbmtqb2IucnVudGltZS52MS5EZXBsb3lIABIrCgVzdGFydBgFIAEoCzIaLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhcnRIABItCgZjYW5jZWwYBiABKAsyGy5mbGlua2pvYi5ydW50aW1lLnYxLkNhbmNlbEgAEkQKEnRyaWdnZXJfY2hlY2twb2ludBgHIAEoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuVHJpZ2dlckNoZWNrcG9pbnRIABJIChRjaGVja3BvaW50X2NvbXBsZXRlZBgIIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludENvbXBsZXRlZEgAEkQKEmNoZWNrcG9pbnRfYWJvcnRlZBgJIAEoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludEFib3J0ZWRIABIxCghzaHV0ZG93bhgKIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuU2h1dGRvd25IABI6Cg1hbGlnbl9zb3VyY2VzGAsgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5BbGlnblNvdXJjZXNIABI4Cgxmb3JnZXRfZmlsZXMYDCABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLkZvcmdldEZpbGVzSABCCQoHbWVzc2FnZSKnAQoIUmVnaXN0ZXISFwoPdGFza19tYW5hZ2VyX2lkGAEgASgJEg0KBXNsb3RzGAIgASgNEhQKDGRhdGFfYWRkcmVzcxgDIAEoCRILCgNwaWQYBCABKA0SFgoOam9iX2dyYXBoX2hhc2gYBSABKAkSOAoLbG9jYWxfcGFydHMYBiADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkxvY2FsU3RhdGVQYXJ0IogBCg5Mb2NhbFN0YXRlUGFydBILCgN1aWQYASABKAkSFwoPZmlyc3Rfa2V5X2dyb3VwGAIgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAMgASgNEhUKDWNoZWNrcG9pbnRfaWQYBCABKAQSDQoFZXBvY2gYBSABKAQSEgoKc2l6ZV9ieXRlcxgGIAEoBCIzChRUYXNrTWFuYWdlckhlYXJ0YmVhdBIbChNyZXNpZGVudF9zaXplX2J5dGVzGAEgASgEIj4KClRhc2tzUmVhZHkSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbiKbAQoKVGFza0ZhaWxlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEiwKBHRhc2sYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBItCgVlcnJvchgDIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuRXJyb3JJbmZvIr4CChZDaGVja3BvaW50QWNrbm93bGVkZ2VkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSPAoJb3BlcmF0b3JzGAQgAygLMikuZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvclN1YnRhc2tTdGF0ZRIYChBzeW5jX2R1cmF0aW9uX21zGAUgASgBEhkKEWFzeW5jX2R1cmF0aW9uX21zGAYgASgBEh0KFWFsaWdubWVudF9kdXJhdGlvbl9tcxgHIAEoARIbChN1cGxvYWRlZF9zaXplX2J5dGVzGAggASgEIroBChJDaGVja3BvaW50RGVjbGluZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEiwKBHRhc2sYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBItCgVlcnJvchgEIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuRXJyb3JJbmZvIoIBCglDb21taXR0ZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEiwKBHRhc2sYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZCJsCgpFbmRPZklucHV0EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SLAoEdGFzaxgCIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkImUKDkZpbGVzRm9yZ290dGVuEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SEgoKcmVxdWVzdF9pZBgCIAEoBBINCgVuYW1lcxgDIAMoCSJBCg1UYXNrc0NhbmNlbGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4icgoHTWV0cmljcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEjUKCHN1YnRhc2tzGAIgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrTWV0cmljcyLlAgoOU3VidGFza01ldHJpY3MSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhIKCnJlY29yZHNfaW4YAiABKAQSEwoLcmVjb3Jkc19vdXQYAyABKAQSGAoQc3RhdGVfc2l6ZV9ieXRlcxgEIAEoBBIcChRsYXRlX3JlY29yZHNfZHJvcHBlZBgFIAEoBBIQCghieXRlc19pbhgGIAEoBBIRCglieXRlc19vdXQYByABKAQSDwoHYnVzeV9tcxgIIAEoARIZChFiYWNrX3ByZXNzdXJlZF9tcxgJIAEoARIPCgdpZGxlX21zGAogASgBEhkKDHdhdGVybWFya19tcxgLIAEoEkgAiAEBEjYKCW9wZXJhdG9ycxgMIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JNZXRyaWNCDwoNX3dhdGVybWFya19tcyJOCg5PcGVyYXRvck1ldHJpYxILCgN1aWQYASABKAkSDAoEbmFtZRgCIAEoCRISCgppc19jb3VudGVyGAMgASgIEg0KBXZhbHVlGAQgASgBInsKEFNvdXJjZUV2ZW50VGltZXMSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI1Cgdzb3VyY2VzGAIgAygLMiQuZmxpbmtqb2IucnVudGltZS52MS5Tb3VyY2VFdmVudFRpbWUidgoPU291cmNlRXZlbnRUaW1lEiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBINCgVncm91cBgCIAEoCRIXCgptaW5pbXVtX21zGAMgASgSSACIAQFCDQoLX21pbmltdW1fbXMiTAoKUmVnaXN0ZXJlZBINCgVlcG9jaBgBIAEoBBIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAiABKA0SEAoIbGVhc2VfbXMYAyABKA0iRAoTUmVnaXN0cmF0aW9uUmVmdXNlZBItCgVlcnJvchgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuRXJyb3JJbmZvIiQKE0pvYk1hbmFnZXJIZWFydGJlYXQSDQoFZXBvY2gYASABKAQiegoGRGVwbG95EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SPgoKZGVwbG95bWVudBgCIAEoCzIqLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza01hbmFnZXJEZXBsb3ltZW50IjkKBVN0YXJ0EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4iOgoGQ2FuY2VsEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4imwEKEVRyaWdnZXJDaGVja3BvaW50EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIRCglkaXJlY3RvcnkYAyABKAkSFAoMc3RvcF9zb3VyY2VzGAQgASgIEhQKDGlzX2Nhbm9uaWNhbBgFIAEoCCJiCgtGb3JnZXRGaWxlcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhIKCnJlcXVlc3RfaWQYAiABKAQSDQoFbmFtZXMYAyADKAkiXgoTQ2hlY2twb2ludENvbXBsZXRlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQiXAoRQ2hlY2twb2ludEFib3J0ZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEIncKDEFsaWduU291cmNlcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEjUKB3NvdXJjZXMYAiADKAsyJC5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUFsaWdubWVudCJ1Cg9Tb3VyY2VBbGlnbm1lbnQSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEh4KEW90aGVyc19taW5pbXVtX21zGAIgASgSSACIAQFCFAoSX290aGVyc19taW5pbXVtX21zIhoKCFNodXRkb3duEg4KBnJlYXNvbhgBIAEoCSKKAQoVVGFza01hbmFnZXJEZXBsb3ltZW50EjgKCHN1YnRhc2tzGAEgAygLMiYuZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrRGVwbG95bWVudBI3Cglsb2NhdGlvbnMYAiADKAsyJC5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tMb2NhdGlvbiKCAQoPU3VidGFza0xvY2F0aW9uEiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBIXCg90YXNrX21hbmFnZXJfaWQYAiABKAkSFAoMZGF0YV9hZGRyZXNzGAMgASgJEhIKCnNsb3RfaW5kZXgYBCABKA0ilQEKEVN1YnRhc2tEZXBsb3ltZW50EiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBISCgpzbG90X2luZGV4GAIgASgNEj4KCW9wZXJhdG9ycxgDIAMoCzIrLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JTdWJ0YXNrUmVzdG9yZSK8AgoWT3BlcmF0b3JTdWJ0YXNrUmVzdG9yZRILCgN1aWQYASABKAkSOAoLa2V5ZWRfcGFydHMYAiADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLktleWVkU3RhdGVQYXJ0Ei8KBnNwbGl0cxgDIAMoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuU3BsaXRTdGF0ZRI2Cgxjb21taXR0YWJsZXMYBCADKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLkNvbW1pdHRhYmxlEj0KEHdhdGVybWFya19mbG9vcnMYBSADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLldhdGVybWFya0Zsb29yEjMKCWJyb2FkY2FzdBgGIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUitgIKFE9wZXJhdG9yU3VidGFza1N0YXRlEgsKA3VpZBgBIAEoCRIyCgVrZXllZBgCIAEoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuS2V5ZWRTdGF0ZVBhcnQSMAoGc3BsaXRzGAMgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TcGxpdFN0YXRlcxI3Cgxjb21taXR0YWJsZXMYBCABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkNvbW1pdHRhYmxlcxI9ChB3YXRlcm1hcmtfZmxvb3JzGAUgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5XYXRlcm1hcmtGbG9vchIzCglicm9hZGNhc3QYBiABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlIlcKDldhdGVybWFya0Zsb29yEhcKD2ZpcnN0X2tleV9ncm91cBgBIAEoDRIWCg5sYXN0X2tleV9ncm91cBgCIAEoDRIUCgx3YXRlcm1hcmtfbXMYAyABKBIiuAEKDktleWVkU3RhdGVQYXJ0EhcKD2ZpcnN0X2tleV9ncm91cBgBIAEoDRIWCg5sYXN0X2tleV9ncm91cBgCIAEoDRIwCgZoYW5kbGUYAyABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlEg8KB2JhY2tlbmQYBCABKAkSMgoFZmlsZXMYBSADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLk5hbWVkU3RhdGVGaWxlIlAKDk5hbWVkU3RhdGVGaWxlEgwKBG5hbWUYASABKAkSMAoGaGFuZGxlGAIgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZSJZCgtTdGF0ZUhhbmRsZRIQCgZpbmxpbmUYASABKAxIABIuCgRmaWxlGAIgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUZpbGVIAEIICgZoYW5kbGUiPQoJU3RhdGVGaWxlEgwKBHBhdGgYASABKAkSEgoKc2l6ZV9ieXRlcxgCIAEoBBIOCgZzaGEyNTYYAyABKAkiPgoLU3BsaXRTdGF0ZXMSLwoGc3BsaXRzGAEgAygLMh8uZmxpbmtqb2IucnVudGltZS52MS5TcGxpdFN0YXRlImQKClNwbGl0U3RhdGUSEAoIc3BsaXRfaWQYASABKAkSEAoIcG9zaXRpb24YAiABKAwSHQoQbWF4X3RpbWVzdGFtcF9tcxgDIAEoEkgAiAEBQhMKEV9tYXhfdGltZXN0YW1wX21zIkYKDENvbW1pdHRhYmxlcxI2Cgxjb21taXR0YWJsZXMYASADKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLkNvbW1pdHRhYmxlIjcKC0NvbW1pdHRhYmxlEhUKDWNoZWNrcG9pbnRfaWQYASABKAQSEQoJZGF0YV9qc29uGAIgASgJMmkKB0NvbnRyb2wSXgoHQ29ubmVjdBInLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza01hbmFnZXJNZXNzYWdlGiYuZmxpbmtqb2IucnVudGltZS52MS5Kb2JNYW5hZ2VyTWVzc2FnZSgBMAFiBnByb3RvMw", [file_flinkjob_runtime_v1_common]);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerMessage
@@ -87,6 +87,12 @@ export type TaskManagerMessage = Message<"flinkjob.runtime.v1.TaskManagerMessage
      */
     value: SourceEventTimes;
     case: "sourceEventTimes";
+  } | {
+    /**
+     * @generated from field: flinkjob.runtime.v1.FilesForgotten files_forgotten = 12;
+     */
+    value: FilesForgotten;
+    case: "filesForgotten";
   } | { case: undefined; value?: undefined };
 };
 
@@ -170,6 +176,12 @@ export type JobManagerMessage = Message<"flinkjob.runtime.v1.JobManagerMessage">
      */
     value: AlignSources;
     case: "alignSources";
+  } | {
+    /**
+     * @generated from field: flinkjob.runtime.v1.ForgetFiles forget_files = 12;
+     */
+    value: ForgetFiles;
+    case: "forgetFiles";
   } | { case: undefined; value?: undefined };
 };
 
@@ -208,6 +220,11 @@ export type Register = Message<"flinkjob.runtime.v1.Register"> & {
    * @generated from field: string job_graph_hash = 5;
    */
   jobGraphHash: string;
+
+  /**
+   * @generated from field: repeated flinkjob.runtime.v1.LocalStatePart local_parts = 6;
+   */
+  localParts: LocalStatePart[];
 };
 
 /**
@@ -216,6 +233,48 @@ export type Register = Message<"flinkjob.runtime.v1.Register"> & {
  */
 export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
   messageDesc(file_flinkjob_runtime_v1_control, 2);
+
+/**
+ * @generated from message flinkjob.runtime.v1.LocalStatePart
+ */
+export type LocalStatePart = Message<"flinkjob.runtime.v1.LocalStatePart"> & {
+  /**
+   * @generated from field: string uid = 1;
+   */
+  uid: string;
+
+  /**
+   * @generated from field: uint32 first_key_group = 2;
+   */
+  firstKeyGroup: number;
+
+  /**
+   * @generated from field: uint32 last_key_group = 3;
+   */
+  lastKeyGroup: number;
+
+  /**
+   * @generated from field: uint64 checkpoint_id = 4;
+   */
+  checkpointId: bigint;
+
+  /**
+   * @generated from field: uint64 epoch = 5;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: uint64 size_bytes = 6;
+   */
+  sizeBytes: bigint;
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.LocalStatePart.
+ * Use `create(LocalStatePartSchema)` to create a new message.
+ */
+export const LocalStatePartSchema: GenMessage<LocalStatePart> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 3);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerHeartbeat
@@ -232,7 +291,7 @@ export type TaskManagerHeartbeat = Message<"flinkjob.runtime.v1.TaskManagerHeart
  * Use `create(TaskManagerHeartbeatSchema)` to create a new message.
  */
 export const TaskManagerHeartbeatSchema: GenMessage<TaskManagerHeartbeat> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 3);
+  messageDesc(file_flinkjob_runtime_v1_control, 4);
 
 /**
  * @generated from message flinkjob.runtime.v1.TasksReady
@@ -249,7 +308,7 @@ export type TasksReady = Message<"flinkjob.runtime.v1.TasksReady"> & {
  * Use `create(TasksReadySchema)` to create a new message.
  */
 export const TasksReadySchema: GenMessage<TasksReady> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 4);
+  messageDesc(file_flinkjob_runtime_v1_control, 5);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskFailed
@@ -276,7 +335,7 @@ export type TaskFailed = Message<"flinkjob.runtime.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 5);
+  messageDesc(file_flinkjob_runtime_v1_control, 6);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointAcknowledged
@@ -311,6 +370,16 @@ export type CheckpointAcknowledged = Message<"flinkjob.runtime.v1.CheckpointAckn
    * @generated from field: double async_duration_ms = 6;
    */
   asyncDurationMs: number;
+
+  /**
+   * @generated from field: double alignment_duration_ms = 7;
+   */
+  alignmentDurationMs: number;
+
+  /**
+   * @generated from field: uint64 uploaded_size_bytes = 8;
+   */
+  uploadedSizeBytes: bigint;
 };
 
 /**
@@ -318,7 +387,7 @@ export type CheckpointAcknowledged = Message<"flinkjob.runtime.v1.CheckpointAckn
  * Use `create(CheckpointAcknowledgedSchema)` to create a new message.
  */
 export const CheckpointAcknowledgedSchema: GenMessage<CheckpointAcknowledged> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 6);
+  messageDesc(file_flinkjob_runtime_v1_control, 7);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointDeclined
@@ -350,7 +419,7 @@ export type CheckpointDeclined = Message<"flinkjob.runtime.v1.CheckpointDeclined
  * Use `create(CheckpointDeclinedSchema)` to create a new message.
  */
 export const CheckpointDeclinedSchema: GenMessage<CheckpointDeclined> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 7);
+  messageDesc(file_flinkjob_runtime_v1_control, 8);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committed
@@ -377,7 +446,7 @@ export type Committed = Message<"flinkjob.runtime.v1.Committed"> & {
  * Use `create(CommittedSchema)` to create a new message.
  */
 export const CommittedSchema: GenMessage<Committed> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 8);
+  messageDesc(file_flinkjob_runtime_v1_control, 9);
 
 /**
  * @generated from message flinkjob.runtime.v1.EndOfInput
@@ -399,7 +468,34 @@ export type EndOfInput = Message<"flinkjob.runtime.v1.EndOfInput"> & {
  * Use `create(EndOfInputSchema)` to create a new message.
  */
 export const EndOfInputSchema: GenMessage<EndOfInput> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 9);
+  messageDesc(file_flinkjob_runtime_v1_control, 10);
+
+/**
+ * @generated from message flinkjob.runtime.v1.FilesForgotten
+ */
+export type FilesForgotten = Message<"flinkjob.runtime.v1.FilesForgotten"> & {
+  /**
+   * @generated from field: flinkjob.runtime.v1.FencingToken token = 1;
+   */
+  token?: FencingToken | undefined;
+
+  /**
+   * @generated from field: uint64 request_id = 2;
+   */
+  requestId: bigint;
+
+  /**
+   * @generated from field: repeated string names = 3;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.FilesForgotten.
+ * Use `create(FilesForgottenSchema)` to create a new message.
+ */
+export const FilesForgottenSchema: GenMessage<FilesForgotten> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 11);
 
 /**
  * @generated from message flinkjob.runtime.v1.TasksCanceled
@@ -416,7 +512,7 @@ export type TasksCanceled = Message<"flinkjob.runtime.v1.TasksCanceled"> & {
  * Use `create(TasksCanceledSchema)` to create a new message.
  */
 export const TasksCanceledSchema: GenMessage<TasksCanceled> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 10);
+  messageDesc(file_flinkjob_runtime_v1_control, 12);
 
 /**
  * @generated from message flinkjob.runtime.v1.Metrics
@@ -438,7 +534,7 @@ export type Metrics = Message<"flinkjob.runtime.v1.Metrics"> & {
  * Use `create(MetricsSchema)` to create a new message.
  */
 export const MetricsSchema: GenMessage<Metrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 11);
+  messageDesc(file_flinkjob_runtime_v1_control, 13);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskMetrics
@@ -468,6 +564,41 @@ export type SubtaskMetrics = Message<"flinkjob.runtime.v1.SubtaskMetrics"> & {
    * @generated from field: uint64 late_records_dropped = 5;
    */
   lateRecordsDropped: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_in = 6;
+   */
+  bytesIn: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_out = 7;
+   */
+  bytesOut: bigint;
+
+  /**
+   * @generated from field: double busy_ms = 8;
+   */
+  busyMs: number;
+
+  /**
+   * @generated from field: double back_pressured_ms = 9;
+   */
+  backPressuredMs: number;
+
+  /**
+   * @generated from field: double idle_ms = 10;
+   */
+  idleMs: number;
+
+  /**
+   * @generated from field: optional sint64 watermark_ms = 11;
+   */
+  watermarkMs?: bigint | undefined;
+
+  /**
+   * @generated from field: repeated flinkjob.runtime.v1.OperatorMetric operators = 12;
+   */
+  operators: OperatorMetric[];
 };
 
 /**
@@ -475,7 +606,41 @@ export type SubtaskMetrics = Message<"flinkjob.runtime.v1.SubtaskMetrics"> & {
  * Use `create(SubtaskMetricsSchema)` to create a new message.
  */
 export const SubtaskMetricsSchema: GenMessage<SubtaskMetrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 12);
+  messageDesc(file_flinkjob_runtime_v1_control, 14);
+
+/**
+ * @generated from message flinkjob.runtime.v1.OperatorMetric
+ */
+export type OperatorMetric = Message<"flinkjob.runtime.v1.OperatorMetric"> & {
+  /**
+   * @generated from field: string uid = 1;
+   */
+  uid: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * A total since deployment; otherwise a value of now.
+   *
+   * @generated from field: bool is_counter = 3;
+   */
+  isCounter: boolean;
+
+  /**
+   * @generated from field: double value = 4;
+   */
+  value: number;
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.OperatorMetric.
+ * Use `create(OperatorMetricSchema)` to create a new message.
+ */
+export const OperatorMetricSchema: GenMessage<OperatorMetric> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 15);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceEventTimes
@@ -497,7 +662,7 @@ export type SourceEventTimes = Message<"flinkjob.runtime.v1.SourceEventTimes"> &
  * Use `create(SourceEventTimesSchema)` to create a new message.
  */
 export const SourceEventTimesSchema: GenMessage<SourceEventTimes> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 13);
+  messageDesc(file_flinkjob_runtime_v1_control, 16);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceEventTime
@@ -524,7 +689,7 @@ export type SourceEventTime = Message<"flinkjob.runtime.v1.SourceEventTime"> & {
  * Use `create(SourceEventTimeSchema)` to create a new message.
  */
 export const SourceEventTimeSchema: GenMessage<SourceEventTime> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 14);
+  messageDesc(file_flinkjob_runtime_v1_control, 17);
 
 /**
  * @generated from message flinkjob.runtime.v1.Registered
@@ -551,7 +716,7 @@ export type Registered = Message<"flinkjob.runtime.v1.Registered"> & {
  * Use `create(RegisteredSchema)` to create a new message.
  */
 export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 15);
+  messageDesc(file_flinkjob_runtime_v1_control, 18);
 
 /**
  * @generated from message flinkjob.runtime.v1.RegistrationRefused
@@ -568,7 +733,7 @@ export type RegistrationRefused = Message<"flinkjob.runtime.v1.RegistrationRefus
  * Use `create(RegistrationRefusedSchema)` to create a new message.
  */
 export const RegistrationRefusedSchema: GenMessage<RegistrationRefused> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 16);
+  messageDesc(file_flinkjob_runtime_v1_control, 19);
 
 /**
  * @generated from message flinkjob.runtime.v1.JobManagerHeartbeat
@@ -585,7 +750,7 @@ export type JobManagerHeartbeat = Message<"flinkjob.runtime.v1.JobManagerHeartbe
  * Use `create(JobManagerHeartbeatSchema)` to create a new message.
  */
 export const JobManagerHeartbeatSchema: GenMessage<JobManagerHeartbeat> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 17);
+  messageDesc(file_flinkjob_runtime_v1_control, 20);
 
 /**
  * @generated from message flinkjob.runtime.v1.Deploy
@@ -607,7 +772,7 @@ export type Deploy = Message<"flinkjob.runtime.v1.Deploy"> & {
  * Use `create(DeploySchema)` to create a new message.
  */
 export const DeploySchema: GenMessage<Deploy> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 18);
+  messageDesc(file_flinkjob_runtime_v1_control, 21);
 
 /**
  * @generated from message flinkjob.runtime.v1.Start
@@ -624,7 +789,7 @@ export type Start = Message<"flinkjob.runtime.v1.Start"> & {
  * Use `create(StartSchema)` to create a new message.
  */
 export const StartSchema: GenMessage<Start> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 19);
+  messageDesc(file_flinkjob_runtime_v1_control, 22);
 
 /**
  * @generated from message flinkjob.runtime.v1.Cancel
@@ -641,7 +806,7 @@ export type Cancel = Message<"flinkjob.runtime.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 20);
+  messageDesc(file_flinkjob_runtime_v1_control, 23);
 
 /**
  * @generated from message flinkjob.runtime.v1.TriggerCheckpoint
@@ -666,6 +831,11 @@ export type TriggerCheckpoint = Message<"flinkjob.runtime.v1.TriggerCheckpoint">
    * @generated from field: bool stop_sources = 4;
    */
   stopSources: boolean;
+
+  /**
+   * @generated from field: bool is_canonical = 5;
+   */
+  isCanonical: boolean;
 };
 
 /**
@@ -673,7 +843,34 @@ export type TriggerCheckpoint = Message<"flinkjob.runtime.v1.TriggerCheckpoint">
  * Use `create(TriggerCheckpointSchema)` to create a new message.
  */
 export const TriggerCheckpointSchema: GenMessage<TriggerCheckpoint> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 21);
+  messageDesc(file_flinkjob_runtime_v1_control, 24);
+
+/**
+ * @generated from message flinkjob.runtime.v1.ForgetFiles
+ */
+export type ForgetFiles = Message<"flinkjob.runtime.v1.ForgetFiles"> & {
+  /**
+   * @generated from field: flinkjob.runtime.v1.FencingToken token = 1;
+   */
+  token?: FencingToken | undefined;
+
+  /**
+   * @generated from field: uint64 request_id = 2;
+   */
+  requestId: bigint;
+
+  /**
+   * @generated from field: repeated string names = 3;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.ForgetFiles.
+ * Use `create(ForgetFilesSchema)` to create a new message.
+ */
+export const ForgetFilesSchema: GenMessage<ForgetFiles> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 25);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointCompleted
@@ -695,7 +892,7 @@ export type CheckpointCompleted = Message<"flinkjob.runtime.v1.CheckpointComplet
  * Use `create(CheckpointCompletedSchema)` to create a new message.
  */
 export const CheckpointCompletedSchema: GenMessage<CheckpointCompleted> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 22);
+  messageDesc(file_flinkjob_runtime_v1_control, 26);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointAborted
@@ -717,7 +914,7 @@ export type CheckpointAborted = Message<"flinkjob.runtime.v1.CheckpointAborted">
  * Use `create(CheckpointAbortedSchema)` to create a new message.
  */
 export const CheckpointAbortedSchema: GenMessage<CheckpointAborted> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 23);
+  messageDesc(file_flinkjob_runtime_v1_control, 27);
 
 /**
  * @generated from message flinkjob.runtime.v1.AlignSources
@@ -739,7 +936,7 @@ export type AlignSources = Message<"flinkjob.runtime.v1.AlignSources"> & {
  * Use `create(AlignSourcesSchema)` to create a new message.
  */
 export const AlignSourcesSchema: GenMessage<AlignSources> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 24);
+  messageDesc(file_flinkjob_runtime_v1_control, 28);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceAlignment
@@ -761,7 +958,7 @@ export type SourceAlignment = Message<"flinkjob.runtime.v1.SourceAlignment"> & {
  * Use `create(SourceAlignmentSchema)` to create a new message.
  */
 export const SourceAlignmentSchema: GenMessage<SourceAlignment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 25);
+  messageDesc(file_flinkjob_runtime_v1_control, 29);
 
 /**
  * @generated from message flinkjob.runtime.v1.Shutdown
@@ -778,7 +975,7 @@ export type Shutdown = Message<"flinkjob.runtime.v1.Shutdown"> & {
  * Use `create(ShutdownSchema)` to create a new message.
  */
 export const ShutdownSchema: GenMessage<Shutdown> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 26);
+  messageDesc(file_flinkjob_runtime_v1_control, 30);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerDeployment
@@ -800,7 +997,7 @@ export type TaskManagerDeployment = Message<"flinkjob.runtime.v1.TaskManagerDepl
  * Use `create(TaskManagerDeploymentSchema)` to create a new message.
  */
 export const TaskManagerDeploymentSchema: GenMessage<TaskManagerDeployment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 27);
+  messageDesc(file_flinkjob_runtime_v1_control, 31);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskLocation
@@ -832,7 +1029,7 @@ export type SubtaskLocation = Message<"flinkjob.runtime.v1.SubtaskLocation"> & {
  * Use `create(SubtaskLocationSchema)` to create a new message.
  */
 export const SubtaskLocationSchema: GenMessage<SubtaskLocation> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 28);
+  messageDesc(file_flinkjob_runtime_v1_control, 32);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskDeployment
@@ -859,7 +1056,7 @@ export type SubtaskDeployment = Message<"flinkjob.runtime.v1.SubtaskDeployment">
  * Use `create(SubtaskDeploymentSchema)` to create a new message.
  */
 export const SubtaskDeploymentSchema: GenMessage<SubtaskDeployment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 29);
+  messageDesc(file_flinkjob_runtime_v1_control, 33);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorSubtaskRestore
@@ -903,7 +1100,7 @@ export type OperatorSubtaskRestore = Message<"flinkjob.runtime.v1.OperatorSubtas
  * Use `create(OperatorSubtaskRestoreSchema)` to create a new message.
  */
 export const OperatorSubtaskRestoreSchema: GenMessage<OperatorSubtaskRestore> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 30);
+  messageDesc(file_flinkjob_runtime_v1_control, 34);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorSubtaskState
@@ -951,7 +1148,7 @@ export type OperatorSubtaskState = Message<"flinkjob.runtime.v1.OperatorSubtaskS
  * Use `create(OperatorSubtaskStateSchema)` to create a new message.
  */
 export const OperatorSubtaskStateSchema: GenMessage<OperatorSubtaskState> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 31);
+  messageDesc(file_flinkjob_runtime_v1_control, 35);
 
 /**
  * How far event time had come for a range of key groups, both inclusive.
@@ -980,7 +1177,7 @@ export type WatermarkFloor = Message<"flinkjob.runtime.v1.WatermarkFloor"> & {
  * Use `create(WatermarkFloorSchema)` to create a new message.
  */
 export const WatermarkFloorSchema: GenMessage<WatermarkFloor> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 32);
+  messageDesc(file_flinkjob_runtime_v1_control, 36);
 
 /**
  * @generated from message flinkjob.runtime.v1.KeyedStatePart
@@ -1019,7 +1216,7 @@ export type KeyedStatePart = Message<"flinkjob.runtime.v1.KeyedStatePart"> & {
  * Use `create(KeyedStatePartSchema)` to create a new message.
  */
 export const KeyedStatePartSchema: GenMessage<KeyedStatePart> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 33);
+  messageDesc(file_flinkjob_runtime_v1_control, 37);
 
 /**
  * @generated from message flinkjob.runtime.v1.NamedStateFile
@@ -1041,7 +1238,7 @@ export type NamedStateFile = Message<"flinkjob.runtime.v1.NamedStateFile"> & {
  * Use `create(NamedStateFileSchema)` to create a new message.
  */
 export const NamedStateFileSchema: GenMessage<NamedStateFile> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 34);
+  messageDesc(file_flinkjob_runtime_v1_control, 38);
 
 /**
  * @generated from message flinkjob.runtime.v1.StateHandle
@@ -1070,7 +1267,7 @@ export type StateHandle = Message<"flinkjob.runtime.v1.StateHandle"> & {
  * Use `create(StateHandleSchema)` to create a new message.
  */
 export const StateHandleSchema: GenMessage<StateHandle> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 35);
+  messageDesc(file_flinkjob_runtime_v1_control, 39);
 
 /**
  * @generated from message flinkjob.runtime.v1.StateFile
@@ -1097,7 +1294,7 @@ export type StateFile = Message<"flinkjob.runtime.v1.StateFile"> & {
  * Use `create(StateFileSchema)` to create a new message.
  */
 export const StateFileSchema: GenMessage<StateFile> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 36);
+  messageDesc(file_flinkjob_runtime_v1_control, 40);
 
 /**
  * @generated from message flinkjob.runtime.v1.SplitStates
@@ -1114,7 +1311,7 @@ export type SplitStates = Message<"flinkjob.runtime.v1.SplitStates"> & {
  * Use `create(SplitStatesSchema)` to create a new message.
  */
 export const SplitStatesSchema: GenMessage<SplitStates> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 37);
+  messageDesc(file_flinkjob_runtime_v1_control, 41);
 
 /**
  * @generated from message flinkjob.runtime.v1.SplitState
@@ -1143,7 +1340,7 @@ export type SplitState = Message<"flinkjob.runtime.v1.SplitState"> & {
  * Use `create(SplitStateSchema)` to create a new message.
  */
 export const SplitStateSchema: GenMessage<SplitState> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 38);
+  messageDesc(file_flinkjob_runtime_v1_control, 42);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committables
@@ -1160,7 +1357,7 @@ export type Committables = Message<"flinkjob.runtime.v1.Committables"> & {
  * Use `create(CommittablesSchema)` to create a new message.
  */
 export const CommittablesSchema: GenMessage<Committables> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 39);
+  messageDesc(file_flinkjob_runtime_v1_control, 43);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committable
@@ -1184,7 +1381,7 @@ export type Committable = Message<"flinkjob.runtime.v1.Committable"> & {
  * Use `create(CommittableSchema)` to create a new message.
  */
 export const CommittableSchema: GenMessage<Committable> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 40);
+  messageDesc(file_flinkjob_runtime_v1_control, 44);
 
 /**
  * Served by the JobManager. Each TaskManager opens one stream and keeps it; the meaning of every message is told where the runtime
