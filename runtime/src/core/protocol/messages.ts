@@ -192,7 +192,7 @@ export interface SubtaskMetrics {
   readonly operators: readonly OperatorMetric[];
 }
 
-export interface OperatorMetric {
+interface OperatorMetric {
   readonly uid: string;
   /** As `/metrics` shows it without its prefix: `pendingRecords`, `state_counts_cacheHits`. */
   readonly name: string;
