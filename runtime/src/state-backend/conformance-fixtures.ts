@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { link, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inlineStateSizeBytesMax, type StateHandle } from '../core/checkpoint/manifest.ts';
+import { inlineStateSizeBytesMax, type SnapshotFormat, type StateHandle } from '../core/checkpoint/manifest.ts';
 import type { AggregateImplementation, StateImplementation } from '../core/job-graph/executable-job.ts';
 import type { StateDeclaration, StateTtl } from '../core/job-graph/job-graph.ts';
 import type { KeyGroupRange } from '../core/key-groups/key-group.ts';
@@ -42,7 +42,7 @@ export class StateDirectories {
   }
 
   /** For one snapshot. */
-  createTarget(): SnapshotTarget {
+  createTarget(format: SnapshotFormat = 'Native'): SnapshotTarget {
     const prefix = `snapshot-${this.#nextNumber++}`;
     const names = new Set<string>();
     const claim = (name: string): string => {
@@ -60,7 +60,7 @@ export class StateDirectories {
       return { type: 'file', path, sizeBytes: content.length, sha256 };
     };
     return {
-      format: 'Native',
+      format,
       putBytes: async (name, bytes) => {
         const path = claim(name);
         if (bytes.length < inlineStateSizeBytesMax) {
@@ -93,6 +93,7 @@ export class StateDirectories {
               await link(join(this.#root, handle.path), localPath);
             }
           },
+          read: () => this.#read(handle),
         })),
       ),
     };

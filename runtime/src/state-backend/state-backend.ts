@@ -112,6 +112,8 @@ export interface RestoredFile {
   readonly sizeBytes: number;
   /** Brings the file to a path that must not exist: a link where the medium can, else a verified copy. It must never be changed. */
   fetch(localPath: string): Promise<void>;
+  /** Its content, verified; for files whose size the format that they are in bounds. */
+  read(): Promise<Uint8Array>;
 }
 
 /** Of a state with a time to live see `time-to-live`: reads of what is dead give nothing, whether or not it is still stored. */

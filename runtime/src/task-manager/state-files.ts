@@ -65,7 +65,12 @@ export async function toRestoredPart(storage: CheckpointStorage, part: KeyedStat
 function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile): RestoredFile {
   if (handle.type === 'inline') {
     const bytes = Buffer.from(handle.base64, 'base64');
-    return { name, sizeBytes: bytes.byteLength, fetch: (localPath) => writeFile(localPath, bytes, { flag: 'wx' }) };
+    return {
+      name,
+      sizeBytes: bytes.byteLength,
+      fetch: (localPath) => writeFile(localPath, bytes, { flag: 'wx' }),
+      read: async () => bytes,
+    };
   }
   // RocksDB verifies each block of these as it reads it.
   const verify = name.endsWith('.sst') ? 'Length' : 'Content';
@@ -73,6 +78,7 @@ function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile)
     name,
     sizeBytes: handle.sizeBytes,
     fetch: (localPath) => reading(storage, handle, () => getVerifiedFile(storage, handle, localPath, verify)),
+    read: () => readState(storage, handle),
   };
 }
 
