@@ -24,6 +24,13 @@ export interface CheckpointStorage {
    */
   getFile(path: string, file: string): Promise<'Created' | 'Missing'>;
 
+  /**
+   * Makes `to` here a copy of what is at `path` in `source`, without bringing the bytes to this process: linked on a local disk, copied by the
+   * server on S3. As with every put, `to` is never replaced. `Unsupported`, without any effect: the two do not share a medium, and whoever
+   * wants the copy brings it through a local file (`getFile`, `putFileIfAbsent`). `Missing`: nothing is at `path`.
+   */
+  copyFrom(source: CheckpointStorage, path: string, to: string): Promise<CopyResult>;
+
   /** Undefined when nothing is there. Reads its own and others' completed puts (strong consistency). */
   get(path: string): Promise<Uint8Array | undefined>;
 
@@ -37,9 +44,12 @@ export interface CheckpointStorage {
   delete(paths: readonly string[]): Promise<void>;
 }
 
+export type CopyResult = 'Created' | 'Occupied' | 'Missing' | 'Unsupported';
+
 export interface StoredObject {
   readonly path: string;
   readonly sizeBytes: number;
+  /** By the medium's clock, which need not be ours; S3 gives whole seconds. */
   readonly modifiedAtMs: number;
 }
 

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { MemoryStorage } from '../../test/fakes/memory-storage.ts';
 import type { Clock } from '../core/clock.ts';
 import { type CheckpointStorage, StorageError } from './checkpoint-storage.ts';
 import { LocalStorage } from './local/local-storage.ts';
@@ -129,6 +130,28 @@ for (const [name, medium] of Object.entries(media)) {
       await assert.rejects(foreign, { code: 'CheckpointDamaged' });
     });
 
+    test('an object is copied within its medium, never over another, and outlives what it was copied from', async () => {
+      const client = await medium();
+      await client().putIfAbsent('chk/a.sst', bytes('content'));
+      assert.equal(await client().copyFrom(client(), 'chk/a.sst', 'export/a.sst'), 'Created');
+      assert.equal(await client().copyFrom(client(), 'chk/a.sst', 'export/a.sst'), 'Occupied');
+      await client().delete(['chk/a.sst']);
+      assert.equal(text(await client().get('export/a.sst')), 'content');
+      assert.equal(await client().copyFrom(client(), 'chk/a.sst', 'export/b.sst'), 'Missing');
+      assert.equal(await client().get('export/b.sst'), undefined);
+      await client().putIfAbsent('chk/empty', bytes(''));
+      assert.equal(await client().copyFrom(client(), 'chk/empty', 'export/empty'), 'Created');
+      assert.equal(text(await client().get('export/empty')), '');
+    });
+
+    test('a copy from another kind of medium is not supported and does nothing', async () => {
+      const storage = (await medium())();
+      const other = new MemoryStorage();
+      await other.putIfAbsent('a', bytes('content'));
+      assert.equal(await storage.copyFrom(other, 'a', 'b'), 'Unsupported');
+      assert.deepEqual(await storage.list(''), []);
+    });
+
     test('listing is sorted, complete below a prefix, and starts after a path', async () => {
       const storage = (await medium())();
       for (const path of ['lineage/10', 'lineage/9', 'chk-000001-e1/_metadata', 'chk-000001-e1/state', 'lineage.txt']) {
@@ -238,6 +261,7 @@ describe('a storage that the probe must refuse', () => {
         await writeFile(file, found, { flag: 'wx' });
         return 'Created';
       },
+      copyFrom: async () => 'Unsupported',
       list: async () => [...objects.keys()].map((path) => ({ path, sizeBytes: 0, modifiedAtMs: 0 })),
       delete: async (names) => {
         for (const path of names) {

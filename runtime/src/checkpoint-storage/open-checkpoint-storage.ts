@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { JobError } from '../core/job-error.ts';
 import type { CheckpointStorage } from './checkpoint-storage.ts';
@@ -12,7 +11,15 @@ export function openCheckpointStorage(
   url: string,
   lineage: { readonly namespace: string; readonly name: string },
 ): CheckpointStorage {
-  return new LocalStorage(join(localRoot(url), folderName(lineage.namespace), folderName(lineage.name)));
+  return openStorageAt(`${url.replace(/\/+$/, '')}/${folderName(lineage.namespace)}/${folderName(lineage.name)}`);
+}
+
+/**
+ * The storage whose root is the folder at `url`, whatever that is: a lineage, one savepoint, where an export goes. As lineages are, it is opened
+ * without touching it.
+ */
+export function openStorageAt(url: string): CheckpointStorage {
+  return new LocalStorage(localRoot(url));
 }
 
 function localRoot(url: string): string {
@@ -28,7 +35,7 @@ function localRoot(url: string): string {
   if (parsed.host !== '' || parsed.search !== '' || parsed.hash !== '') {
     throw unusable(`checkpointStorage ${url} names a host, a query or a fragment`);
   }
-  return fileURLToPath(parsed);
+  return fileURLToPath(parsed).replace(/(?<=.)\/+$/, '');
 }
 
 function folderName(name: string): string {

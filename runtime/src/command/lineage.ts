@@ -1,27 +1,26 @@
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { exitCodes } from '../api/process-config.ts';
-import { LocalStorage } from '../checkpoint-storage/local/local-storage.ts';
+import { openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import { JobError } from '../core/job-error.ts';
 import type { LineageEntry } from '../core/lineage/entries.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
 import { type LineageReport, refuseNoLineage, reportLineage } from './lineage-report.ts';
+import { storageUrlOf } from './storage-argument.ts';
 
 /**
- * `lineage DIR [-o json]`: what the checkpoint storage of a job says, whether or not anything runs. Reads only. Returns the exit code:
+ * `lineage DIR [-o json]`, with a directory or the URL of one: what the checkpoint storage of a job says, whether or not anything runs. Reads only. Returns the exit code:
  * not 0 when an entry is corrupt.
  */
 export async function lineageCommand(argv: readonly string[]): Promise<number> {
   const { directory, output } = parse(argv);
-  const report = await reportLineage(new LocalStorage(directory), Date.now());
+  const report = await reportLineage(openStorageAt(storageUrlOf(directory)), Date.now());
   refuseNoLineage(report, directory);
   process.stdout.write(output === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : formatLineage(report));
   return report.corruptEntries.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
 function parse(argv: readonly string[]): { readonly directory: string; readonly output: string | undefined } {
-  const usage = 'Use: lineage DIR [-o json], where DIR is <checkpointStorage>/<namespace>/<name>.';
+  const usage = 'Use: lineage DIR [-o json], where DIR is the directory or URL <checkpointStorage>/<namespace>/<name>.';
   const fail = (message: string, cause?: unknown): never => {
     throw new JobError(message, { domain: 'user', retry: 'never', code: 'BadArguments', remedy: usage, cause });
   };
@@ -38,7 +37,7 @@ function parse(argv: readonly string[]): { readonly directory: string; readonly 
     if (values.output !== undefined && values.output !== 'json') {
       return fail(`-o ${values.output} is no form of output`);
     }
-    return { directory: directory.startsWith('file:') ? fileURLToPath(directory) : resolve(directory), output: values.output };
+    return { directory, output: values.output };
   } catch (error) {
     return error instanceof JobError ? fail(error.message) : fail(error instanceof Error ? error.message : String(error), error);
   }

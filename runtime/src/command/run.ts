@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { exitCodes, JobManagerProcessConfig, type JobSourceConfig } from '../api/process-config.ts';
 import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
@@ -23,6 +22,7 @@ import { inProcessDataTransport } from '../transport/data/in-process-data-transp
 import { connectInMemory } from '../transport/in-memory-connection.ts';
 import { reportError } from './report-error.ts';
 import { splitDiscovery } from './source-splits.ts';
+import { storageUrlOf } from './storage-argument.ts';
 
 export const runUsage = `Usage: run MODULE [options]
 
@@ -31,7 +31,8 @@ Runs a job in one process, until its input ends or Ctrl-C.
   --arg NAME=VALUE           an argument for the module; may be repeated
   --parallelism N            subtasks of each operator that asks for no other number (default 1)
   --max-parallelism N        key groups, a power of two from 128; must stay the same while state is kept
-  --checkpoint-storage DIR   keeps the job's state: Ctrl-C stops with a savepoint, running it again continues
+  --checkpoint-storage DIR   keeps the job's state in a directory, or at a URL such as s3://bucket/prefix: Ctrl-C stops with a savepoint,
+                             running it again continues
   --checkpoint-interval S    seconds between checkpoints (default 10)
   --state-backend NAME       HashMap (in memory, the default) or RocksDB (on the local disk)
   --fresh                    starts from nothing although there is a checkpoint
@@ -160,9 +161,9 @@ interface RunDirectories {
 /** Working state, and checkpoints that nobody asked to keep, are in a temporary directory that is removed at the end. */
 async function withDirectories(options: RunArguments, use: (directories: RunDirectories) => Promise<number>): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'flinkjob-run-'));
-  const storage = options.checkpointStorage === undefined ? join(directory, 'checkpoints') : resolve(options.checkpointStorage);
+  const storageUrl = storageUrlOf(options.checkpointStorage ?? join(directory, 'checkpoints'));
   try {
-    return await use({ storageUrl: pathToFileURL(storage).href, localDirectory: join(directory, 'state') });
+    return await use({ storageUrl, localDirectory: join(directory, 'state') });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -37,6 +37,7 @@ function through(medium: MemoryStorage, put: (path: string, bytes: Uint8Array, r
     putFileIfAbsent: (path, file) => medium.putFileIfAbsent(path, file),
     get: (path) => medium.get(path),
     getFile: (path, file) => medium.getFile(path, file),
+    copyFrom: (source, path, to) => medium.copyFrom(source, path, to),
     list: (prefix, after) => medium.list(prefix, after),
     delete: (paths) => medium.delete(paths),
   };

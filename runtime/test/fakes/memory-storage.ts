@@ -1,5 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { type CheckpointStorage, StorageError, type StoredObject } from '../../src/checkpoint-storage/checkpoint-storage.ts';
+import {
+  type CheckpointStorage,
+  type CopyResult,
+  StorageError,
+  type StoredObject,
+} from '../../src/checkpoint-storage/checkpoint-storage.ts';
 
 /** What the next calls meet; `once` heals by itself. */
 export interface StorageFault {
@@ -40,6 +45,14 @@ export class MemoryStorage implements CheckpointStorage {
     }
     await writeFile(file, bytes, { flag: 'wx' });
     return 'Created';
+  }
+
+  async copyFrom(source: CheckpointStorage, path: string, to: string): Promise<CopyResult> {
+    if (!(source instanceof MemoryStorage)) {
+      return 'Unsupported';
+    }
+    const bytes = source.objects.get(path);
+    return bytes === undefined ? 'Missing' : await this.putIfAbsent(to, bytes);
   }
 
   async get(path: string): Promise<Uint8Array | undefined> {

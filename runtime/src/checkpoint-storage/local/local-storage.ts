@@ -3,7 +3,7 @@ import { constants, type Dirent } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, readFile, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { CheckpointStorage, StoredObject } from '../checkpoint-storage.ts';
+import type { CheckpointStorage, CopyResult, StoredObject } from '../checkpoint-storage.ts';
 import { StorageError } from '../checkpoint-storage.ts';
 import { checkObjectPath } from '../object-path.ts';
 import { toStorageError } from './storage-errors.ts';
@@ -75,6 +75,19 @@ export class LocalStorage implements CheckpointStorage {
       }
       throw toStorageError(error, { action: 'read', path: source, outcome: 'NotApplied' });
     }
+  }
+
+  async copyFrom(source: CheckpointStorage, path: string, to: string): Promise<CopyResult> {
+    if (!(source instanceof LocalStorage)) {
+      return 'Unsupported';
+    }
+    const from = source.#fileOf(path);
+    this.#fileOf(to);
+    const facts = await statIfThere(from).catch((error: unknown) => {
+      throw toStorageError(error, { action: 'read', path: from, outcome: 'NotApplied' });
+    });
+    // Content never changes, so a second name for it is as good as a copy.
+    return facts?.isFile === true ? await this.putFileIfAbsent(to, from) : 'Missing';
   }
 
   async get(path: string): Promise<Uint8Array | undefined> {
@@ -180,7 +193,7 @@ export class LocalStorage implements CheckpointStorage {
       } else if (path > after) {
         const facts = await statIfThere(join(this.#root, path));
         if (facts !== undefined) {
-          into.push({ path, ...facts });
+          into.push({ path, sizeBytes: facts.sizeBytes, modifiedAtMs: facts.modifiedAtMs });
         }
       }
     }
@@ -273,12 +286,18 @@ async function readFolder(folder: string): Promise<readonly Dirent[]> {
   }
 }
 
-async function statIfThere(file: string): Promise<{ readonly sizeBytes: number; readonly modifiedAtMs: number } | undefined> {
+interface FileFacts {
+  readonly isFile: boolean;
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+}
+
+async function statIfThere(file: string): Promise<FileFacts | undefined> {
   try {
-    const { size, mtimeMs } = await stat(file);
-    return { sizeBytes: size, modifiedAtMs: mtimeMs };
+    const facts = await stat(file);
+    return { isFile: facts.isFile(), sizeBytes: facts.size, modifiedAtMs: facts.mtimeMs };
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) {
       return undefined;
     }
     throw error;

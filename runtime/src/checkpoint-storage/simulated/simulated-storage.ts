@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
-import type { CheckpointStorage, StoredObject } from '../checkpoint-storage.ts';
+import type { CheckpointStorage, CopyResult, StoredObject } from '../checkpoint-storage.ts';
 import { StorageError } from '../checkpoint-storage.ts';
 import { checkObjectPath } from '../object-path.ts';
 import type { SimulatedMedium } from './simulated-medium.ts';
@@ -67,6 +67,20 @@ export class SimulatedStorage implements CheckpointStorage {
     }
     await writeFile(file, bytes, { flag: 'wx' });
     return 'Created';
+  }
+
+  /** One request, of which the server makes a put. */
+  async copyFrom(source: CheckpointStorage, path: string, to: string): Promise<CopyResult> {
+    const { medium, name } = this.#options;
+    if (!(source instanceof SimulatedStorage) || source.#options.medium !== medium) {
+      return 'Unsupported';
+    }
+    checkObjectPath(path);
+    checkObjectPath(to);
+    return await this.#request('put', to, () => {
+      const bytes = medium.get(path);
+      return bytes === undefined ? 'Missing' : medium.putIfAbsent(to, bytes, name);
+    });
   }
 
   async get(path: string): Promise<Uint8Array | undefined> {
