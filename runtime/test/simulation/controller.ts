@@ -7,7 +7,7 @@ import { encodePosition, modelJobGraph, splitIds } from './model-job.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import { deleteGraceMs, type SimulationWorld } from './simulation-world.ts';
 
-type RestoreRequest = OpenRequest['restore'];
+type RestoreRequest = Exclude<OpenRequest['restore'], { from: 'Import' }>;
 
 /** What the resource says. */
 interface Revision {
@@ -379,6 +379,8 @@ function inputOf(podUid: string, { attempt, parallelism, restore }: Revision): J
       stateBackend: 'HashMap',
       checkpoints: {
         intervalSeconds: 2,
+        minPauseSeconds: 0,
+        mode: 'ExactlyOnce',
         timeoutSeconds: 10,
         retain: 2,
         tolerableFailedCheckpoints: 3,

@@ -10,17 +10,23 @@ const outcome = { operationId: 'op', operationType: 'Savepoint' } as const;
 /** One of each type, with and without what is optional. */
 function everyEntry(): readonly LineageEntry[] {
   const manifest = { path: 'savepoints/000009-e1/_metadata', sizeBytes: 3, sha256: 'ff' };
+  const savepoint = { owner: 'cluster-a/default/job', stateFormat: 'Canonical', reason: 'before the upgrade' } as const;
+  const imported = { type: 'Imported', checkpointId: 9, manifest, stateSizeBytes: 4, from: 's3://elsewhere' } as const;
+  const fork = { from: 'Import', url: 's3://elsewhere', token: 'fork' } as const;
   return new LineageBuilder()
     .open()
     .complete(1)
-    .complete(2, { kind: 'Savepoint', operationId: 'save' })
-    .append({ type: 'Stopping', operationId: 'stop', deadlineMs: 99 })
+    .complete(2, { kind: 'Savepoint', operationId: 'save', savepoint })
+    .append({ type: 'Stopping', operationId: 'stop', deadlineMs: 99, stateFormat: 'Canonical' })
     .append({ type: 'Pinned', pinId: 'pin', checkpoint: 'chk-000001-e1/_metadata', for: 'green' })
     .open({ attempt: { number: 2, token: 'two' }, podUid: 'pod-2', restore: { from: 'Path', path: 'chk-000001-e1', token: 't' } })
     .append({ type: 'StopAborted', operationId: 'stop', reason: 'deadline' })
     .append({ type: 'Unpinned', pinId: 'pin' })
     .append({ type: 'SavepointReleased', savepoint: 'savepoints/000002-e1/_metadata' })
-    .append({ type: 'Imported', checkpointId: 9, manifest, stateSizeBytes: 4, from: 's3://elsewhere' })
+    .append(imported)
+    .open({ attempt: { number: 3, token: 'three' }, restore: fork })
+    .append({ ...imported, kind: 'Checkpoint', sourceCheckpointId: 3, pinId: 'pin', restoreToken: 'fork', savepoint })
+    .open({ attempt: { number: 4, token: 'four' } })
     .condemn('chk-000001-e1/_metadata', 'chk-000001-e1/state')
     .append({ type: 'Outcome', ...outcome, result: { state: 'Completed', checkpointId: 2, path: undefined } })
     .append({ type: 'Outcome', ...outcome, result: { state: 'Failed', code: 'Why', message: 'because' } })

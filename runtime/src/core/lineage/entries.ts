@@ -1,3 +1,4 @@
+import type { SnapshotFormat } from '../checkpoint/manifest.ts';
 import { JobError } from '../job-error.ts';
 import { FieldReader } from './field-reader.ts';
 import type { CheckpointKind } from './object-paths.ts';
@@ -62,6 +63,34 @@ export interface CheckpointRecord {
   readonly completedAtMs: number;
   /** The operation that asked for it. */
   readonly operationId: string | undefined;
+  /** Absent of checkpoints. */
+  readonly savepoint?: SavepointDetails | undefined;
+  /** Absent of what was taken in this lineage. */
+  readonly importedFrom?: ImportedFrom | undefined;
+}
+
+/** Whose a savepoint is and why it exists. The engine never removes one that its owner has not released. */
+export interface SavepointDetails {
+  readonly owner: Owner;
+  readonly stateFormat: SnapshotFormat;
+  /** In the words of whoever asked for it; for people. */
+  readonly reason: string | undefined;
+}
+
+/** Where a snapshot of another lineage, or an exported one, was copied from. */
+export interface ImportedFrom {
+  /** Of the folder with the source's `_metadata`. */
+  readonly url: string;
+  /** There. */
+  readonly checkpointId: number;
+  /** Of the pin in the source's log; to be removed there, if that was not done yet. */
+  readonly pinId: string | undefined;
+}
+
+/** A restore request that is honoured by importing, and is not honoured yet. */
+export interface ImportRequest {
+  readonly url: string;
+  readonly token: string;
 }
 
 /** Checked whenever the manifest is read. */
@@ -84,6 +113,8 @@ export interface StopInProgress {
   readonly operationId: string;
   /** Milliseconds since the epoch; past it the stop is given up. */
   readonly deadlineMs: number;
+  /** Of its savepoint; absent: `Native`. */
+  readonly stateFormat?: SnapshotFormat | undefined;
 }
 
 export type OperationType = 'Savepoint' | 'Stop' | 'Cancel';
@@ -112,6 +143,8 @@ export interface RestoredReference {
 export interface Carried {
   /** Manifest path of what `Latest` means from here on; undefined for nothing. */
   readonly latest: string | undefined;
+  /** Begun and not finished: `Latest` means to finish it. Absent where there is none. */
+  readonly importing?: ImportRequest | undefined;
   /** Completed and not condemned, in the order of their completion. */
   readonly checkpoints: readonly CheckpointRecord[];
   /** Manifest paths of savepoints given free for deletion. */
@@ -150,12 +183,11 @@ export interface CompletedEntry extends EntryHeader {
   readonly stateSizeBytes: number;
   readonly triggeredAtMs: number;
   readonly operationId: string | undefined;
+  readonly savepoint?: SavepointDetails | undefined;
 }
 
-interface StoppingEntry extends EntryHeader {
+interface StoppingEntry extends EntryHeader, StopInProgress {
   readonly type: 'Stopping';
-  readonly operationId: string;
-  readonly deadlineMs: number;
 }
 
 interface StopAbortedEntry extends EntryHeader {
@@ -195,8 +227,15 @@ export interface ImportedEntry extends EntryHeader {
   readonly checkpointId: number;
   readonly manifest: ManifestReference;
   readonly stateSizeBytes: number;
-  /** Where it came from, for people. */
+  /** Where it came from: URL of the folder with the source's `_metadata`. */
   readonly from: string;
+  /** Absent: `Savepoint`, which stays until it is released. What a start imports is a `Checkpoint`, subsumed by later ones. */
+  readonly kind?: CheckpointKind | undefined;
+  readonly sourceCheckpointId?: number | undefined;
+  readonly pinId?: string | undefined;
+  /** Of the restore request that this honours: from here on, this is what `Latest` means. */
+  readonly restoreToken?: string | undefined;
+  readonly savepoint?: SavepointDetails | undefined;
 }
 
 export interface CondemnedEntry extends EntryHeader {
@@ -314,9 +353,10 @@ function parseBody(fields: FieldReader): EntryDraft {
         stateSizeBytes: fields.integer('stateSizeBytes', 0),
         triggeredAtMs: fields.number('triggeredAtMs'),
         operationId: fields.optional('operationId', (name) => fields.string(name)),
+        ...parseSavepoint(fields),
       };
     case 'Stopping':
-      return { type, operationId: fields.string('operationId'), deadlineMs: fields.number('deadlineMs') };
+      return { type, ...parseStop(fields) };
     case 'StopAborted':
       return { type, operationId: fields.string('operationId'), reason: fields.string('reason') };
     case 'Closed':
@@ -339,6 +379,23 @@ function parseBody(fields: FieldReader): EntryDraft {
         manifest: parseManifest(fields.object('manifest')),
         stateSizeBytes: fields.integer('stateSizeBytes', 0),
         from: fields.string('from'),
+        ...present(
+          'kind',
+          fields.optional('kind', (name) => fields.oneOf(name, checkpointKinds)),
+        ),
+        ...present(
+          'sourceCheckpointId',
+          fields.optional('sourceCheckpointId', (name) => fields.integer(name, 1)),
+        ),
+        ...present(
+          'pinId',
+          fields.optional('pinId', (name) => fields.string(name)),
+        ),
+        ...present(
+          'restoreToken',
+          fields.optional('restoreToken', (name) => fields.string(name)),
+        ),
+        ...parseSavepoint(fields),
       };
     case 'Condemned':
       return { type, names: fields.strings('names') };
@@ -370,6 +427,45 @@ const entryTypes = [
 ] as const satisfies readonly LineageEntryType[];
 
 const checkpointKinds = ['Checkpoint', 'Savepoint'] as const;
+const stateFormats = ['Native', 'Canonical'] as const satisfies readonly SnapshotFormat[];
+
+/** A field that is left out where there is no value. */
+function present<const K extends string, T>(name: K, value: T | undefined): { readonly [name in K]?: T } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [name in K]?: T };
+}
+
+function parseStop(fields: FieldReader): StopInProgress {
+  return {
+    operationId: fields.string('operationId'),
+    deadlineMs: fields.number('deadlineMs'),
+    ...present(
+      'stateFormat',
+      fields.optional('stateFormat', (name) => fields.oneOf(name, stateFormats)),
+    ),
+  };
+}
+
+function parseSavepoint(fields: FieldReader): { readonly savepoint?: SavepointDetails } {
+  const details = fields.optional('savepoint', (name) => {
+    const reader = fields.object(name);
+    const savepoint: SavepointDetails = {
+      owner: reader.string('owner'),
+      stateFormat: reader.oneOf('stateFormat', stateFormats),
+      reason: reader.optional('reason', (field) => reader.string(field)),
+    };
+    reader.end();
+    return savepoint;
+  });
+  return present('savepoint', details);
+}
+
+function parseImportedFrom(fields: FieldReader): ImportedFrom {
+  return {
+    url: fields.string('url'),
+    checkpointId: fields.integer('checkpointId', 1),
+    pinId: fields.optional('pinId', (name) => fields.string(name)),
+  };
+}
 
 function parseAttempt(fields: FieldReader): Attempt {
   const attempt = { number: fields.integer('number', 1), token: fields.string('token') };
@@ -431,6 +527,11 @@ function parseRecord(fields: FieldReader): CheckpointRecord {
     triggeredAtMs: fields.number('triggeredAtMs'),
     completedAtMs: fields.number('completedAtMs'),
     operationId: fields.optional('operationId', (name) => fields.string(name)),
+    ...parseSavepoint(fields),
+    ...present(
+      'importedFrom',
+      fields.optional('importedFrom', (name) => ended(parseImportedFrom)(fields.object(name))),
+    ),
   };
   fields.end();
   return record;
@@ -439,12 +540,16 @@ function parseRecord(fields: FieldReader): CheckpointRecord {
 function parseCarried(fields: FieldReader): Carried {
   const carried: Carried = {
     latest: fields.optional('latest', (name) => fields.string(name)),
+    ...present(
+      'importing',
+      fields.optional('importing', (name) =>
+        ended((request) => ({ url: request.string('url'), token: request.string('token') }))(fields.object(name)),
+      ),
+    ),
     checkpoints: fields.objects('checkpoints').map(parseRecord),
     releasedSavepoints: fields.strings('releasedSavepoints'),
     pins: fields.objects('pins').map(ended(parsePin)),
-    stopping: fields.optional('stopping', (name) =>
-      ended((stop) => ({ operationId: stop.string('operationId'), deadlineMs: stop.number('deadlineMs') }))(fields.object(name)),
-    ),
+    stopping: fields.optional('stopping', (name) => ended(parseStop)(fields.object(name))),
     honouredRestoreTokens: fields.strings('honouredRestoreTokens'),
     supersededPodUids: fields.strings('supersededPodUids'),
     outcomes: fields.objects('outcomes').map(ended(parseOutcome)),

@@ -89,6 +89,72 @@ describe('rule 5: owners', () => {
   });
 });
 
+describe('rule 6: importing', () => {
+  const fork = { from: 'Import', url: 'file:///other/default/job/chk-000009-e2', token: 'fork' } as const;
+  const third = { number: 3, token: 'three' };
+  const imported = (log: LineageBuilder, overrides: { readonly restoreToken?: string } = { restoreToken: 'fork' }) =>
+    log.append({
+      type: 'Imported',
+      checkpointId: 10,
+      manifest: { path: 'chk-000010-e2/_metadata', sizeBytes: 10, sha256: 'ab' },
+      stateSizeBytes: 100,
+      from: fork.url,
+      kind: 'Checkpoint',
+      sourceCheckpointId: 9,
+      pinId: 'pin-1',
+      ...overrides,
+    });
+
+  test('the Opened that begins it honours nothing yet, keeps the former head and says what is being imported', () => {
+    const log = new LineageBuilder().open().complete(1);
+    const { restore, entry } = open(log.view, { attempt: second, restore: fork });
+    assert.deepEqual(restore.import, { url: fork.url, token: 'fork' });
+    assert.equal(restore.checkpoint, undefined);
+    assert.equal(entry.restoreToken, undefined);
+    assert.deepEqual(entry.carried.importing, { url: fork.url, token: 'fork' });
+    assert.equal(entry.carried.latest, 'chk-000001-e1/_metadata');
+    assert.equal(log.open({ attempt: second, restore: fork }).view.latest?.checkpointId, 1);
+  });
+
+  test('a start after a crash in between resumes it, also one that asks for nothing special', () => {
+    const log = new LineageBuilder().open({ restore: fork });
+    assert.equal(open(log.view, { restore: fork }).restore.import?.url, fork.url);
+    const plain = open(log.view, { attempt: second });
+    assert.equal(plain.restore.import?.url, fork.url);
+    assert.match(plain.restore.note ?? '', /begun and not finished/);
+    assert.deepEqual(log.open({ attempt: second }).view.importing, { url: fork.url, token: 'fork' });
+  });
+
+  test('it is given up in words: by None, a path of this lineage, or another import', () => {
+    const log = new LineageBuilder().open().complete(1).open({ attempt: second, restore: fork });
+    const path = { from: 'Path', path: 'chk-000001-e1', token: 'p' } as const;
+    for (const restore of [{ from: 'None', token: 'n' } as const, path]) {
+      const { entry } = open(log.view, { attempt: third, restore });
+      assert.equal('importing' in entry.carried, false);
+    }
+    const other = { ...fork, url: 'file:///elsewhere', token: 'other' };
+    assert.equal(open(log.view, { attempt: third, restore: other }).entry.carried.importing?.token, 'other');
+  });
+
+  test('Imported honours it: the import is the head, and the same token means Latest from then on', () => {
+    const log = imported(new LineageBuilder().open().complete(1).open({ attempt: second, restore: fork }));
+    assert.equal(log.view.importing, undefined);
+    assert.equal(log.view.latest?.checkpointId, 10);
+    assert.deepEqual(log.view.latest?.importedFrom, { url: fork.url, checkpointId: 9, pinId: 'pin-1' });
+    const again = open(log.view, { attempt: third, restore: fork });
+    assert.equal(again.restore.checkpoint?.checkpointId, 10);
+    assert.match(again.restore.note ?? '', /honoured before/);
+    assert.deepEqual(log.open({ attempt: third, restore: fork }).view.latest?.importedFrom?.pinId, 'pin-1');
+    assert.equal(log.view.nextCheckpointId, 11);
+  });
+
+  test('an Imported without a request is there to be restored by name, and changes no head', () => {
+    const log = imported(new LineageBuilder().open().complete(1).open({ attempt: second }), {});
+    assert.equal(log.view.latest?.checkpointId, 1);
+    assert.deepEqual(log.view.honouredRestoreTokens, []);
+  });
+});
+
 describe('rule 6: restore requests', () => {
   const none = { from: 'None', token: 'none-1' } as const;
 

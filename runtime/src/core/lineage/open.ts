@@ -1,5 +1,5 @@
 import type { ErrorInfo } from '../job-error.ts';
-import type { Attempt, Carried, CheckpointRecord, EntryDraft, Owner, RestoredReference } from './entries.ts';
+import type { Attempt, Carried, CheckpointRecord, EntryDraft, ImportRequest, Owner, RestoredReference } from './entries.ts';
 import { directoryOfManifest } from './object-paths.ts';
 import type { LineageView } from './view.ts';
 
@@ -19,7 +19,9 @@ type RestoreRequest =
   | { readonly from: 'Latest' }
   | { readonly from: 'None'; readonly token: string }
   /** `path`: the folder of a checkpoint or savepoint, relative to the lineage's directory. */
-  | { readonly from: 'Path'; readonly path: string; readonly token: string };
+  | { readonly from: 'Path'; readonly path: string; readonly token: string }
+  /** `url`: the folder of an exported savepoint, or of a checkpoint or savepoint of another lineage; it is copied into this one. */
+  | { readonly from: 'Import'; readonly url: string; readonly token: string };
 
 export type OpenDecision =
   /** The JobManager stays down; nothing was changed. */
@@ -38,6 +40,8 @@ export type OpenDecision =
 
 export interface RestoreDecision {
   readonly checkpoint: CheckpointRecord | undefined;
+  /** To be imported before anything runs; then that is restored. Absent where there is nothing to import. */
+  readonly import?: ImportRequest | undefined;
   readonly source: RestoredReference['source'];
   readonly reason: RestoredReference['reason'];
   /** Why the request was not honoured, or why there is nothing to restore; for people. */
@@ -133,7 +137,8 @@ function decideRestore(view: LineageView, request: RestoreRequest): RestoreOutco
     return restoreLatest(view, undefined);
   }
   if (view.honouredRestoreTokens.includes(request.token)) {
-    const asked = request.from === 'None' ? 'restore.from None' : `restore.path ${request.path}`;
+    const asked =
+      request.from === 'None' ? 'restore.from None' : `restore.path ${request.from === 'Path' ? request.path : request.url}`;
     return restoreLatest(view, `${asked} (token ${request.token}) was honoured before; continuing from the newest checkpoint`);
   }
   if (request.from === 'None') {
@@ -141,6 +146,9 @@ function decideRestore(view: LineageView, request: RestoreRequest): RestoreOutco
       decision: { checkpoint: undefined, source: 'Nothing', reason: 'RequestedNone', note: undefined },
       honouredToken: request.token,
     };
+  }
+  if (request.from === 'Import') {
+    return restoreByImport({ url: request.url, token: request.token }, undefined);
   }
   const directory = directoryOfManifest(request.path.replace(/\/$/, ''));
   const checkpoint = view.checkpoints.find((record) => directoryOfManifest(record.manifest.path) === directory);
@@ -150,7 +158,7 @@ function decideRestore(view: LineageView, request: RestoreRequest): RestoreOutco
       refusal: refused(
         'RestorePathUnknown',
         `restore.path ${request.path} is no completed checkpoint of this lineage`,
-        known.length === 0 ? 'The lineage has none.' : `It has ${known.join(', ')}.`,
+        `${known.length === 0 ? 'It has none' : `It has ${known.join(', ')}`}; what lies elsewhere is named by its URL, such as file:///backup/savepoint.`,
       ),
     };
   }
@@ -160,7 +168,21 @@ function decideRestore(view: LineageView, request: RestoreRequest): RestoreOutco
   };
 }
 
+/** The request is honoured by the `Imported` that completes it, not by the `Opened` that begins it: a crash in between begins it again. */
+function restoreByImport(request: ImportRequest, note: string | undefined): RestoreOutcome {
+  return {
+    decision: { checkpoint: undefined, import: request, source: 'Savepoint', reason: 'Requested', note },
+    honouredToken: undefined,
+  };
+}
+
 function restoreLatest(view: LineageView, note: string | undefined): RestoreOutcome {
+  if (view.importing !== undefined) {
+    return restoreByImport(
+      view.importing,
+      note ?? `the import of ${view.importing.url} was begun and not finished; it is resumed`,
+    );
+  }
   const checkpoint = view.latest;
   if (checkpoint === undefined) {
     const emptied = view.opened?.restored.source === 'Nothing' && view.opened.restored.reason !== 'Empty';
@@ -194,6 +216,7 @@ function openedEntry(
 ): Extract<EntryDraft, { type: 'Opened' }> {
   const { decision, honouredToken } = restore;
   const previous = view.opened;
+  const { importing: _done, ...carried } = carriedOf(view);
   return {
     type: 'Opened',
     attempt: request.attempt,
@@ -205,13 +228,14 @@ function openedEntry(
       source: decision.source,
       reason: decision.reason,
       checkpointId: decision.checkpoint?.checkpointId,
-      path: decision.checkpoint?.manifest.path,
+      path: decision.import?.url ?? decision.checkpoint?.manifest.path,
     },
     restoreToken: honouredToken,
     renewal: false,
     carried: {
-      ...carriedOf(view),
-      latest: decision.checkpoint?.manifest.path,
+      ...carried,
+      // Until the import is complete the former head stays what it is, and protected.
+      ...(decision.import === undefined ? { latest: decision.checkpoint?.manifest.path } : { importing: decision.import }),
       honouredRestoreTokens:
         honouredToken === undefined ? view.honouredRestoreTokens : [...view.honouredRestoreTokens, honouredToken],
       supersededPodUids: supersededBy(view, request),
@@ -234,6 +258,7 @@ function supersededBy(view: LineageView, { attempt, podUid }: OpenRequest): read
 export function carriedOf(view: LineageView): Carried {
   return {
     latest: view.latest?.manifest.path,
+    ...(view.importing === undefined ? {} : { importing: view.importing }),
     checkpoints: view.checkpoints,
     releasedSavepoints: view.releasedSavepoints,
     pins: view.pins,

@@ -6,6 +6,7 @@ import type {
   CompletedEntry,
   CondemnedEntry,
   ImportedEntry,
+  ImportRequest,
   LineageEntry,
   OpenedEntry,
   OperationOutcome,
@@ -29,6 +30,8 @@ export interface LineageView {
   readonly newestOpenedNumber: number;
   /** What `Latest` restores; undefined for nothing. It may be condemned only by a bug, and then nothing may start from less. */
   readonly latest: CheckpointRecord | undefined;
+  /** A restore request whose import was begun and is not complete; until it is, or is given up in words, nothing else is `Latest`. */
+  readonly importing: ImportRequest | undefined;
   /** Completed or imported, and not condemned, in the order of the log. */
   readonly checkpoints: readonly CheckpointRecord[];
   readonly releasedSavepoints: readonly string[];
@@ -58,6 +61,7 @@ export const emptyView: LineageView = {
   opened: undefined,
   newestOpenedNumber: 0,
   latest: undefined,
+  importing: undefined,
   checkpoints: [],
   releasedSavepoints: [],
   pins: [],
@@ -94,7 +98,7 @@ export function applyEntry(before: LineageView, entry: LineageEntry): LineageVie
     case 'Completed':
       return applyCompleted(view, entry);
     case 'Stopping':
-      return { ...view, stopping: { operationId: entry.operationId, deadlineMs: entry.deadlineMs } };
+      return { ...view, stopping: stopOf(entry) };
     case 'StopAborted':
       return withOutcome(
         { ...view, stopping: undefined },
@@ -116,11 +120,7 @@ export function applyEntry(before: LineageView, entry: LineageEntry): LineageVie
     case 'SavepointReleased':
       return { ...view, releasedSavepoints: [...view.releasedSavepoints, entry.savepoint] };
     case 'Imported':
-      return {
-        ...view,
-        checkpoints: [...view.checkpoints, recordOf(entry, 'Savepoint')],
-        nextCheckpointId: Math.max(view.nextCheckpointId, entry.checkpointId + 1),
-      };
+      return applyImported(view, entry);
     case 'Condemned':
       return applyCondemned(view, entry);
     case 'Outcome':
@@ -162,6 +162,7 @@ function applyOpened(view: LineageView, entry: OpenedEntry): LineageView {
     opened: entry.renewal && view.opened?.epoch === entry.epoch ? view.opened : entry,
     newestOpenedNumber: entry.number,
     latest: carried.checkpoints.find((record) => record.manifest.path === carried.latest),
+    importing: carried.importing,
     checkpoints: carried.checkpoints,
     releasedSavepoints: carried.releasedSavepoints,
     pins: carried.pins,
@@ -191,6 +192,29 @@ function applyCompleted(view: LineageView, entry: CompletedEntry): LineageView {
     operationType: 'Savepoint',
     result: { state: 'Completed', checkpointId: record.checkpointId, path: record.manifest.path },
   });
+}
+
+/** One that honours a restore request is the head from here on; any other is only there to be restored by name. */
+function applyImported(view: LineageView, entry: ImportedEntry): LineageView {
+  const record = recordOf(entry, entry.kind ?? 'Savepoint');
+  const next = {
+    ...view,
+    checkpoints: [...view.checkpoints, record],
+    nextCheckpointId: Math.max(view.nextCheckpointId, entry.checkpointId + 1),
+  };
+  if (entry.restoreToken === undefined) {
+    return next;
+  }
+  return {
+    ...next,
+    latest: record,
+    importing: undefined,
+    honouredRestoreTokens: [...view.honouredRestoreTokens, entry.restoreToken],
+  };
+}
+
+function stopOf({ operationId, deadlineMs, stateFormat }: StopInProgress): StopInProgress {
+  return { operationId, deadlineMs, ...(stateFormat === undefined ? {} : { stateFormat }) };
 }
 
 function applyClosed(view: LineageView, entry: ClosedEntry): LineageView {
@@ -226,6 +250,10 @@ function recordOf(entry: CompletedEntry | ImportedEntry, kind: CheckpointRecord[
     triggeredAtMs: entry.type === 'Completed' ? entry.triggeredAtMs : entry.writtenAtMs,
     completedAtMs: entry.writtenAtMs,
     operationId: entry.type === 'Completed' ? entry.operationId : undefined,
+    ...(entry.savepoint === undefined ? {} : { savepoint: entry.savepoint }),
+    ...(entry.type === 'Imported' && entry.sourceCheckpointId !== undefined
+      ? { importedFrom: { url: entry.from, checkpointId: entry.sourceCheckpointId, pinId: entry.pinId } }
+      : {}),
   };
 }
 
