@@ -1,5 +1,5 @@
 import type { CheckpointRecord, EntryDraft, LineageEntry } from './entries.ts';
-import { checkpointOfPath, probeFolder } from './object-paths.ts';
+import { checkpointOfPath, probeFolder, sharedFileOfPath } from './object-paths.ts';
 import { carriedOf } from './open.ts';
 import type { LineageView } from './view.ts';
 
@@ -47,7 +47,8 @@ export function namesToCondemn(
 
 /**
  * Rule 8, what nobody will ever name: objects in the directories of checkpoints that are not completed, by epochs that can complete
- * nothing any more, and own ones that are not in progress. Of a higher epoch nothing is touched: its writer is alive and we are not.
+ * nothing any more, and own ones that are not in progress; and files in `shared/` that no checkpoint names, which their writers may still have
+ * (`condemnableNames`). Of a higher epoch nothing is touched: its writer is alive and we are not.
  */
 export function orphans(options: {
   readonly epoch: number;
@@ -62,6 +63,10 @@ export function orphans(options: {
     .filter(({ path, modifiedAtMs }) => {
       if (options.referenced.has(path)) {
         return false;
+      }
+      const shared = sharedFileOfPath(path);
+      if (shared !== undefined) {
+        return shared.epoch <= options.epoch;
       }
       const owner = checkpointOfPath(path);
       if (owner === undefined) {

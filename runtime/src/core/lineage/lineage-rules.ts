@@ -1,6 +1,7 @@
 import type { FencingToken } from '../fencing-token.ts';
 import { compareFencingTokens } from '../fencing-token.ts';
 import { afterPut, classifyCollision, fences } from './append.ts';
+import { condemnableNames, forgettableNames, namesToAsk } from './forgetting.ts';
 import {
   deletableCondemnations,
   namesToCondemn,
@@ -10,11 +11,12 @@ import {
   subsumedCheckpoints,
   trimmedEntries,
 } from './housekeeping.ts';
-import { checkpointDirectory } from './object-paths.ts';
+import { checkpointDirectory, sharedFilePath } from './object-paths.ts';
 import { decideOpen } from './open.ts';
+import { isSameContent } from './same-content.ts';
 
 /**
- * Every decision of the lineage protocol that a JobManager takes, as a record of pure functions. Shells receive it as an argument, so that
+ * Every decision of the lineage protocol that a JobManager or a TaskManager takes, as a record of pure functions. Shells receive it as an argument, so that
  * the simulator can replace one function by a wrong one and prove that it would notice.
  */
 export interface LineageRules {
@@ -23,9 +25,14 @@ export interface LineageRules {
   readonly fences: typeof fences;
   readonly decideOpen: typeof decideOpen;
   readonly checkpointDirectory: typeof checkpointDirectory;
+  readonly sharedFilePath: typeof sharedFilePath;
+  readonly isSameContent: typeof isSameContent;
+  readonly forgettableNames: typeof forgettableNames;
   readonly subsumedCheckpoints: typeof subsumedCheckpoints;
   readonly namesToCondemn: typeof namesToCondemn;
   readonly orphans: typeof orphans;
+  readonly namesToAsk: typeof namesToAsk;
+  readonly condemnableNames: typeof condemnableNames;
   readonly deletableCondemnations: typeof deletableCondemnations;
   readonly nextOldestNumber: typeof nextOldestNumber;
   readonly trimmedEntries: typeof trimmedEntries;
@@ -44,9 +51,14 @@ export const lineageRules: LineageRules = {
   fences,
   decideOpen,
   checkpointDirectory,
+  sharedFilePath,
+  isSameContent,
+  forgettableNames,
   subsumedCheckpoints,
   namesToCondemn,
   orphans,
+  namesToAsk,
+  condemnableNames,
   deletableCondemnations,
   nextOldestNumber,
   trimmedEntries,

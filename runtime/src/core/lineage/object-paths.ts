@@ -4,6 +4,8 @@
  */
 export const lineageFolder = 'lineage/';
 export const probeFolder = 'probe/';
+/** Files that several checkpoints may name. */
+const sharedFolder = 'shared/';
 const manifestName = '_metadata';
 
 export type CheckpointKind = 'Checkpoint' | 'Savepoint';
@@ -52,5 +54,40 @@ export function checkpointOfPath(
     checkpointId: Number(match[2]),
     epoch: Number(match[3]),
     kind: match[1] === 'chk-' ? 'Checkpoint' : 'Savepoint',
+  };
+}
+
+/** What the name of a file in `shared/` says. */
+export interface SharedFile {
+  readonly epoch: number;
+  /** Of the content, lower-case hex. */
+  readonly sha256: string;
+  /** Of its writer. */
+  readonly executionAttempt: number;
+  /** The last request to forget files that its writer had answered in this execution attempt; 0 before the first. */
+  readonly forgetRequest: number;
+}
+
+/**
+ * `shared/e7-<sha256>.sst`. What is forgotten may be condemned, and a condemned name is never written again (rule 8): so once its writer has forgotten
+ * anything, and in every execution attempt but the first, the name goes on with both, `-a2-f5`. Whatever was forgotten with request 5 or before has another
+ * name, and nobody has to remember all that was ever forgotten.
+ */
+export function sharedFilePath({ epoch, sha256, executionAttempt, forgetRequest }: SharedFile): string {
+  const suffix = executionAttempt === 1 && forgetRequest === 0 ? '' : `-a${executionAttempt}-f${forgetRequest}`;
+  return `${sharedFolder}e${epoch}-${sha256}${suffix}.sst`;
+}
+
+/** Undefined for objects of another kind. */
+export function sharedFileOfPath(path: string): SharedFile | undefined {
+  const match = /^shared\/e(\d+)-([0-9a-f]{64})(?:-a(\d+)-f(\d+))?\.sst$/.exec(path);
+  if (match?.[1] === undefined || match[2] === undefined) {
+    return undefined;
+  }
+  return {
+    epoch: Number(match[1]),
+    sha256: match[2],
+    executionAttempt: Number(match[3] ?? 1),
+    forgetRequest: Number(match[4] ?? 0),
   };
 }
