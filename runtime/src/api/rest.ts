@@ -125,11 +125,19 @@ export interface OperationStatus {
 export interface SavepointRequest {
   /** The idempotency key: the same id again returns the stored outcome. */
   readonly operationId: string;
+  /** `NATIVE`, the default: a name for files that are in storage anyway. `CANONICAL`: typed rows that every state backend reads. */
+  readonly formatType?: FormatType | undefined;
+  /** For people, kept with the savepoint. */
+  readonly reason?: string | undefined;
 }
+
+/** Flink's words. */
+export type FormatType = 'NATIVE' | 'CANONICAL';
 
 /** `POST /jobs/:id/stop`. The same answer and polling as a savepoint. */
 export interface StopRequest {
   readonly operationId: string;
   /** Past it (from the call on) the stop is given up and the job runs on. */
   readonly deadlineSeconds: number;
+  readonly formatType?: FormatType | undefined;
 }

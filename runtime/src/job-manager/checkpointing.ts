@@ -12,7 +12,7 @@ import {
   step,
   stopsSources,
 } from '../core/checkpoint/checkpoint-coordinator.ts';
-import type { CheckpointManifest } from '../core/checkpoint/manifest.ts';
+import type { CheckpointManifest, SavepointDetails, SnapshotFormat } from '../core/checkpoint/manifest.ts';
 import type { Clock } from '../core/clock.ts';
 import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
@@ -34,6 +34,14 @@ export interface CompletedCheckpoint {
   readonly manifest: CheckpointManifest;
   /** What it lists as pending output is known to be committed, because the lineage was closed with it. */
   readonly isOutputCommitted: boolean;
+}
+
+/** A savepoint that somebody asked for, by itself or to stop with. */
+export interface SavepointOrder {
+  readonly operationId: string;
+  readonly stateFormat: SnapshotFormat;
+  /** For people, kept with the savepoint. */
+  readonly reason: string | undefined;
 }
 
 export interface CheckpointingOptions {
@@ -69,8 +77,10 @@ export class Checkpointing {
   #coordinator;
   #execution: Execution | undefined;
   #head: CompletedCheckpoint | undefined;
-  #stopOperationId: string | undefined;
-  #savepointOperationIds: readonly string[] = [];
+  #stop: SavepointOrder | undefined;
+  #savepoints: readonly SavepointOrder[] = [];
+  /** Of the checkpoint that was triggered last; undefined when nobody asked for it. */
+  #taking: SavepointOrder | undefined;
   #isQuiesced = false;
   /** Monotonic. */
   #nextPeriodicMs = 0;
@@ -139,25 +149,26 @@ export class Checkpointing {
     return this.#writing;
   }
 
-  requestSavepoint(operationId: string): void {
-    this.#savepointOperationIds = [...this.#savepointOperationIds, operationId];
+  requestSavepoint(order: SavepointOrder): void {
+    this.#savepoints = [...this.#savepoints, order];
     this.#consider();
   }
 
   /** True when it was waiting and is forgotten; false when it is being taken, or is not known. */
   forgetSavepoint(operationId: string): boolean {
-    const wasWaiting = this.#savepointOperationIds.includes(operationId);
-    this.#savepointOperationIds = this.#savepointOperationIds.filter((id) => id !== operationId);
+    const waiting = this.#savepoints.filter((order) => order.operationId !== operationId);
+    const wasWaiting = waiting.length < this.#savepoints.length;
+    this.#savepoints = waiting;
     return wasWaiting;
   }
 
-  requestStop(operationId: string): void {
-    this.#stopOperationId = operationId;
+  requestStop(order: SavepointOrder): void {
+    this.#stop = order;
     this.#consider();
   }
 
   forgetStop(): void {
-    this.#stopOperationId = undefined;
+    this.#stop = undefined;
   }
 
   /** The sources of the current execution may have been stopped, so that it is of no further use. */
@@ -228,28 +239,31 @@ export class Checkpointing {
     const next = this.#nextPurpose(nowMs);
     if (next !== undefined) {
       const { clock, timeoutMs } = this.#options;
-      this.#feed({ type: 'Trigger', ...next, nowMs, wallClockMs: clock.nowMs(), timeoutMs });
+      const { purpose, order } = next;
+      this.#taking = order;
+      const operationId = order?.operationId;
+      this.#feed({ type: 'Trigger', purpose, operationId, nowMs, wallClockMs: clock.nowMs(), timeoutMs });
       return;
     }
     this.#arm(nowMs);
   }
 
-  #nextPurpose(nowMs: number): { readonly purpose: CheckpointPurpose; readonly operationId: string | undefined } | undefined {
+  #nextPurpose(nowMs: number): { readonly purpose: CheckpointPurpose; readonly order: SavepointOrder | undefined } | undefined {
     const execution = this.#execution;
     if (execution === undefined || !execution.isRunning || this.#isQuiesced || !canTrigger(this.#coordinator)) {
       return undefined;
     }
-    if (this.#stopOperationId !== undefined) {
-      return { purpose: 'Stop', operationId: this.#stopOperationId };
+    if (this.#stop !== undefined) {
+      return { purpose: 'Stop', order: this.#stop };
     }
-    const [savepoint] = this.#savepointOperationIds;
+    const [savepoint] = this.#savepoints;
     if (savepoint !== undefined) {
-      return { purpose: 'Savepoint', operationId: savepoint };
+      return { purpose: 'Savepoint', order: savepoint };
     }
     if (execution.isInputEnded) {
-      return nowMs >= this.#finalNotBeforeMs ? { purpose: 'Final', operationId: undefined } : undefined;
+      return nowMs >= this.#finalNotBeforeMs ? { purpose: 'Final', order: undefined } : undefined;
     }
-    return nowMs >= this.#nextPeriodicMs ? { purpose: 'Periodic', operationId: undefined } : undefined;
+    return nowMs >= this.#nextPeriodicMs ? { purpose: 'Periodic', order: undefined } : undefined;
   }
 
   #arm(nowMs: number): void {
@@ -282,7 +296,7 @@ export class Checkpointing {
     this.#unsettledIds.add(checkpoint.id);
     this.#isQuiesced = checkpoint.purpose === 'Stop';
     if (checkpoint.purpose === 'Savepoint') {
-      this.#savepointOperationIds = this.#savepointOperationIds.filter((id) => id !== checkpoint.operationId);
+      this.#savepoints = this.#savepoints.filter(({ operationId }) => operationId !== checkpoint.operationId);
     }
     this.#record(checkpoint, 'InProgress');
     log.debug({ checkpointId: checkpoint.id, purpose: checkpoint.purpose }, 'checkpoint triggered');
@@ -292,7 +306,7 @@ export class Checkpointing {
       checkpointId: checkpoint.id,
       directory: this.#directory(checkpoint),
       stopSources: stopsSources(checkpoint.purpose),
-      format: 'Native',
+      format: this.#taking?.stateFormat ?? 'Native',
     });
   }
 
@@ -331,7 +345,8 @@ export class Checkpointing {
 
   async #complete(checkpoint: PendingCheckpoint): Promise<CompletedCheckpoint> {
     const { graph, lineage } = this.#options;
-    const manifest = assembleManifest(graph, checkpoint);
+    const savepoint = isSavepoint(checkpoint) ? this.#savepointDetails() : undefined;
+    const manifest: CheckpointManifest = { ...assembleManifest(graph, checkpoint), ...(savepoint && { savepoint }) };
     const reference = await writeManifest(this.#options, manifestPath(this.#directory(checkpoint)), manifest);
     const draft: EntryDraft & { type: 'Completed' } = {
       type: 'Completed',
@@ -341,6 +356,7 @@ export class Checkpointing {
       stateSizeBytes: stateSizeBytes(manifest),
       triggeredAtMs: checkpoint.triggeredAtMs,
       operationId: checkpoint.operationId,
+      ...(savepoint && { savepoint }),
     };
     await lineage.append((view) => {
       assertNothingCondemned(view, manifest, reference.path);
@@ -366,6 +382,12 @@ export class Checkpointing {
     this.#options.log.info({ checkpointId: checkpoint.id, purpose: checkpoint.purpose, sizeBytes }, 'checkpoint completed');
     this.#feed({ type: 'Written', checkpointId: checkpoint.id });
     this.#options.onCompleted(checkpoint, completed);
+  }
+
+  #savepointDetails(): SavepointDetails {
+    const owner = this.#options.lineage.view.opened?.owner;
+    assert(owner !== undefined, 'a lineage that is open has an owner');
+    return { owner, stateFormat: this.#taking?.stateFormat ?? 'Native', reason: this.#taking?.reason };
   }
 
   #directory(checkpoint: PendingCheckpoint): string {

@@ -1,5 +1,6 @@
 import type { JobState, JobStatusDocument, OperationStatus, RestoredFrom } from '../api/rest.ts';
 import { assert } from '../core/assert.ts';
+import type { SnapshotFormat } from '../core/checkpoint/manifest.ts';
 import { sleep } from '../core/clock.ts';
 import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
 import { type LineageRules, lineageRules } from '../core/lineage/lineage-rules.ts';
@@ -87,7 +88,12 @@ export class JobManager {
   }
 
   /** Idempotent: the same id again gives the same operation. Throws a `JobError` when the job is in no state for it. */
-  requestSavepoint({ operationId }: { readonly operationId: string }): OperationStatus {
+  requestSavepoint(request: {
+    readonly operationId: string;
+    readonly stateFormat?: SnapshotFormat | undefined;
+    readonly reason?: string | undefined;
+  }): OperationStatus {
+    const { operationId, stateFormat = 'Native', reason } = request;
     const known = this.#operations.find(operationId);
     if (known !== undefined) {
       return known;
@@ -100,7 +106,7 @@ export class JobManager {
       });
     }
     const operation = this.#operations.begin(operationId, 'Savepoint');
-    run.savepoints.request(operationId);
+    run.savepoints.request({ operationId, stateFormat, reason });
     return operation;
   }
 
@@ -108,9 +114,11 @@ export class JobManager {
   requestStop({
     operationId,
     deadlineSeconds,
+    stateFormat,
   }: {
     readonly operationId: string;
     readonly deadlineSeconds: number;
+    readonly stateFormat?: SnapshotFormat | undefined;
   }): OperationStatus {
     const known = this.#operations.find(operationId);
     if (known !== undefined) {
@@ -118,7 +126,8 @@ export class JobManager {
     }
     const run = this.#running();
     const operation = this.#operations.begin(operationId, 'Stop');
-    run.stopping.request({ operationId, deadlineMs: this.#ports.clock.nowMs() + deadlineSeconds * 1000 });
+    const deadlineMs = this.#ports.clock.nowMs() + deadlineSeconds * 1000;
+    run.stopping.request({ operationId, deadlineMs, ...(stateFormat && { stateFormat }) });
     return operation;
   }
 

@@ -2,7 +2,7 @@ import type { AbortCause, PendingCheckpoint } from '../core/checkpoint/checkpoin
 import type { Clock } from '../core/clock.ts';
 import { type ErrorInfo, JobError } from '../core/job-error.ts';
 import type { Log } from '../log.ts';
-import type { Checkpointing } from './checkpointing.ts';
+import type { Checkpointing, SavepointOrder } from './checkpointing.ts';
 import { limits } from './limits.ts';
 import { isFencedError, type LineageLog } from './lineage-log.ts';
 import type { Operations } from './operations.ts';
@@ -21,39 +21,39 @@ export interface SavepointsOptions {
 /** Savepoints that somebody asked for: each ends with an outcome in the lineage, its `Completed` or a failed `Outcome`. */
 export class Savepoints {
   readonly #options: SavepointsOptions;
-  /** By operation id: when to give up, by the monotonic clock. */
-  readonly #deadlines = new Map<string, number>();
+  /** By operation id: what was asked for, and when to give up, by the monotonic clock. */
+  readonly #pending = new Map<string, { readonly order: SavepointOrder; readonly deadlineMs: number }>();
 
   constructor(options: SavepointsOptions) {
     this.#options = options;
   }
 
   get isFull(): boolean {
-    return this.#deadlines.size >= limits.pendingSavepointCountMax;
+    return this.#pending.size >= limits.pendingSavepointCountMax;
   }
 
-  request(operationId: string): void {
+  request(order: SavepointOrder): void {
     const { clock, timeoutMs, checkpointing } = this.#options;
-    this.#deadlines.set(operationId, clock.monotonicMs() + timeoutMs);
-    clock.schedule(timeoutMs, () => this.#expire(operationId));
-    checkpointing.requestSavepoint(operationId);
+    this.#pending.set(order.operationId, { order, deadlineMs: clock.monotonicMs() + timeoutMs });
+    clock.schedule(timeoutMs, () => this.#expire(order.operationId));
+    checkpointing.requestSavepoint(order);
   }
 
   completed(checkpoint: PendingCheckpoint): void {
     if (checkpoint.operationId !== undefined) {
-      this.#deadlines.delete(checkpoint.operationId);
+      this.#pending.delete(checkpoint.operationId);
       this.#options.operations.settle(this.#options.lineage.view);
     }
   }
 
   /** Tasks that were lost are no fault of the savepoint: the next ones take it, within its time. */
   aborted({ operationId }: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause): void {
-    const deadlineMs = operationId === undefined ? undefined : this.#deadlines.get(operationId);
-    if (operationId === undefined || deadlineMs === undefined) {
+    const pending = operationId === undefined ? undefined : this.#pending.get(operationId);
+    if (operationId === undefined || pending === undefined) {
       return;
     }
-    if (causedBy === 'ExecutionEnded' && this.#options.clock.monotonicMs() < deadlineMs) {
-      this.#options.checkpointing.requestSavepoint(operationId);
+    if (causedBy === 'ExecutionEnded' && this.#options.clock.monotonicMs() < pending.deadlineMs) {
+      this.#options.checkpointing.requestSavepoint(pending.order);
     } else {
       // Not awaited: nothing follows from the outcome's being written.
       void this.#fail(operationId, error);
@@ -62,7 +62,7 @@ export class Savepoints {
 
   #expire(operationId: string): void {
     // One that is being taken has the time-out of its checkpoint.
-    if (this.#deadlines.has(operationId) && this.#options.checkpointing.forgetSavepoint(operationId)) {
+    if (this.#pending.has(operationId) && this.#options.checkpointing.forgetSavepoint(operationId)) {
       // Not awaited: a timer has nobody who waits.
       void this.#fail(operationId, {
         code: 'SavepointTimedOut',
@@ -77,7 +77,7 @@ export class Savepoints {
   /** Never rejects. */
   async #fail(operationId: string, error: ErrorInfo): Promise<void> {
     const { lineage, operations, log, onFatal } = this.#options;
-    this.#deadlines.delete(operationId);
+    this.#pending.delete(operationId);
     const { code, message } = error;
     try {
       await lineage.append({

@@ -124,12 +124,11 @@ export class Stopping {
       return;
     }
     const { lineage, operations, onChanged, onFatal } = this.#options;
-    const { operationId, deadlineMs } = stop;
+    const { phase: _phase, ...asked } = stop;
+    const { operationId } = asked;
     try {
       // `Closed` may have been written, or be on its way, when the stop was asked for: after it there is nothing to stop.
-      const appended = await lineage.append((view) =>
-        view.closed === undefined ? { type: 'Stopping', operationId, deadlineMs } : undefined,
-      );
+      const appended = await lineage.append((view) => (view.closed === undefined ? { type: 'Stopping', ...asked } : undefined));
       if (appended === undefined) {
         operations.fail(operationId, jobOver);
         this.#stop = undefined;
@@ -152,11 +151,11 @@ export class Stopping {
   #begun(): void {
     const stop = this.#stop;
     if (stop !== undefined) {
-      const { operationId, deadlineMs } = stop;
+      const { operationId, deadlineMs, stateFormat = 'Native' } = stop;
       this.#options.log.info({ operationId, deadlineMs }, 'stopping with a savepoint');
       this.#options.onChanged();
       this.#arm();
-      this.#options.checkpointing.requestStop(operationId);
+      this.#options.checkpointing.requestStop({ operationId, stateFormat, reason: 'Stop' });
     }
   }
 

@@ -16,6 +16,26 @@ export interface CheckpointManifest {
   readonly kind: 'Checkpoint' | 'Savepoint';
   readonly jobName: string;
   readonly operators: readonly OperatorState[];
+  /** Of savepoints only; absent of those from before it was written. */
+  readonly savepoint?: SavepointDetails | undefined;
+  /** Set in an exported one: paths are relative to the folder of this manifest, and everything that it names lies there. */
+  readonly exported?: ExportDetails | undefined;
+}
+
+/** Whose a savepoint is and why it exists. The engine never removes one that its owner has not released. */
+export interface SavepointDetails {
+  /** `clusterId/namespace/name`: whose lineage it was taken in. */
+  readonly owner: string;
+  readonly stateFormat: SnapshotFormat;
+  /** In the words of whoever asked for it; for people. */
+  readonly reason: string | undefined;
+}
+
+export interface ExportDetails {
+  /** URL of the checkpoint or savepoint that it is a copy of. */
+  readonly from: string;
+  /** SHA-256, lower-case hex, of this manifest with an empty string here: no log holds its hash, so it holds its own. */
+  readonly sha256: string;
 }
 
 /** The state of one operator over all its subtasks. Operators without state do not appear. */

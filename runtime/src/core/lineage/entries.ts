@@ -1,4 +1,4 @@
-import type { SnapshotFormat } from '../checkpoint/manifest.ts';
+import type { SavepointDetails, SnapshotFormat } from '../checkpoint/manifest.ts';
 import { JobError } from '../job-error.ts';
 import { FieldReader } from './field-reader.ts';
 import type { CheckpointKind } from './object-paths.ts';
@@ -67,14 +67,6 @@ export interface CheckpointRecord {
   readonly savepoint?: SavepointDetails | undefined;
   /** Absent of what was taken in this lineage. */
   readonly importedFrom?: ImportedFrom | undefined;
-}
-
-/** Whose a savepoint is and why it exists. The engine never removes one that its owner has not released. */
-export interface SavepointDetails {
-  readonly owner: Owner;
-  readonly stateFormat: SnapshotFormat;
-  /** In the words of whoever asked for it; for people. */
-  readonly reason: string | undefined;
 }
 
 /** Where a snapshot of another lineage, or an exported one, was copied from. */

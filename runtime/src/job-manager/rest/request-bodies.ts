@@ -4,16 +4,24 @@ import { JobError } from '../../core/job-error.ts';
 /** Ids name operations in the lineage for ever, so they have a limit. */
 const OperationId = z.string().min(1).max(256);
 
+/** Flink's words. Its default is CANONICAL; ours is what costs nothing, and every kind can be restored everywhere. */
+const FormatType = z
+  .enum(['NATIVE', 'CANONICAL'])
+  .nullish()
+  .transform((formatType) => (formatType === 'CANONICAL' ? 'Canonical' : 'Native'));
+
 /**
- * Ours or Flink's. Flink's `target-directory` and `formatType` are read and have no effect: a savepoint is a pinned manifest in the job's
- * lineage, and the answer says where.
+ * Ours or Flink's. Flink's `target-directory` is read and has no effect: a savepoint is a pinned manifest in the job's lineage, and the answer
+ * says where; `flinkjob savepoint export` copies it elsewhere.
  */
 export const SavepointBody = z.strictObject({
   operationId: OperationId.optional(),
   triggerId: OperationId.optional(),
   'target-directory': z.string().nullish(),
   'cancel-job': z.literal(false, { error: 'must be false; POST …/stop takes a savepoint and ends the job' }).optional(),
-  formatType: z.string().nullish(),
+  formatType: FormatType,
+  /** Ours: why, for people. */
+  reason: z.string().min(1).max(1024).nullish(),
 });
 
 /** Ours or Flink's; `drain` has no effect while jobs know no event time. */
@@ -23,7 +31,7 @@ export const StopBody = z.strictObject({
   deadlineSeconds: z.number().positive().max(86_400).optional(),
   targetDirectory: z.string().nullish(),
   drain: z.boolean().nullish(),
-  formatType: z.string().nullish(),
+  formatType: FormatType,
 });
 
 export const CancelBody = z.strictObject({ operationId: OperationId.optional() });

@@ -71,7 +71,11 @@ export function routesOf(
     {
       method: 'POST',
       path: '/jobs/:jobId/savepoints',
-      handle: ({ body }) => accepted(job.requestSavepoint({ operationId: idOf(parseBody(SavepointBody, body)) })),
+      handle: ({ body }) => {
+        const parsed = parseBody(SavepointBody, body);
+        const { formatType: stateFormat, reason } = parsed;
+        return accepted(job.requestSavepoint({ operationId: idOf(parsed), stateFormat, reason: reason ?? undefined }));
+      },
     },
     {
       method: 'POST',
@@ -79,7 +83,7 @@ export function routesOf(
       handle: ({ body }) => {
         const parsed = parseBody(StopBody, body);
         const deadlineSeconds = parsed.deadlineSeconds ?? stopDeadlineSecondsDefault;
-        return accepted(job.requestStop({ operationId: idOf(parsed), deadlineSeconds }));
+        return accepted(job.requestStop({ operationId: idOf(parsed), deadlineSeconds, stateFormat: parsed.formatType }));
       },
     },
     {

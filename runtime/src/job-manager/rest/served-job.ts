@@ -1,6 +1,7 @@
-import type { JobStatusDocument, OperationStatus, SavepointRequest, StopRequest } from '../../api/rest.ts';
+import type { JobStatusDocument, OperationStatus } from '../../api/rest.ts';
 import type { JobGraph } from '../../core/job-graph/job-graph.ts';
 import type { CheckpointRecord, ExceptionRecord } from '../job-history.ts';
+import type { JobManager } from '../job-manager.ts';
 import type { JobManagerInput } from '../job-manager-ports.ts';
 import type { RegisteredTaskManager } from '../task-managers.ts';
 
@@ -17,8 +18,8 @@ export interface ServedJob {
   /** Slots of this TaskManager that tasks are placed in. */
   usedSlots(taskManagerId: string): number;
   /** These throw a `JobError` when the job is in no state for it. */
-  requestSavepoint(request: SavepointRequest): OperationStatus;
-  requestStop(request: StopRequest): OperationStatus;
+  requestSavepoint(request: Parameters<JobManager['requestSavepoint']>[0]): OperationStatus;
+  requestStop(request: Parameters<JobManager['requestStop']>[0]): OperationStatus;
   cancel(request: { readonly operationId: string }): OperationStatus;
   operation(operationId: string): OperationStatus | undefined;
 }
