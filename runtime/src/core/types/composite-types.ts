@@ -1,5 +1,6 @@
 import { JobError } from '../job-error.ts';
 import { compileCodec } from './compile-codec.ts';
+import { encodeDefault } from './field-default.ts';
 import type { Codec, Type, TypeDescriptor } from './type.ts';
 
 /** In a struct its field may be left out. */
@@ -13,6 +14,21 @@ type OptionalDescriptor = Extract<TypeDescriptor, { type: 'optional' }>;
 export interface Field<F extends Type<unknown> = Type<unknown>> {
   readonly fieldId: number;
   readonly type: F;
+  /** Encoded; undefined: none. */
+  readonly defaultHex: string | undefined;
+}
+
+/** A field with an id that stays the same when fields are moved or renamed. `default`: what it is in values that were stored without it. */
+export function fieldType<F extends Type<unknown>>(
+  fieldId: number,
+  type: F,
+  options: { readonly default?: F extends Type<infer T> ? T : never } = {},
+): Field<F> {
+  return {
+    fieldId,
+    type,
+    defaultHex: options.default === undefined ? undefined : encodeDefault(type.descriptor, options.default),
+  };
 }
 
 export type StructFields = Readonly<Record<string, Type<unknown> | Field>>;
@@ -49,7 +65,13 @@ export function structType<const F extends StructFields>(fields: F): Type<Struct
   const ordered = orderFields(fields);
   return compileType<StructValue<F>>({
     type: 'struct',
-    fields: ordered.map(({ id, name, type }) => ({ id, name, type: type.descriptor })),
+    fields: ordered.map(({ id, name, type, defaultHex }) => ({
+      id,
+      name,
+      type: type.descriptor,
+      ...(defaultHex === undefined ? {} : { defaultHex }),
+    })),
+    ...(Object.values(fields).every((field) => 'fieldId' in field) ? { idsGiven: true } : {}),
   });
 }
 
@@ -62,6 +84,7 @@ interface OrderedField {
   readonly id: number;
   readonly name: string;
   readonly type: Type<unknown>;
+  readonly defaultHex: string | undefined;
 }
 
 function orderFields(fields: StructFields): readonly OrderedField[] {
@@ -73,8 +96,11 @@ function orderFields(fields: StructFields): readonly OrderedField[] {
   if (explicitCount !== 0 && explicitCount !== entries.length) {
     throw wrongStruct('some fields of a struct have an id and some have none', 'Give every field an id with t.field, or none.');
   }
-  const ordered = entries.map(([name, field], index) =>
-    'fieldId' in field ? { id: field.fieldId, name, type: field.type } : { id: index + 1, name, type: field },
+  const ordered = entries.map(
+    ([name, field], index): OrderedField =>
+      'fieldId' in field
+        ? { id: field.fieldId, name, type: field.type, defaultHex: field.defaultHex }
+        : { id: index + 1, name, type: field, defaultHex: undefined },
   );
   const seen = new Map<number, string>();
   for (const { id, name } of ordered) {

@@ -1,5 +1,5 @@
 import { anyType } from './any-type.ts';
-import { arrayType, type Field, optionalType, structType } from './composite-types.ts';
+import { arrayType, fieldType, optionalType, structType } from './composite-types.ts';
 import { bigintType, booleanType, bytesType, doubleType, intType, stringType } from './primitive-types.ts';
 import type { Type } from './type.ts';
 
@@ -21,10 +21,8 @@ export const t = {
   optional: optionalType,
   /** Fields are numbered from 1 in the order written, or as `t.field` says. */
   struct: structType,
-  /** A field of a struct with an id that stays the same when fields are moved or renamed. */
-  field<F extends Type<unknown>>(fieldId: number, type: F): Field<F> {
-    return { fieldId, type };
-  },
+  /** A field of a struct with an id that stays the same when fields are moved or renamed: `t.field(3, t.int, { default: 0 })`. */
+  field: fieldType,
 } as const;
 
 /** The TypeScript type of a declared type's values: `Infer<typeof visit>`. */

@@ -6,13 +6,21 @@ export type TypeDescriptor =
   | { readonly type: 'string' | 'int' | 'double' | 'boolean' | 'bytes' | 'bigint' | 'any' }
   | { readonly type: 'array'; readonly element: TypeDescriptor }
   | { readonly type: 'optional'; readonly of: TypeDescriptor }
-  | { readonly type: 'struct'; readonly fields: readonly StructField[] };
+  | {
+      readonly type: 'struct';
+      /** By ascending id. */
+      readonly fields: readonly StructField[];
+      /** The author gave the ids; otherwise they are the places in the declaration. */
+      readonly idsGiven?: true;
+    };
 
 export interface StructField {
   /** Stable over renames; from 1. */
   readonly id: number;
   readonly name: string;
   readonly type: TypeDescriptor;
+  /** The encoded value that the field has in structs which were stored before it was there; in hexadecimal digits. */
+  readonly defaultHex?: string;
 }
 
 /**
