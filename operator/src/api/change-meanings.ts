@@ -33,7 +33,11 @@ export const changeMeanings = {
   'checkpoints.intervalSeconds': 'Restart',
   'checkpoints.timeoutSeconds': 'Restart',
   'checkpoints.retain': 'Restart',
+  'checkpoints.minPauseSeconds': 'Restart',
+  'checkpoints.tolerableFailedCheckpoints': 'Restart',
   'checkpoints.mode': 'Restart',
+  // Read when the resource is deleted.
+  'checkpoints.onDelete': 'Ignore',
   'jobManager.restPort': 'Restart',
   'taskManager.slots': 'Restart',
   'taskManager.replicas': 'Restart',

@@ -156,11 +156,26 @@ const Checkpoints = z
       .default(10)
       .meta({ description: 'From the start of one checkpoint to the start of the next.' }),
     timeoutSeconds: z.int().min(1).max(86400).default(600).meta({ description: 'A checkpoint that takes longer is aborted.' }),
+    minPauseSeconds: z.number().min(0).max(86400).default(0).meta({
+      description:
+        'From the end of one checkpoint, also one that failed, to the start of the next periodic one. Savepoints and stops do not wait.',
+    }),
+    // Three: a storage that does not answer for a moment should cost no restart, and one that does not answer at all should be noticed.
+    tolerableFailedCheckpoints: z
+      .int()
+      .min(0)
+      .max(1000)
+      .default(3)
+      .meta({ description: 'How many checkpoints in a row may fail before the tasks start anew.' }),
     retain: z.int().min(1).max(100).default(3).meta({ description: 'How many completed checkpoints stay restorable.' }),
-    mode: z
-      .enum(['ExactlyOnce'])
-      .default('ExactlyOnce')
-      .meta({ description: 'How often a record counts in state after a failure.' }),
+    mode: z.enum(['ExactlyOnce', 'AtLeastOnce']).default('ExactlyOnce').meta({
+      description:
+        'How often a record counts in state after a failure. ExactlyOnce: a subtask waits for the barriers of all its inputs. AtLeastOnce: no input waits for another, and records that were read in between count twice after a failure; savepoints are exact all the same.',
+    }),
+    onDelete: z.enum(['Retain', 'Purge']).default('Retain').meta({
+      description:
+        'What deleting the FlinkJob does with its lineage in checkpoint storage. Retain: nothing; a FlinkJob of this name continues from it. Purge: every checkpoint and every savepoint in the lineage is deleted, also savepoints that nobody released; what was exported elsewhere stays. A FlinkJob of this name then starts empty.',
+    }),
   })
   .meta({ description: 'When state is made durable.' });
 

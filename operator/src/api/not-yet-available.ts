@@ -5,7 +5,6 @@ const values: Readonly<Record<string, { readonly pattern: RegExp; readonly inste
   'spec.engine': { pattern: /^Flink$/, instead: 'Use TypeScript.' },
   'spec.state.checkpointStorage': { pattern: /^s3:/, instead: 'Use a file: URL on a disk that every process reaches.' },
   'spec.upgrade.strategy': { pattern: /^BlueGreen$/, instead: 'Use InPlace.' },
-  'spec.checkpoints.mode': { pattern: /^AtLeastOnce$/, instead: 'Use ExactlyOnce.' },
   'spec.restartStrategy.type': { pattern: /^FailureRate$/, instead: 'Use ExponentialDelay or FixedDelay.' },
 };
 

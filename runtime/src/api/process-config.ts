@@ -77,6 +77,10 @@ export const JobManagerProcessConfig = z.strictObject({
   allowNewState: z.array(z.string()).default([]),
   checkpoints: z.strictObject({
     intervalSeconds: z.number().positive(),
+    /** From the end of a checkpoint, also one that failed, to the start of the next periodic one. */
+    minPauseSeconds: z.number().min(0).default(0),
+    /** AtLeastOnce: barriers hold no channel up, and after a failure records between two barriers count twice. */
+    mode: z.enum(['ExactlyOnce', 'AtLeastOnce']).default('ExactlyOnce'),
     /** A checkpoint that takes longer is aborted. */
     timeoutSeconds: z.number().positive().default(600),
     /** How many completed checkpoints stay restorable. */

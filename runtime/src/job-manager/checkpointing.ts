@@ -1,6 +1,6 @@
 import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
 import { assert, unreachable } from '../core/assert.ts';
-import { assembleManifest, isSavepoint, manifestFiles, stateSizeBytes } from '../core/checkpoint/assemble-manifest.ts';
+import { acknowledgedFiles, assembleManifest, isSavepoint, manifestFiles, stateSizeBytes } from '../core/checkpoint/assemble-manifest.ts';
 import {
   type AbortCause,
   type CheckpointCommand,
@@ -12,6 +12,7 @@ import {
   step,
   stopsSources,
 } from '../core/checkpoint/checkpoint-coordinator.ts';
+import type { CheckpointMode } from '../core/checkpoint/checkpoint-mode.ts';
 import type { CheckpointManifest, SavepointDetails, SnapshotFormat } from '../core/checkpoint/manifest.ts';
 import type { Clock } from '../core/clock.ts';
 import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
@@ -53,6 +54,10 @@ export interface CheckpointingOptions {
   readonly log: Log;
   readonly history: JobHistory;
   readonly intervalMs: number;
+  /** From the end of any checkpoint to the start of the next periodic one. */
+  readonly minPauseMs: number;
+  /** Of periodic checkpoints. */
+  readonly mode: CheckpointMode;
   readonly timeoutMs: number;
   readonly tolerableFailures: number;
   /** `Completed` is in the lineage. */
@@ -115,6 +120,12 @@ export class Checkpointing {
   /** Own checkpoints with lower ids are completed, or given up with nobody left who writes their files. */
   get settledBelowId(): number {
     return Math.min(...this.#unsettledIds, this.#coordinator.nextCheckpointId);
+  }
+
+  /** What the checkpoint whose fate is open will name. */
+  get namesInFlight(): ReadonlySet<string> {
+    const { checkpoint } = this.#coordinator;
+    return new Set(checkpoint.state === 'Idle' ? [] : acknowledgedFiles(checkpoint.checkpoint));
   }
 
   executionStarted(execution: Execution): void {
@@ -307,7 +318,14 @@ export class Checkpointing {
       directory: this.#directory(checkpoint),
       stopSources: stopsSources(checkpoint.purpose),
       format: this.#taking?.stateFormat ?? 'Native',
+      // A person keeps a savepoint and starts other jobs from it: it counts exactly, whatever the job puts up with after a failure.
+      mode: isSavepoint(checkpoint) ? 'ExactlyOnce' : this.#options.mode,
     });
+  }
+
+  #pausePeriodic(): void {
+    const { clock, minPauseMs } = this.#options;
+    this.#nextPeriodicMs = Math.max(this.#nextPeriodicMs, clock.monotonicMs() + minPauseMs);
   }
 
   #tell(checkpoint: PendingCheckpoint, type: 'CheckpointCompleted' | 'CheckpointAborted'): void {
@@ -320,6 +338,7 @@ export class Checkpointing {
   #aborted(checkpoint: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause): void {
     const { clock, log } = this.#options;
     this.#failedCount += 1;
+    this.#pausePeriodic();
     this.#record(checkpoint, 'Failed', { error });
     if (checkpoint.purpose === 'Final') {
       this.#finalNotBeforeMs = clock.monotonicMs() + limits.finalCheckpointRetryMs;
@@ -370,6 +389,7 @@ export class Checkpointing {
   #written(checkpoint: PendingCheckpoint, completed: CompletedCheckpoint): void {
     this.#head = completed;
     this.#completedCount += 1;
+    this.#pausePeriodic();
     this.#isQuiesced ||= checkpoint.purpose === 'Final' && this.#execution !== undefined;
     for (const id of this.#unsettledIds) {
       // Whoever has written this one has left earlier ones behind.

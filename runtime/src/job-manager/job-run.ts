@@ -82,6 +82,9 @@ export class JobRun {
   #restoringPath: string | undefined;
   #stopHeadWatch: () => void = () => {};
   #isEnded = false;
+  /** The last execution attempt with tasks on a TaskManager that was lost, and when they have surely ended. */
+  #lostAttemptMax = 0;
+  #lostTasksEndMs = 0;
 
   constructor(options: JobRunOptions) {
     this.#options = options;
@@ -93,6 +96,8 @@ export class JobRun {
       {
         ...{ ...shared, graph: input.graph, rules, history },
         intervalMs: checkpoints.intervalSeconds * 1000,
+        minPauseMs: checkpoints.minPauseSeconds * 1000,
+        mode: checkpoints.mode,
         timeoutMs: checkpoints.timeoutSeconds * 1000,
         tolerableFailures: checkpoints.tolerableFailedCheckpoints,
         onCompleted: (checkpoint) => this.#checkpointCompleted(checkpoint),
@@ -107,20 +112,26 @@ export class JobRun {
       ...{ ...shared, checkpointing, onChanged: options.onChanged },
       onAborted: ({ needsRestart }) => this.#stopAborted(needsRestart),
     });
+    const housekeeping = new LineageHousekeeping(
+      lineage,
+      rules,
+      {
+        ...ports,
+        namesOf: async (record) => namesIn(record, await readManifest(ports, record.manifest)),
+        forget: async (names) => await this.#forget(names),
+      },
+      { retain: checkpoints.retain, deleteGraceMs: checkpoints.deleteGraceSeconds * 1000 },
+    );
     this.#housekeeping = new HousekeepingLoop({
-      clock: ports.clock,
-      housekeeping: new LineageHousekeeping(
-        lineage,
-        rules,
-        { ...ports, namesOf: async (record) => namesIn(record, await readManifest(ports, record.manifest)) },
-        { retain: checkpoints.retain, deleteGraceMs: checkpoints.deleteGraceSeconds * 1000 },
-      ),
+      ...{ clock: ports.clock, housekeeping, onFatal },
       facts: () => ({
         inUse: this.#restoringPath === undefined ? [] : [this.#restoringPath],
         settledBelowId: checkpointing.settledBelowId,
+        namesInFlight: () => checkpointing.namesInFlight,
+        lostAttemptMax: () => (ports.clock.monotonicMs() < this.#lostTasksEndMs ? this.#lostAttemptMax : 0),
       }),
-      isDone: () => lineage.view.condemnations.every(({ number }) => lineage.deletedCondemnations.has(number)),
-      onFatal,
+      isDone: () =>
+        !housekeeping.isWaiting && lineage.view.condemnations.every(({ number }) => lineage.deletedCondemnations.has(number)),
     });
   }
 
@@ -330,6 +341,7 @@ export class JobRun {
     const canceled = execution.cancel();
     const closed = end.type === 'Closed' || (await (this.#closing ?? false));
     await canceled;
+    this.#noteLostTasks(execution);
     this.#checkpointing.executionGone();
     this.#execution = undefined;
     if (closed) {
@@ -337,6 +349,18 @@ export class JobRun {
     }
     const interruption = end.type === 'ExecutionFailed' && (await this.#orInterrupted(this.#checkpointing.whenSettled()));
     return interruption || end;
+  }
+
+  #noteLostTasks({ token, lastLossMs }: Execution): void {
+    if (lastLossMs !== undefined) {
+      this.#lostAttemptMax = token.executionAttempt;
+      this.#lostTasksEndMs = lastLossMs + this.#options.input.config.heartbeat.leaseMs + limits.lostTaskManagerMarginMs;
+    }
+  }
+
+  /** Tasks that were cancelled name nothing any more, and those of a lost TaskManager are not listened to. */
+  async #forget(names: readonly string[]): Promise<ReadonlySet<string>> {
+    return (await this.#execution?.forget(names)) ?? new Set(names);
   }
 
   #afterFailure({

@@ -51,7 +51,7 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
     },
     vertices: graph.vertices.map((vertex) => vertexStatus(vertex, facts.execution)),
     operations,
-    guarantees: sinkGuarantees(graph),
+    guarantees: sinkGuarantees(graph, config.checkpoints.mode),
     closed: facts.closed && {
       reason: facts.closed.reason,
       checkpointId: facts.closed.checkpointId,

@@ -112,8 +112,8 @@ export class Deployment {
         this.#broadcast({ type: 'Start' });
         return;
       case 'TriggerCheckpoint': {
-        const { checkpointId, directory, stopSources, format } = message;
-        this.#broadcast({ type: 'TriggerCheckpoint', barrier: { checkpointId, directory, stopSources, format } });
+        const { checkpointId, directory, stopSources, format, mode } = message;
+        this.#broadcast({ type: 'TriggerCheckpoint', barrier: { checkpointId, directory, stopSources, format, mode } });
         return;
       }
       case 'CheckpointCompleted':

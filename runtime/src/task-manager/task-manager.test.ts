@@ -168,7 +168,15 @@ class Scene {
 
   async checkpoint(token: FencingToken, checkpointId: number, stopSources = false): Promise<readonly OperatorSubtaskState[]> {
     const directory = `chk-${checkpointId}-e${token.epoch}`;
-    this.broadcast({ type: 'TriggerCheckpoint', token, checkpointId, directory, stopSources, format: 'Native' });
+    this.broadcast({
+      type: 'TriggerCheckpoint',
+      token,
+      checkpointId,
+      directory,
+      stopSources,
+      format: 'Native',
+      mode: 'ExactlyOnce',
+    });
     return this.acknowledgements(checkpointId);
   }
 
@@ -311,7 +319,7 @@ test('two TaskManagers count a finite input and commit all of it with the final 
   ]);
   await scene.commit(firstToken, 1);
   assertLines(await committedLines(scene.out), 1000);
-  scene.broadcast({ type: 'Shutdown', reason: 'finished' });
+  scene.broadcast({ type: 'Shutdown', reason: 'finished', isFinished: true });
   for (const { end } of scene.processes) {
     assert.equal((await end).type, 'Shutdown');
   }
@@ -360,6 +368,7 @@ test('an aborted checkpoint holds nothing up, and the next one has what it had',
       checkpointId,
       directory,
       stopSources: false,
+      mode: 'ExactlyOnce',
       format: 'Native',
     });
     scene.broadcast({ type: 'CheckpointAborted', token: firstToken, checkpointId });

@@ -28,7 +28,7 @@ const batch = (...records: unknown[]): GateElement => ({ type: 'Batch', records,
 const watermark = (timestampMs: number): GateElement => ({ type: 'Watermark', timestampMs, isIdle: false });
 const barrier = (checkpointId: number, stopSources = false): GateElement => ({
   type: 'Barrier',
-  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources, format: 'Native' },
+  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources, format: 'Native', mode: 'ExactlyOnce' },
 });
 const end: GateElement = { type: 'End' };
 

@@ -30,6 +30,11 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
     }
     case 'Heartbeat':
       return { message: { case: 'heartbeat', value: { residentSizeBytes: BigInt(message.residentSizeBytes) } } };
+    case 'RestoreProgress': {
+      const { token, restoredKeyGroups, linkedSizeBytes, fetchedSizeBytes } = message;
+      const sizes = { linkedSizeBytes: BigInt(linkedSizeBytes), fetchedSizeBytes: BigInt(fetchedSizeBytes) };
+      return { message: { case: 'restoreProgress', value: { token: encodeToken(token), restoredKeyGroups, ...sizes } } };
+    }
     case 'TasksReady':
       return { message: { case: 'tasksReady', value: { token: encodeToken(message.token) } } };
     case 'TaskFailed':
@@ -125,6 +130,11 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
     }
     case 'heartbeat':
       return { type: 'Heartbeat', residentSizeBytes: Number(message.value.residentSizeBytes) };
+    case 'restoreProgress': {
+      const { token, restoredKeyGroups, linkedSizeBytes, fetchedSizeBytes } = message.value;
+      const sizes = { linkedSizeBytes: Number(linkedSizeBytes), fetchedSizeBytes: Number(fetchedSizeBytes) };
+      return { type: 'RestoreProgress', token: decodeToken(token), restoredKeyGroups, ...sizes };
+    }
     case 'tasksReady':
       return { type: 'TasksReady', token: decodeToken(message.value.token) };
     case 'taskFailed': {
@@ -226,6 +236,7 @@ export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerI
             directory: message.directory,
             stopSources: message.stopSources,
             isCanonical: message.format === 'Canonical',
+            isAtLeastOnce: message.mode === 'AtLeastOnce',
           },
         },
       };
@@ -259,7 +270,7 @@ export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerI
         },
       };
     case 'Shutdown':
-      return { message: { case: 'shutdown', value: { reason: message.reason } } };
+      return { message: { case: 'shutdown', value: { reason: message.reason, isFinished: message.isFinished } } };
     default:
       return unreachable(message);
   }
@@ -292,7 +303,7 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
     case 'cancel':
       return { type: 'Cancel', token: decodeToken(message.value.token) };
     case 'triggerCheckpoint': {
-      const { token, checkpointId, directory, stopSources, isCanonical } = message.value;
+      const { token, checkpointId, directory, stopSources, isCanonical, isAtLeastOnce } = message.value;
       return {
         type: 'TriggerCheckpoint',
         token: decodeToken(token),
@@ -300,6 +311,7 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
         directory,
         stopSources,
         format: isCanonical ? 'Canonical' : 'Native',
+        mode: isAtLeastOnce ? 'AtLeastOnce' : 'ExactlyOnce',
       };
     }
     case 'checkpointCompleted':
@@ -326,7 +338,7 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
         })),
       };
     case 'shutdown':
-      return { type: 'Shutdown', reason: message.value.reason };
+      return { type: 'Shutdown', reason: message.value.reason, isFinished: message.value.isFinished };
     case undefined:
       throw new Error('a message of a kind that this version does not know');
     default:
@@ -486,6 +498,8 @@ function encodeSubtaskMetrics(subtask: SubtaskMetrics) {
     busyMs,
     backPressuredMs,
     idleMs,
+    inputQueueLength: subtask.inputQueueLength,
+    outputQueueLength: subtask.outputQueueLength,
     ...(watermarkMs === undefined ? {} : { watermarkMs: BigInt(watermarkMs) }),
     operators: operators.map(({ uid, name, kind, value }) => ({ uid, name, isCounter: kind === 'Counter', value })),
   };
@@ -504,6 +518,8 @@ function decodeSubtaskMetrics(subtask: wire.SubtaskMetrics): SubtaskMetrics {
     busyMs,
     backPressuredMs,
     idleMs,
+    inputQueueLength: subtask.inputQueueLength,
+    outputQueueLength: subtask.outputQueueLength,
     watermarkMs: watermarkMs === undefined ? undefined : Number(watermarkMs),
     operators: operators.map(({ uid, name, isCounter, value }) => ({ uid, name, kind: isCounter ? 'Counter' : 'Gauge', value })),
   };

@@ -69,6 +69,7 @@ const taskManagerMessages: TaskManagerMessage[] = [
   { type: 'CheckpointDeclined', token, checkpointId: 1, task, error: { ...error, remedy: 'do this' } },
   { type: 'Committed', token, checkpointId: 2, task },
   { type: 'EndOfInput', token, task },
+  { type: 'RestoreProgress', token, restoredKeyGroups: 128, linkedSizeBytes: 2 ** 40, fetchedSizeBytes: 7 },
   { type: 'FilesForgotten', token, requestId: 6, names: ['shared/e7-ab.sst'] },
   { type: 'TasksCanceled', token },
   {
@@ -85,7 +86,7 @@ const taskManagerMessages: TaskManagerMessage[] = [
     subtasks: [
       {
         ...{ task, recordsIn: 1, recordsOut: 2 ** 40, stateSizeBytes: 0, lateRecordsDropped: 3, bytesIn: 2 ** 41, bytesOut: 4 },
-        ...{ busyMs: 0.5, backPressuredMs: 1.5, idleMs: 2.5, watermarkMs: -9 },
+        ...{ busyMs: 0.5, backPressuredMs: 1.5, idleMs: 2.5, watermarkMs: -9, inputQueueLength: 5, outputQueueLength: 6 },
         operators: [
           { uid: 'a', name: 'pendingRecords', kind: 'Gauge', value: -0.25 },
           { uid: 'a', name: 'errors', kind: 'Counter', value: 2 ** 50 },
@@ -94,6 +95,7 @@ const taskManagerMessages: TaskManagerMessage[] = [
       {
         ...{ task, recordsIn: 0, recordsOut: 0, stateSizeBytes: 0, lateRecordsDropped: 0, bytesIn: 0, bytesOut: 0 },
         ...{ busyMs: 0, backPressuredMs: 0, idleMs: 0, watermarkMs: undefined, operators: [] },
+        ...{ inputQueueLength: 0, outputQueueLength: 0 },
       },
     ],
   },
@@ -129,7 +131,15 @@ const jobManagerMessages: JobManagerMessage[] = [
   },
   { type: 'Start', token },
   { type: 'Cancel', token },
-  { type: 'TriggerCheckpoint', token, checkpointId: 3, directory: 'chk-000003-e7', stopSources: true, format: 'Canonical' },
+  {
+    type: 'TriggerCheckpoint',
+    token,
+    checkpointId: 3,
+    directory: 'chk-000003-e7',
+    stopSources: true,
+    format: 'Canonical',
+    mode: 'AtLeastOnce',
+  },
   { type: 'ForgetFiles', token, requestId: 6, names: ['shared/e7-ab.sst'] },
   { type: 'CheckpointCompleted', token, checkpointId: 3 },
   { type: 'CheckpointAborted', token, checkpointId: 4 },
@@ -141,7 +151,7 @@ const jobManagerMessages: JobManagerMessage[] = [
       { task, othersMinimumMs: undefined },
     ],
   },
-  { type: 'Shutdown', reason: 'finished' },
+  { type: 'Shutdown', reason: 'finished', isFinished: true },
 ];
 
 test('every message crosses the wire unchanged and in order, both ways', async () => {
@@ -177,7 +187,7 @@ test('what was sent before closing arrives, then both sides hear of the close on
     });
     return promise;
   });
-  jobManager.send({ type: 'Shutdown', reason: 'finished' });
+  jobManager.send({ type: 'Shutdown', reason: 'finished', isFinished: false });
   jobManager.close('done');
   await Promise.all(closed);
   await listener.close();

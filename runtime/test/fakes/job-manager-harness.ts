@@ -29,7 +29,15 @@ export function jobManagerConfig(
     heartbeat: { intervalMs: 500, timeoutMs: 4000, leaseMs: 10000 },
     ...overrides,
     checkpoints: {
-      ...{ intervalSeconds: 10, timeoutSeconds: 60, retain: 2, tolerableFailedCheckpoints: 1, deleteGraceSeconds: 60 },
+      ...{
+        intervalSeconds: 10,
+        timeoutSeconds: 60,
+        minPauseSeconds: 0,
+        mode: 'ExactlyOnce',
+        retain: 2,
+        tolerableFailedCheckpoints: 1,
+        deleteGraceSeconds: 60,
+      },
       ...overrides.checkpoints,
     },
   };

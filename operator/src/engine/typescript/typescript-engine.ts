@@ -55,6 +55,9 @@ function jobManagerConfig(input: JobManagerRendering): JobManagerProcessConfigIn
     checkpoints: {
       intervalSeconds: spec.checkpoints.intervalSeconds,
       timeoutSeconds: spec.checkpoints.timeoutSeconds,
+      minPauseSeconds: spec.checkpoints.minPauseSeconds,
+      tolerableFailedCheckpoints: spec.checkpoints.tolerableFailedCheckpoints,
+      mode: spec.checkpoints.mode,
       retain: spec.checkpoints.retain,
     },
     restartStrategy: restartStrategy(spec),

@@ -1,4 +1,5 @@
 import type { JobGraph, JobVertex } from '../job-graph/job-graph.ts';
+import type { CheckpointMode } from './checkpoint-mode.ts';
 
 export interface SinkGuarantee {
   readonly uid: string;
@@ -7,10 +8,10 @@ export interface SinkGuarantee {
 }
 
 /** Pure: what every sink gives end to end, which is no more than the sources before it allow. */
-export function sinkGuarantees(graph: JobGraph): readonly SinkGuarantee[] {
+export function sinkGuarantees(graph: JobGraph, mode: CheckpointMode): readonly SinkGuarantee[] {
   return graph.vertices.flatMap((vertex) =>
     vertex.operators.flatMap(({ uid, id, sink }) =>
-      sink === undefined ? [] : [guaranteeOf(graph, vertex, { uid: uid ?? id, ...sink })],
+      sink === undefined ? [] : [guaranteeOf(graph, vertex, { uid: uid ?? id, ...sink }, mode)],
     ),
   );
 }
@@ -19,6 +20,7 @@ function guaranteeOf(
   graph: JobGraph,
   vertex: JobVertex,
   sink: { readonly uid: string; readonly guarantee: 'ExactlyOnce' | 'AtLeastOnce' },
+  mode: CheckpointMode,
 ): SinkGuarantee {
   const forgetful = upstream(graph, vertex)
     .flatMap(({ operators }) => operators)
@@ -26,6 +28,11 @@ function guaranteeOf(
   if (forgetful !== undefined) {
     const reason = `source '${forgetful.uid ?? forgetful.id}' cannot be read twice: a failure loses what was read since the last checkpoint`;
     return { uid: sink.uid, guarantee: 'AtMostOnce', reason };
+  }
+  if (mode === 'AtLeastOnce') {
+    const reason =
+      'checkpoints.mode is AtLeastOnce: after a failure, records that were between the barriers of two channels count twice';
+    return { uid: sink.uid, guarantee: 'AtLeastOnce', reason };
   }
   const reason =
     sink.guarantee === 'ExactlyOnce'

@@ -1,3 +1,4 @@
+import type { CheckpointMode } from '../checkpoint/checkpoint-mode.ts';
 import type {
   Committable,
   KeyedStatePart,
@@ -91,6 +92,7 @@ export type JobManagerMessage =
       readonly format: SnapshotFormat;
     }
   /** `Completed` is in the lineage: commit everything up to and including this checkpoint. */
+      readonly mode: CheckpointMode;
   | { readonly type: 'CheckpointCompleted'; readonly token: FencingToken; readonly checkpointId: number }
   | { readonly type: 'CheckpointAborted'; readonly token: FencingToken; readonly checkpointId: number }
   /**

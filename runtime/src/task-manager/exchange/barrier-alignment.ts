@@ -1,10 +1,15 @@
+import type { CheckpointMode } from '../../core/checkpoint/checkpoint-mode.ts';
+
 /**
  * Which input channels of a subtask wait for the barriers of the others. Pure bookkeeping: a channel is blocked from its barrier until
- * all channels delivered theirs. Checkpoint ids only rise; a barrier of an aborted or overtaken checkpoint is stale and blocks nothing.
+ * all channels delivered theirs, unless the checkpoint is at-least-once: then barriers are only counted. Checkpoint ids only rise; a
+ * barrier of an aborted or overtaken checkpoint is stale and blocks nothing.
  */
 export class BarrierAlignment {
   readonly #channelCount: number;
-  readonly #blocked = new Set<number>();
+  /** Channels whose barrier is here. */
+  readonly #arrived = new Set<number>();
+  #mode: CheckpointMode = 'ExactlyOnce';
   #checkpointId: number | undefined;
   /** Barriers up to here are done with: completed, aborted or overtaken. */
   #settledId = 0;
@@ -19,14 +24,14 @@ export class BarrierAlignment {
   }
 
   isBlocked(channel: number): boolean {
-    return this.#blocked.has(channel);
+    return this.#mode === 'ExactlyOnce' && this.#arrived.has(channel);
   }
 
   /**
-   * `Blocked`: read the others first. `Aligned`: all barriers are here, take the checkpoint. `Stale`: drop it. The channels of
+   * `Waiting`: not all are here; a blocked channel is not to be read until then. `Aligned`: all barriers are here, take the checkpoint. `Stale`: drop it. The channels of
    * `unblocked` may be read again.
    */
-  onBarrier(channel: number, checkpointId: number): BarrierOutcome {
+  onBarrier(channel: number, checkpointId: number, mode: CheckpointMode): BarrierOutcome {
     if (checkpointId <= this.#settledId) {
       return { outcome: 'Stale', unblocked: [] };
     }
@@ -36,9 +41,10 @@ export class BarrierAlignment {
     }
     this.#checkpointId = checkpointId;
     this.#settledId = checkpointId - 1;
-    this.#blocked.add(channel);
-    if (this.#blocked.size < this.#channelCount) {
-      return { outcome: 'Blocked', unblocked: overtaken };
+    this.#mode = mode;
+    this.#arrived.add(channel);
+    if (this.#arrived.size < this.#channelCount) {
+      return { outcome: 'Waiting', unblocked: overtaken };
     }
     this.#settledId = checkpointId;
     return { outcome: 'Aligned', unblocked: this.#release() };
@@ -51,14 +57,14 @@ export class BarrierAlignment {
   }
 
   #release(): readonly number[] {
-    const unblocked = [...this.#blocked];
-    this.#blocked.clear();
+    const unblocked = this.#mode === 'ExactlyOnce' ? [...this.#arrived] : [];
+    this.#arrived.clear();
     this.#checkpointId = undefined;
     return unblocked;
   }
 }
 
 export interface BarrierOutcome {
-  readonly outcome: 'Blocked' | 'Aligned' | 'Stale';
+  readonly outcome: 'Waiting' | 'Aligned' | 'Stale';
   readonly unblocked: readonly number[];
 }

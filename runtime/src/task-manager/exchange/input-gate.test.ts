@@ -1,13 +1,14 @@
 // One subtask's input channels: turns, barriers, ends, and what the producer is told. Where elements come from is tested with TaskManagers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { CheckpointMode } from '../../core/checkpoint/checkpoint-mode.ts';
 import { maxTimestampMs } from '../../core/time/event-time.ts';
 import { type GateElement, InputGate } from './input-gate.ts';
 
 const batch = (...records: unknown[]): GateElement => ({ type: 'Batch', records, timestamps: undefined });
-const barrier = (checkpointId: number): GateElement => ({
+const barrier = (checkpointId: number, mode: CheckpointMode = 'ExactlyOnce'): GateElement => ({
   type: 'Barrier',
-  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources: false, format: 'Native' },
+  barrier: { checkpointId, directory: `chk-${checkpointId}`, stopSources: false, format: 'Native', mode },
 });
 const watermark = (timestampMs: number, isIdle = false): GateElement => ({ type: 'Watermark', timestampMs, isIdle });
 const end: GateElement = { type: 'End' };
@@ -43,6 +44,26 @@ test('channels are read in turn, each in its own order', () => {
   gate.add(1, batch('b1'));
   assert.deepEqual(readAll(gate), ['a1', 'b1', 'a2']);
 });
+
+for (const [mode, counted] of [
+  ['ExactlyOnce', 1],
+  ['AtLeastOnce', 2],
+] as const) {
+  test(`${mode}: a record between the barriers of two channels counts ${counted} time(s) when its source gives it again`, () => {
+    const gate = new InputGate(2, () => {});
+    gate.add(0, barrier(1, mode));
+    gate.add(0, batch('between'));
+    const read = readAll(gate);
+    gate.add(1, batch('before'));
+    gate.add(1, barrier(1, mode));
+    read.push(...readAll(gate));
+    const inCheckpoint = read.slice(0, read.indexOf('#1'));
+    assert.ok(inCheckpoint.includes('before'), 'nothing before a barrier is ever left out');
+    // After the restore sources go on behind their barriers.
+    const afterRestore = [...inCheckpoint, 'between'];
+    assert.equal(afterRestore.filter((record) => record === 'between').length, counted);
+  });
+}
 
 test('records behind a barrier wait until every channel has delivered it', () => {
   const gate = new InputGate(2, () => {});

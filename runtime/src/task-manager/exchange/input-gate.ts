@@ -130,7 +130,7 @@ export class InputGate {
         return hasChanged ? { type: 'Watermark', timestampMs: watermarks.timestampMs, isIdle: watermarks.isIdle } : undefined;
       }
       case 'Barrier': {
-        const { outcome, unblocked } = this.#alignment.onBarrier(inputIndex, element.barrier.checkpointId);
+        const { outcome, unblocked } = this.#alignment.onBarrier(inputIndex, element.barrier.checkpointId, element.barrier.mode);
         this.#unblock(unblocked);
         return outcome === 'Aligned' ? { type: 'Checkpoint', barrier: element.barrier } : undefined;
       }

@@ -23,7 +23,7 @@ import { OutputPartition } from './output-partition.ts';
 const recordType = t.string as Type<unknown>;
 const key = { select: (record: unknown) => record, keyType: recordType };
 const pages = new PageReader();
-const barrier = { checkpointId: 1, directory: 'chk-1', stopSources: false, format: 'Native' } as const;
+const barrier = { checkpointId: 1, directory: 'chk-1', stopSources: false, format: 'Native', mode: 'ExactlyOnce' } as const;
 
 function pagedChannels(count: number): { readonly channels: PagedOutputChannel[]; readonly frames: ChannelFrame[] } {
   const frames: ChannelFrame[] = [];

@@ -9,12 +9,18 @@ export function encodeFrame(frame: ChannelFrame): MessageInitShape<typeof Channe
     case 'Page':
       return { channel, frame: { case: 'page', value: { recordCount: frame.recordCount, records: frame.records } } };
     case 'Barrier': {
-      const { checkpointId, directory, stopSources, format } = frame.barrier;
+      const { checkpointId, directory, stopSources, format, mode } = frame.barrier;
       return {
         channel,
         frame: {
           case: 'barrier',
-          value: { checkpointId: BigInt(checkpointId), directory, stopSources, isCanonical: format === 'Canonical' },
+          value: {
+            checkpointId: BigInt(checkpointId),
+            directory,
+            stopSources,
+            isCanonical: format === 'Canonical',
+            isAtLeastOnce: mode === 'AtLeastOnce',
+          },
         },
       };
     }
@@ -37,11 +43,17 @@ export function decodeFrame({ channel, frame }: ChannelFrameWire): ChannelFrame 
       // A copy: the message's buffer is larger, and a page must own its buffer to be transferred.
       return { type: 'Page', channel, recordCount: frame.value.recordCount, records: new Uint8Array(frame.value.records) };
     case 'barrier': {
-      const { checkpointId, directory, stopSources, isCanonical } = frame.value;
+      const { checkpointId, directory, stopSources, isCanonical, isAtLeastOnce } = frame.value;
       return {
         type: 'Barrier',
         channel,
-        barrier: { checkpointId: Number(checkpointId), directory, stopSources, format: isCanonical ? 'Canonical' : 'Native' },
+        barrier: {
+          checkpointId: Number(checkpointId),
+          directory,
+          stopSources,
+          format: isCanonical ? 'Canonical' : 'Native',
+          mode: isAtLeastOnce ? 'AtLeastOnce' : 'ExactlyOnce',
+        },
       };
     }
     case 'watermark':

@@ -1,3 +1,4 @@
+import type { CheckpointMode } from '../../core/checkpoint/checkpoint-mode.ts';
 import type { SnapshotFormat } from '../../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../../core/fencing-token.ts';
 import type { Watermark } from '../../core/time/event-time.ts';
@@ -75,6 +76,7 @@ export interface CheckpointBarrier {
   /** Nothing follows this barrier. */
   readonly stopSources: boolean;
   readonly format: SnapshotFormat;
+  readonly mode: CheckpointMode;
 }
 
 export interface ChannelCredit {

@@ -7,7 +7,11 @@ import { tcpDataTransport } from './tcp-data-transport.ts';
 const hello = { token: { epoch: 3, executionAttempt: 4 }, taskManagerId: 'tm-1' };
 const frames: ChannelFrame[] = [
   { type: 'Page', channel: 7, recordCount: 2, records: Uint8Array.of(1, 2, 3) },
-  { type: 'Barrier', channel: 7, barrier: { checkpointId: 9, directory: 'chk-9-e3', stopSources: true, format: 'Canonical' } },
+  {
+    type: 'Barrier',
+    channel: 7,
+    barrier: { checkpointId: 9, directory: 'chk-9-e3', stopSources: true, format: 'Canonical', mode: 'AtLeastOnce' },
+  },
   { type: 'Page', channel: 8, recordCount: 0, records: new Uint8Array() },
   { type: 'End', channel: 7 },
 ];
