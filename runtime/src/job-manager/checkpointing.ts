@@ -1,6 +1,12 @@
 import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
 import { assert, unreachable } from '../core/assert.ts';
-import { acknowledgedFiles, assembleManifest, isSavepoint, manifestFiles, stateSizeBytes } from '../core/checkpoint/assemble-manifest.ts';
+import {
+  acknowledgedFiles,
+  assembleManifest,
+  isSavepoint,
+  manifestFiles,
+  stateSizeBytes,
+} from '../core/checkpoint/assemble-manifest.ts';
 import {
   type AbortCause,
   type CheckpointCommand,

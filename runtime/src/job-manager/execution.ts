@@ -15,6 +15,7 @@ import type {
 import type { SubtaskPlacement } from '../core/scheduling/slot-assignment.ts';
 import { AlignmentGroups } from '../core/time/alignment-groups.ts';
 import { deferred } from './deferred.ts';
+import { ForgetRequests } from './forget-requests.ts';
 import { limits } from './limits.ts';
 import type { TaskManagers } from './task-managers.ts';
 
@@ -68,6 +69,8 @@ export class Execution {
   #commitWaits: readonly CommitWait[] = [];
   readonly #metrics = new Map<string, SubtaskMetrics>();
   readonly #alignmentGroups = new AlignmentGroups();
+  readonly #forgetRequests: ForgetRequests;
+  #lastLossMs: number | undefined;
   #state: 'Deploying' | 'Running' | 'Canceling' = 'Deploying';
   #stopTimer: () => void = () => {};
 
@@ -76,6 +79,11 @@ export class Execution {
     this.token = options.token;
     this.subtasks = options.placements.map(({ task }) => task);
     this.#participants = new Set(options.placements.map(({ taskManagerId }) => taskManagerId));
+    this.#forgetRequests = new ForgetRequests({
+      clock: options.clock,
+      send: (taskManagerId, requestId, names) =>
+        options.taskManagers.send(taskManagerId, { type: 'ForgetFiles', token: this.token, requestId, names }),
+    });
     const withSink = new Set(
       options.graph.vertices.filter(({ operators }) => operators.some(({ sink }) => sink)).map(({ id }) => id),
     );
@@ -102,6 +110,16 @@ export class Execution {
 
   get isInputEnded(): boolean {
     return this.#ended.size === this.subtasks.length;
+  }
+
+  /** By the monotonic clock, when a TaskManager was last lost with tasks that may not know it yet; undefined when none was. */
+  get lastLossMs(): number | undefined {
+    return this.#lastLossMs;
+  }
+
+  /** Those of the names that no TaskManager of this execution will ever name again. Of tasks that are coming or going nobody knows. */
+  async forget(names: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.isRunning ? await this.#forgetRequests.ask(this.#participants, names) : new Set();
   }
 
   deploy(): void {
@@ -149,6 +167,9 @@ export class Execution {
           this.#metrics.set(subtaskKey(metrics.task), metrics);
         }
         return;
+      case 'FilesForgotten':
+        this.#forgetRequests.answered(taskManagerId, message.requestId, message.names);
+        return;
       case 'SourceEventTimes':
         this.#alignSources(taskManagerId, message.sources);
         return;
@@ -160,7 +181,7 @@ export class Execution {
     if (!this.#participants.has(taskManagerId)) {
       return;
     }
-    this.#gone(taskManagerId);
+    this.#lost(taskManagerId);
     const error: ErrorInfo = {
       code: 'TaskManagerLost',
       message: `TaskManager ${taskManagerId} is lost: ${reason}`,
@@ -177,6 +198,7 @@ export class Execution {
     }
     this.#options.onFailure(failure);
     this.#stopTimer();
+    this.#forgetRequests.abandon();
     this.#whenFailed.resolve(failure);
   }
 
@@ -185,6 +207,7 @@ export class Execution {
     if (this.#state !== 'Canceling') {
       this.#state = 'Canceling';
       this.#stopTimer();
+      this.#forgetRequests.abandon();
       this.broadcast({ type: 'Cancel', token: this.token });
       this.#stopTimer = this.#options.clock.schedule(limits.cancelTimeoutMs, () => this.#cancelTimedOut());
       this.#resolveIfGone();
@@ -265,6 +288,12 @@ export class Execution {
     });
   }
 
+  /** Its tasks go on until its lease ends. */
+  #lost(taskManagerId: string): void {
+    this.#lastLossMs = this.#options.clock.monotonicMs();
+    this.#gone(taskManagerId);
+  }
+
   #gone(taskManagerId: string): void {
     this.#participants.delete(taskManagerId);
     this.#resolveIfGone();
@@ -291,7 +320,7 @@ export class Execution {
   #cancelTimedOut(): void {
     for (const taskManagerId of [...this.#participants]) {
       this.#options.taskManagers.disconnect(taskManagerId, `its tasks did not end within ${limits.cancelTimeoutMs / 1000} s`);
-      this.#gone(taskManagerId);
+      this.#lost(taskManagerId);
     }
   }
 }

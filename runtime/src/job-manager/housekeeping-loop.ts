@@ -40,10 +40,10 @@ export class HousekeepingLoop {
     }
   }
 
-  /** The job is over: only what waits for its grace period is still deleted, so that nothing is left behind. */
+  /** The job is over: what nothing names goes, and what waits for its grace period is still deleted, so that nothing is left behind. */
   finish(): void {
     this.#isFinishing = true;
-    this.request();
+    this.request({ sweep: true });
   }
 
   end(): void {

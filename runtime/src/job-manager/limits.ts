@@ -25,6 +25,10 @@ export const limits = {
   housekeepingIntervalMs: 30_000,
   /** Between looks at the whole directory for files that no checkpoint names. */
   sweepIntervalMs: 600_000,
+  /** For TaskManagers to say which files they have forgotten; what they leave open waits for the next time. */
+  forgetTimeoutMs: 10_000,
+  /** From the end of a lost TaskManager's lease to the end of what it may still be writing: it gives its threads 5 s, and a call of the system may be under way. */
+  lostTaskManagerMarginMs: 20_000,
   /** Between attempts to take the final checkpoint of a finished job. */
   finalCheckpointRetryMs: 1_000,
   /** Savepoints asked for and not yet taken. */

@@ -6,11 +6,15 @@ import { VirtualTime } from '../../test/simulation/virtual-time.ts';
 import { JobError } from '../core/job-error.ts';
 import type { CheckpointRecord } from '../core/lineage/entries.ts';
 import { lineageRules } from '../core/lineage/lineage-rules.ts';
-import { LineageHousekeeping } from './lineage-housekeeping.ts';
+import { sharedFilePath } from '../core/lineage/object-paths.ts';
+import { type HousekeepingFacts, LineageHousekeeping } from './lineage-housekeeping.ts';
 import { isFencedError, LineageLog } from './lineage-log.ts';
 
 const graceMs = 1_000;
-const facts = { inUse: [], settledBelowId: 100, sweep: false } as const;
+const facts: HousekeepingFacts = {
+  ...{ inUse: [], settledBelowId: 100, sweep: false },
+  ...{ namesInFlight: () => new Set<string>(), lostAttemptMax: () => 0 },
+};
 
 class Fixture {
   readonly storage = new MemoryStorage();
@@ -23,6 +27,11 @@ class Fixture {
     error() {},
   };
   unreadable: string | undefined;
+  /** What TaskManagers were asked to forget, and what they will not. */
+  readonly asked: (readonly string[])[] = [];
+  readonly held = new Set<string>();
+  /** By manifest path: names in `shared/`. */
+  readonly shared = new Map<string, readonly string[]>();
   #nonces = 0;
 
   async open(podUid = 'pod-1'): Promise<{ readonly lineage: LineageLog; readonly housekeeping: LineageHousekeeping }> {
@@ -46,16 +55,27 @@ class Fixture {
     const housekeeping = new LineageHousekeeping(
       lineage,
       rules,
-      { storage, clock, log, namesOf: async (record) => this.#namesOf(record) },
+      {
+        ...{ storage, clock, log },
+        namesOf: async (record) => this.#namesOf(record),
+        forget: async (names) => {
+          this.asked.push(names);
+          return new Set(names.filter((name) => !this.held.has(name)));
+        },
+      },
       { retain: 2, deleteGraceMs: graceMs },
     );
     return { lineage, housekeeping };
   }
 
-  async complete(lineage: LineageLog, checkpointId: number): Promise<void> {
+  async complete(lineage: LineageLog, checkpointId: number, shared: readonly string[] = []): Promise<void> {
     const folder = `chk-${String(checkpointId).padStart(6, '0')}-e${lineage.epoch}`;
     await this.storage.putIfAbsent(`${folder}/_metadata`, new Uint8Array(1));
     await this.storage.putIfAbsent(`${folder}/state`, new Uint8Array(1));
+    this.shared.set(`${folder}/_metadata`, shared);
+    for (const path of shared) {
+      await this.storage.putIfAbsent(path, new Uint8Array(1));
+    }
     await lineage.append({
       ...{ type: 'Completed', checkpointId, kind: 'Checkpoint', stateSizeBytes: 1, triggeredAtMs: 0, operationId: undefined },
       manifest: { path: `${folder}/_metadata`, sizeBytes: 1, sha256: 'ab' },
@@ -70,7 +90,7 @@ class Fixture {
     if (manifest.path === this.unreadable) {
       throw new JobError('cut', { domain: 'external', retry: 'never', code: 'CheckpointDamaged' });
     }
-    return [manifest.path, manifest.path.replace('_metadata', 'state')];
+    return [manifest.path, manifest.path.replace('_metadata', 'state'), ...(this.shared.get(manifest.path) ?? [])];
   }
 }
 
@@ -201,4 +221,89 @@ test('a log that lives long stays short, and says the same', async () => {
   assert.equal(next.view.latest?.checkpointId, 60);
   assert.equal(next.view.nextCheckpointId, 61);
   assert.deepEqual(next.view.supersededPodUids, ['pod-1']);
+});
+
+const [a, b, c] = ['a', 'b', 'c'].map((digit) =>
+  sharedFilePath({ epoch: 1, sha256: digit.repeat(64), executionAttempt: 1, forgetRequest: 0 }),
+) as [string, string, string];
+
+test('a shared file goes with the last checkpoint that names it, in one entry, once every TaskManager has forgotten it', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  await fixture.complete(lineage, 1, [a, b]);
+  await fixture.complete(lineage, 2, [b]);
+  await fixture.complete(lineage, 3, [b, c]);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.asked, [[a]]);
+  assert.deepEqual(
+    lineage.view.condemnations.map(({ names }) => names),
+    [[...first, a]],
+  );
+  await fixture.pass(graceMs);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.storage.paths('shared/'), [b, c]);
+});
+
+test('what a TaskManager still has waits and is asked for again; the rest of its checkpoint goes', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  fixture.held.add(a);
+  await fixture.complete(lineage, 1, [a]);
+  await fixture.complete(lineage, 2);
+  await fixture.complete(lineage, 3);
+  await housekeeping.run(facts);
+  assert.equal(housekeeping.isWaiting, true);
+  assert.deepEqual(lineage.view.condemnations.at(-1)?.names, first);
+  await housekeeping.run(facts);
+  assert.deepEqual(fixture.asked, [[a], [a]]);
+  fixture.held.clear();
+  await housekeeping.run(facts);
+  assert.deepEqual(lineage.view.condemnations.at(-1)?.names, [a]);
+  assert.equal(housekeeping.isWaiting, false);
+});
+
+test('what waited and is named by a newer checkpoint stays', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  fixture.held.add(a);
+  await fixture.complete(lineage, 1, [a]);
+  await fixture.complete(lineage, 2);
+  await fixture.complete(lineage, 3);
+  await housekeeping.run(facts);
+  await fixture.complete(lineage, 4, [a]);
+  fixture.held.clear();
+  await housekeeping.run(facts);
+  assert.equal(housekeeping.isWaiting, false);
+  assert.ok(lineage.view.condemnations.every(({ names }) => !names.includes(a)));
+});
+
+test('a file that vanished before a checkpoint named it is found by the sweep; an acknowledged one is not taken', async () => {
+  const fixture = new Fixture();
+  const { lineage, housekeeping } = await fixture.open();
+  await fixture.complete(lineage, 1, [a]);
+  for (const path of [b, c]) {
+    await fixture.storage.putIfAbsent(path, new Uint8Array(1));
+  }
+  await housekeeping.run({ ...facts, sweep: true, namesInFlight: () => new Set([c]) });
+  assert.deepEqual(fixture.asked, [[b, c]]);
+  assert.deepEqual(lineage.view.condemnations.at(-1)?.names, [b]);
+});
+
+test('what a lost TaskManager may still write is not condemned before its lease has ended, or a newer epoch', async () => {
+  const fixture = new Fixture();
+  const { housekeeping } = await fixture.open();
+  await fixture.storage.putIfAbsent(a, new Uint8Array(1));
+  await housekeeping.run({ ...facts, sweep: true, lostAttemptMax: () => 1 });
+  assert.equal(housekeeping.isWaiting, true);
+  const next = await fixture.open('pod-2');
+  await next.housekeeping.run({ ...facts, sweep: true, lostAttemptMax: () => 1 });
+  assert.deepEqual(next.lineage.view.condemnations.at(-1)?.names, [a]);
+});
+
+test('files of a newer epoch are its own', async () => {
+  const fixture = new Fixture();
+  const { housekeeping, lineage } = await fixture.open();
+  await fixture.storage.putIfAbsent(a.replace('e1-', 'e2-'), new Uint8Array(1));
+  await housekeeping.run({ ...facts, sweep: true });
+  assert.deepEqual([fixture.asked, lineage.view.condemnations], [[], []]);
 });

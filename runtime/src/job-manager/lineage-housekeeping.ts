@@ -1,9 +1,10 @@
-import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
+import type { CheckpointStorage, StoredObject } from '../checkpoint-storage/checkpoint-storage.ts';
 import { StorageError } from '../checkpoint-storage/checkpoint-storage.ts';
 import type { Clock } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { CheckpointRecord } from '../core/lineage/entries.ts';
 import type { LineageRules } from '../core/lineage/lineage-rules.ts';
+import type { LineageView } from '../core/lineage/view.ts';
 import type { Log } from '../log.ts';
 import { isFencedError, type LineageLog } from './lineage-log.ts';
 
@@ -16,6 +17,8 @@ export interface HousekeepingPorts {
    * is deleted that it might name.
    */
   readonly namesOf: (record: CheckpointRecord) => Promise<readonly string[]>;
+  /** Gives those of the names that no TaskManager will ever name again; those that are not sure wait. Never rejects. */
+  readonly forget: (names: readonly string[]) => Promise<ReadonlySet<string>>;
 }
 
 export interface HousekeepingOptions {
@@ -28,6 +31,10 @@ export interface HousekeepingFacts {
   readonly inUse: readonly string[];
   /** Own checkpoints with lower ids are completed or given up for good: the one in progress, or else the next id. */
   readonly settledBelowId: number;
+  /** What the acknowledgements of a checkpoint name whose fate is open. Asked when something is about to be condemned. */
+  readonly namesInFlight: () => ReadonlySet<string>;
+  /** See `ForgettingFacts`; asked then too. */
+  readonly lostAttemptMax: () => number;
   /** Also look for files that no checkpoint names; lists the whole directory. Once after the start, then now and then. */
   readonly sweep: boolean;
 }
@@ -44,6 +51,8 @@ export class LineageHousekeeping {
   readonly #options: HousekeepingOptions;
   /** By manifest path. */
   readonly #names = new Map<string, readonly string[]>();
+  /** Names that nothing in the lineage names, and that a TaskManager may still name. */
+  #waiting: ReadonlySet<string> = new Set();
   #trimmedTo = 0;
 
   constructor(log: LineageLog, rules: LineageRules, ports: HousekeepingPorts, options: HousekeepingOptions) {
@@ -53,13 +62,15 @@ export class LineageHousekeeping {
     this.#options = options;
   }
 
+  /** Whether there are names that nothing names any more, and that may not be condemned yet. */
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   async run(facts: HousekeepingFacts): Promise<void> {
     try {
       if (await this.#learnNames()) {
-        await this.#condemnSubsumed(facts);
-        if (facts.sweep) {
-          await this.#condemnOrphans(facts);
-        }
+        await this.#condemn(facts);
       }
       await this.#deleteCondemned();
       await this.#log.append((view) => this.#rules.renewal(view));
@@ -95,40 +106,50 @@ export class LineageHousekeeping {
     return true;
   }
 
-  async #condemnSubsumed({ inUse }: HousekeepingFacts): Promise<void> {
+  /** One entry for all that may go now. */
+  async #condemn(facts: HousekeepingFacts): Promise<void> {
+    const { epoch } = this.#log;
+    if (epoch === undefined) {
+      return;
+    }
+    const objects = facts.sweep ? await this.#ports.storage.list('') : [];
+    const asked = this.#rules.namesToAsk(this.#candidates(this.#log.view, epoch, facts, objects));
+    const forgotten = asked.length === 0 ? new Set<string>() : await this.#ports.forget(asked);
     await this.#log.append((view) => {
       // Checkpoints that appeared since the names were read wait for the next time.
       if (view.checkpoints.some((record) => !this.#names.has(record.manifest.path))) {
         return undefined;
       }
-      const subsumed = this.#rules.subsumedCheckpoints(view, { retain: this.#options.retain, inUse });
-      const names = this.#rules.namesToCondemn(view, subsumed, (record) => this.#names.get(record.manifest.path) ?? []);
+      const candidates = this.#candidates(view, epoch, facts, objects);
+      const names = this.#rules.condemnableNames(candidates, {
+        epoch,
+        forgotten,
+        inFlight: facts.namesInFlight(),
+        lostAttemptMax: facts.lostAttemptMax(),
+      });
+      const going = new Set(names);
+      this.#waiting = new Set(candidates.filter((name) => !going.has(name)));
       return names.length === 0 ? undefined : { type: 'Condemned', names };
     });
   }
 
-  async #condemnOrphans({ settledBelowId }: HousekeepingFacts): Promise<void> {
-    const epoch = this.#log.epoch;
-    if (epoch === undefined) {
-      return;
-    }
-    const objects = await this.#ports.storage.list('');
-    await this.#log.append((view) => {
-      if (view.checkpoints.some((record) => !this.#names.has(record.manifest.path))) {
-        return undefined;
-      }
-      const waiting = new Set(view.condemnations.flatMap((entry) => (this.#isDeleted(entry.number) ? [] : entry.names)));
-      const names = this.#rules
-        .orphans({
-          epoch,
-          objects,
-          settledBelowId,
-          referenced: new Set([...this.#names.values()].flat()),
-          nowMs: this.#ports.clock.nowMs(),
-        })
-        .filter((name) => !waiting.has(name));
-      return names.length === 0 ? undefined : { type: 'Condemned', names };
-    });
+  /** What no checkpoint names that stays: names of subsumed ones, what waits since an earlier time, and orphans among `objects`. */
+  #candidates(
+    view: LineageView,
+    epoch: number,
+    { inUse, settledBelowId }: HousekeepingFacts,
+    objects: readonly StoredObject[],
+  ): readonly string[] {
+    const namesOf = (record: CheckpointRecord) => this.#names.get(record.manifest.path) ?? [];
+    const subsumed = this.#rules.subsumedCheckpoints(view, { retain: this.#options.retain, inUse });
+    const referenced = new Set(view.checkpoints.flatMap(namesOf));
+    const condemned = new Set(view.condemnations.flatMap((entry) => (this.#isDeleted(entry.number) ? [] : entry.names)));
+    const names = new Set([
+      ...this.#rules.namesToCondemn(view, subsumed, namesOf),
+      ...[...this.#waiting].filter((name) => !referenced.has(name)),
+      ...this.#rules.orphans({ epoch, objects, settledBelowId, referenced, nowMs: this.#ports.clock.nowMs() }),
+    ]);
+    return [...names].filter((name) => !condemned.has(name)).sort();
   }
 
   #isDeleted(entryNumber: number): boolean {

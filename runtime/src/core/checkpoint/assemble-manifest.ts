@@ -47,12 +47,23 @@ export function manifestFiles(manifest: CheckpointManifest): readonly { readonly
   );
 }
 
+/** Files that the manifest will name if the checkpoint completes, as far as subtasks have acknowledged it. */
+export function acknowledgedFiles({ acknowledgements }: PendingCheckpoint): readonly string[] {
+  const operators = [...acknowledgements.values()].flatMap((acknowledgement) => acknowledgement.operators);
+  const handles = operators.flatMap(({ keyed, broadcast }) => handlesOf(keyed === undefined ? [] : [keyed], broadcast));
+  return handles.flatMap((handle) => (handle.type === 'file' ? [handle.path] : []));
+}
+
 /** Every piece of state, descriptions and files alike. */
 function stateHandles(manifest: CheckpointManifest): readonly StateHandle[] {
-  return manifest.operators.flatMap(({ keyed, broadcast }) => [
-    ...(keyed?.parts ?? []).flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
-    ...(broadcast === undefined ? [] : [broadcast.handle]),
-  ]);
+  return manifest.operators.flatMap(({ keyed, broadcast }) => handlesOf(keyed?.parts ?? [], broadcast?.handle));
+}
+
+function handlesOf(parts: readonly KeyedStatePart[], broadcast: StateHandle | undefined): readonly StateHandle[] {
+  return [
+    ...parts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
+    ...(broadcast === undefined ? [] : [broadcast]),
+  ];
 }
 
 function decodedSizeBytes(base64: string): number {
