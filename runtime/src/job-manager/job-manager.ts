@@ -241,7 +241,7 @@ export class JobManager {
     if (view.closed !== undefined && error.code === 'AttemptClosed') {
       // This attempt did end as it was meant to; only the process that said so is gone.
       this.#epoch = view.epoch;
-      this.#taskManagers.shutDown('the job is over');
+      this.#taskManagers.shutDown('the job is over', { isFinished: view.closed.reason === 'Finished' });
       return this.#end(view.closed.reason === 'Finished' ? 'Finished' : 'Stopped', undefined);
     }
     this.#taskManagers.refuse(error);
@@ -254,7 +254,7 @@ export class JobManager {
     switch (end.type) {
       case 'Closed': {
         const state = view.closed?.reason === 'Finished' ? 'Finished' : 'Stopped';
-        this.#taskManagers.shutDown(`the job is ${state}`);
+        this.#taskManagers.shutDown(`the job is ${state}`, { isFinished: state === 'Finished' });
         return this.#end(state, undefined);
       }
       case 'Failed':

@@ -36,7 +36,7 @@ type Admission =
   | { readonly state: 'Opening' }
   | { readonly state: 'Open'; readonly epoch: number }
   | { readonly state: 'Refusing'; readonly error: ErrorInfo }
-  | { readonly state: 'ShutDown'; readonly reason: string };
+  | { readonly state: 'ShutDown'; readonly reason: string; readonly isFinished: boolean };
 
 type Registration = TaskManagerMessage & { readonly type: 'Register' };
 
@@ -79,12 +79,12 @@ export class TaskManagers {
   }
 
   /** The job is over: so may be the TaskManager processes. */
-  shutDown(reason: string): void {
+  shutDown(reason: string, { isFinished } = { isFinished: false }): void {
     this.#stopHeartbeat();
     for (const { connection } of this.#registered.values()) {
-      connection.send({ type: 'Shutdown', reason });
+      connection.send({ type: 'Shutdown', reason, isFinished });
     }
-    this.#admit({ state: 'ShutDown', reason });
+    this.#admit({ state: 'ShutDown', reason, isFinished });
   }
 
   /** Without a word that could be taken for an order: a JobManager that was superseded says nothing more. */
@@ -168,7 +168,7 @@ export class TaskManagers {
         return;
       default:
         this.#unregistered.delete(connection);
-        connection.send({ type: 'Shutdown', reason: admission.reason });
+        connection.send({ type: 'Shutdown', reason: admission.reason, isFinished: admission.isFinished });
     }
   }
 

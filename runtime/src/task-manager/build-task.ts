@@ -7,6 +7,7 @@ import type { KeyedStateBackendFactory, SnapshotTarget } from '../state-backend/
 import { ChainBuilder } from './chain-builder.ts';
 import type { SubtaskChannels } from './exchange/thread-exchange.ts';
 import { HeadState } from './head-state.ts';
+import type { RestoredFiles } from './local-recovery/restored-files.ts';
 import type { SnapshotPlace } from './state-files.ts';
 import { Task, type TaskReporter } from './task.ts';
 
@@ -18,6 +19,7 @@ export interface TaskEnvironment {
   readonly storage: CheckpointStorage;
   readonly createBackend: KeyedStateBackendFactory;
   readonly reporter: TaskReporter;
+  readonly restoredFiles: RestoredFiles;
   readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
   readonly mayCommit: () => boolean;
   readonly wake: () => void;

@@ -147,7 +147,7 @@ export class ChainBuilder {
     implementation: OperatorImplementation & { type: 'keyedProcess' },
     next: Stage,
   ): Promise<Stage> {
-    const { createBackend, storage, wake, nowMs } = this.#environment;
+    const { createBackend, storage, restoredFiles, wake, nowMs } = this.#environment;
     const { maxParallelism, parallelism } = this.#vertex;
     const { subtaskIndex } = this.#deployment.task;
     const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
@@ -167,7 +167,7 @@ export class ChainBuilder {
     const broadcastState = await this.#broadcastState(operator);
     let backend: KeyedStateBackend;
     try {
-      const parts = keyedParts.map((part) => toRestoredPart(storage, part));
+      const parts = keyedParts.map((part) => toRestoredPart(storage, part, restoredFiles));
       backend = await createBackend(options, await Promise.all(parts));
     } catch (error) {
       throw new OperatorFailure(operator, error);
@@ -180,6 +180,7 @@ export class ChainBuilder {
       backend,
       broadcastState,
       floors: new WatermarkFloors(keyGroups, watermarkFloors ?? []),
+      restoredFiles.keyGroupsRestored(keyGroups.last - keyGroups.first + 1);
       maxParallelism,
       nowMs,
       outputs: this.#outputs(operator, next),

@@ -9,6 +9,7 @@ import type { MemoryBudget } from '../core/memory/memory-budget.ts';
 import { planPageSize } from '../core/memory/page-size.ts';
 import type {
   JobManagerMessage,
+  RestoreProgress,
   SubtaskDeployment,
   SubtaskId,
   SubtaskLocation,
@@ -32,6 +33,8 @@ import type { FromSlotThread, SlotThreadInput, ThreadState, ToSlotThread } from 
 
 /** For tasks to end in an orderly way; then their threads are ended, whatever they do. Below the JobManager's patience. */
 const closeTimeoutMs = 5_000;
+/** Between words about how far a restore is: enough for people to see it move. */
+const restoreProgressIntervalMs = 250;
 
 export interface DeploymentOptions {
   readonly config: Pick<TaskManagerProcessConfig, 'job' | 'lineage' | 'taskManagerId'>;
@@ -110,16 +113,20 @@ export class Deployment {
     switch (message.type) {
       case 'Start':
         this.#broadcast({ type: 'Start' });
+        this.#options.localState?.verify((error) => this.#fail(this.#anyTask(), error));
         return;
       case 'TriggerCheckpoint': {
+        this.#options.localState?.checkpointTriggered(message.checkpointId, message.directory);
         const { checkpointId, directory, stopSources, format, mode } = message;
         this.#broadcast({ type: 'TriggerCheckpoint', barrier: { checkpointId, directory, stopSources, format, mode } });
         return;
       }
       case 'CheckpointCompleted':
+        this.#options.localState?.checkpointCompleted(message.checkpointId);
         this.#broadcast({ type: 'CompleteCheckpoint', checkpointId: message.checkpointId });
         return;
       case 'CheckpointAborted':
+        this.#options.localState?.checkpointAborted(message.checkpointId);
         this.#broadcast({ type: 'AbortCheckpoint', checkpointId: message.checkpointId });
         return;
       case 'AlignSources':
@@ -264,6 +271,7 @@ export class Deployment {
   #oneMoreReady(): void {
     this.#notReady--;
     if (this.#notReady === 0) {
+      this.#sendRestoreProgress({ isLast: true });
       this.#send({ type: 'TasksReady', token: this.token });
     }
   }
@@ -271,6 +279,10 @@ export class Deployment {
   #receive(thread: ThreadHandle, message: FromSlotThread): void {
     const { token } = this;
     switch (message.type) {
+      case 'RestoreProgress':
+        this.#restoreProgress.set(thread.index, message.progress);
+        this.#sendRestoreProgress();
+        return;
       case 'Ready':
         this.#oneMoreReady();
         return;
@@ -284,9 +296,11 @@ export class Deployment {
         this.#sendCredits(message.credits);
         return;
       case 'Failed':
+        this.#options.localState?.taskFailed(message.error);
         this.#send({ type: 'TaskFailed', token, task: message.task, error: message.error });
         return;
       case 'Acknowledged':
+        this.#options.localState?.acknowledged(message);
         this.#send({ ...message, type: 'CheckpointAcknowledged', token });
         return;
       case 'Declined':
@@ -311,6 +325,24 @@ export class Deployment {
         this.#sendMetrics();
         return;
     }
+  }
+
+  readonly #restoreProgress = new Map<number, RestoreProgress>();
+  #restoreProgressSentAtMs = Number.NEGATIVE_INFINITY;
+
+  #sendRestoreProgress({ isLast } = { isLast: false }): void {
+    if (!isLast && performance.now() - this.#restoreProgressSentAtMs < restoreProgressIntervalMs) {
+      return;
+    }
+    this.#restoreProgressSentAtMs = performance.now();
+    const total = { restoredKeyGroups: 0, linkedSizeBytes: 0, fetchedSizeBytes: 0 };
+    for (const { restoredKeyGroups, linkedSizeBytes, fetchedSizeBytes } of this.#restoreProgress.values()) {
+      total.restoredKeyGroups += restoredKeyGroups;
+      total.linkedSizeBytes += linkedSizeBytes;
+      total.fetchedSizeBytes += fetchedSizeBytes;
+    }
+    this.#options.log.debug({ token: this.token, ...total }, 'state restored');
+    this.#send({ type: 'RestoreProgress', token: this.token, ...total });
   }
 
   readonly #metrics = new Map<number, readonly SubtaskMetrics[]>();
@@ -458,6 +490,8 @@ function threadState({ localState, memory, graph, deployment, threadCount }: Dep
       backend: 'RocksDB',
       addonPath: localState.addonPath,
       directories: localState.directories,
+      keptPrefixes: localState.keptPrefixes,
+      localFiles: localState.localFiles,
       cacheSizeBytes: Math.floor(rocksDb.threadCacheSizeBytes / perThread),
       unwrittenSizeBytes: Math.floor(rocksDb.threadUnwrittenSizeBytes / perThread),
     };

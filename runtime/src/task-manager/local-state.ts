@@ -1,10 +1,11 @@
+import { basename, join } from 'node:path';
 import type { TaskManagerProcessConfig } from '../api/process-config.ts';
 import { assert } from '../core/assert.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
-import { JobError } from '../core/job-error.ts';
+import { type ErrorInfo, JobError } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import type { RocksDbMemory } from '../core/memory/memory-budget.ts';
-import type { SubtaskDeployment } from '../core/protocol/messages.ts';
+import type { LocalStatePart, SubtaskDeployment } from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
 import {
   openWorkingDirectories,
@@ -13,18 +14,26 @@ import {
 } from '../state-backend/local-directories/working-directories.ts';
 import { workingDirectoryName } from '../state-backend/local-directories/working-directory-name.ts';
 import { loadNativeBinding, nativeBindingPath } from '../state-backend/rocksdb/native-loader.ts';
+import { keptPartDirectory } from './local-recovery/keep-files.ts';
+import { filesOf } from './local-recovery/kept-part.ts';
+import { type AcknowledgedState, type LocalFile, LocalParts } from './local-recovery/local-parts.ts';
+import { verifyInBackground } from './local-recovery/verify-in-background.ts';
 
 /**
- * What the RocksDB backend needs of the whole process: the addon with its memory set, before any thread opens a database, and
- * directories on local disks.
+ * What the RocksDB backend needs of the whole process: the addon with its memory set, before any thread opens a database, directories on
+ * local disks, and the files of earlier checkpoints that are still there.
  */
 export class LocalState {
   readonly #directories: WorkingDirectories;
   readonly #lineage: string;
+  readonly #parts: LocalParts;
+  readonly #log: Log;
 
-  private constructor(directories: WorkingDirectories, lineage: string) {
+  private constructor(directories: WorkingDirectories, lineage: string, parts: LocalParts, log: Log) {
     this.#directories = directories;
     this.#lineage = lineage;
+    this.#parts = parts;
+    this.#log = log;
   }
 
   /** Throws `RocksDbNotAvailable`, `LocalDirectoriesMissing`, and what is wrong with a directory. */
@@ -50,7 +59,13 @@ export class LocalState {
     for (const warning of facts.directories.flatMap(({ warnings }) => warnings)) {
       log.warn({ warning }, 'a working directory is not what a job wants');
     }
-    return new LocalState(directories, `${lineage.namespace}/${lineage.name}`);
+    const name = `${lineage.namespace}/${lineage.name}`;
+    const parts = await LocalParts.open(directories.keptDirectories(), `${lineage.checkpointStorage} ${name}`, log);
+    return new LocalState(directories, name, parts, log);
+  }
+
+  localParts(): readonly LocalStatePart[] {
+    return this.#parts.list();
   }
 
   /** A directory for each keyed operator of each subtask. */
@@ -68,25 +83,128 @@ export class LocalState {
       await release();
       throw error;
     }
-    return {
-      addonPath: nativeBindingPath(),
+    const keptPrefixes = new Map(
+      [...allocated].map(([name, { keptDirectory, path }]) => [name, join(keptDirectory, basename(path))]),
+    );
+    // Whatever was acknowledged is known before it is asked for.
+    await this.#parts.settled();
+    return new AllocatedState({
       directories: new Map([...allocated].map(([name, { path }]) => [name, path])),
+      keptPrefixes,
+      localFiles: this.#localFilesOf(subtasks),
+      parts: this.#parts,
+      token,
+      log: this.#log,
       release,
-    };
+    });
   }
 
-  async close(): Promise<void> {
-    await this.#directories.close();
+  #localFilesOf(subtasks: readonly SubtaskDeployment[]): ReadonlyMap<string, LocalFile> {
+    const files = this.#parts.files();
+    const wanted = subtasks.flatMap(({ operators }) => operators.flatMap(({ keyedParts }) => keyedParts.flatMap(filesOf)));
+    return new Map(
+      wanted.flatMap(({ path }) => {
+        const file = files.get(path);
+        return file === undefined ? [] : [[path, file]];
+      }),
+    );
+  }
+
+  /** `leaveKept`: for the next process in this place. */
+  async close(options: { readonly leaveKept: boolean }): Promise<void> {
+    await this.#parts.close();
+    await this.#directories.close(options);
   }
 }
 
-export interface AllocatedState {
-  readonly addonPath: string;
+interface AllocatedStateOptions {
+  readonly directories: ReadonlyMap<string, string>;
+  readonly keptPrefixes: ReadonlyMap<string, string>;
+  readonly localFiles: ReadonlyMap<string, LocalFile>;
+  readonly parts: LocalParts;
+  readonly token: FencingToken;
+  readonly log: Log;
+  readonly release: () => Promise<void>;
+}
+
+/** What one deployment has on local disks. */
+export class AllocatedState {
+  readonly addonPath = nativeBindingPath();
   /** By `backendName`. */
   readonly directories: ReadonlyMap<string, string>;
-  /** Removes them; whoever used them is gone by then. */
-  release(): Promise<void>;
+  /** By `backendName`: for `keptPartDirectory`. */
+  readonly keptPrefixes: ReadonlyMap<string, string>;
+  /** By path of the object in storage: what of the restored state need not be fetched. */
+  readonly localFiles: ReadonlyMap<string, LocalFile>;
+  readonly #options: AllocatedStateOptions;
+  readonly #verifying = new AbortController();
+  /** By checkpoint; those that are neither completed nor aborted. */
+  readonly #checkpointDirectories = new Map<number, string>();
+
+  constructor(options: AllocatedStateOptions) {
+    this.#options = options;
+    this.directories = options.directories;
+    this.keptPrefixes = options.keptPrefixes;
+    this.localFiles = options.localFiles;
+  }
+
+  /** Reads, slowly, what was linked and comes from an earlier process. `onDamaged` is called at most once. */
+  verify(onDamaged: (error: JobError) => void): void {
+    const { parts, log } = this.#options;
+    const paths = [...this.localFiles.keys()].filter((path) => !parts.isVerified(path));
+    // Not awaited: it ends with the deployment, and answers through `onDamaged`.
+    void verifyInBackground({ paths, parts, log, signal: this.#verifying.signal, onDamaged });
+  }
+
+  checkpointTriggered(checkpointId: number, directory: string): void {
+    this.#checkpointDirectories.set(checkpointId, directory);
+    const directories = [...this.keptPrefixes.values()].map((prefix) => keptPartDirectory(prefix, directory));
+    this.#options.parts.begun(checkpointId, directories);
+  }
+
+  acknowledged(state: Omit<AcknowledgedState, 'token'>): void {
+    const { parts, token } = this.#options;
+    const directory = this.#checkpointDirectories.get(state.checkpointId);
+    parts.acknowledged({ ...state, token }, (uid, subtaskIndex) => {
+      const prefix = this.keptPrefixes.get(backendName(uid, subtaskIndex));
+      return directory === undefined || prefix === undefined ? undefined : keptPartDirectory(prefix, directory);
+    });
+  }
+
+  checkpointCompleted(checkpointId: number): void {
+    this.#forgetUntil(checkpointId);
+    this.#options.parts.completed(checkpointId);
+  }
+
+  checkpointAborted(checkpointId: number): void {
+    this.#checkpointDirectories.delete(checkpointId);
+    this.#options.parts.aborted(checkpointId);
+  }
+
+  /** A file on the local disk may be what is wrong: the next deployment fetches all of them. */
+  taskFailed({ code, message }: ErrorInfo): void {
+    if (damagedFileCodes.has(code)) {
+      this.#options.parts.distrust(message);
+    }
+  }
+
+  /** Removes the directories; whoever used them is gone by then. */
+  async release(): Promise<void> {
+    this.#verifying.abort();
+    this.#options.parts.deploymentEnded();
+    await this.#options.release();
+  }
+
+  #forgetUntil(checkpointId: number): void {
+    for (const id of this.#checkpointDirectories.keys()) {
+      if (id <= checkpointId) {
+        this.#checkpointDirectories.delete(id);
+      }
+    }
+  }
 }
+
+const damagedFileCodes: ReadonlySet<string> = new Set(['LocalStateDamaged', 'StateFileDamaged', 'StateCorrupt']);
 
 /** Unique within a deployment; what a backend calls itself. */
 export function backendName(operatorUid: string, subtaskIndex: number): string {

@@ -4,6 +4,7 @@ import type { FencingToken } from '../core/fencing-token.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
 import type {
   OperatorSubtaskState,
+  RestoreProgress,
   SourceAlignment,
   SourceEventTime,
   SubtaskDeployment,
@@ -12,6 +13,7 @@ import type {
 } from '../core/protocol/messages.ts';
 import type { ChannelCredit, ChannelFrame, CheckpointBarrier } from '../transport/data/data-transport.ts';
 import type { PendingTimers } from './chain/keyed-process-stage.ts';
+import type { LocalFile } from './local-recovery/local-parts.ts';
 
 /**
  * What the main thread of a TaskManager and a thread of its slots say to each other. A thread lives for one deployment, so nothing
@@ -47,6 +49,10 @@ export type ThreadState =
       readonly addonPath: string;
       /** By `backendName`. */
       readonly directories: ReadonlyMap<string, string>;
+      /** By `backendName`: for `keptPartDirectory`. */
+      readonly keptPrefixes: ReadonlyMap<string, string>;
+      /** By path of the object in checkpoint storage: what of the restored state need not be fetched. */
+      readonly localFiles: ReadonlyMap<string, LocalFile>;
       /** For each keyed operator of a subtask. */
       readonly cacheSizeBytes: number;
       readonly unwrittenSizeBytes: number;
@@ -63,6 +69,8 @@ export type ToSlotThread =
   | Exchanged;
 
 export type FromSlotThread =
+  /** Totals of the thread. */
+  | { readonly type: 'RestoreProgress'; readonly progress: RestoreProgress }
   /** All subtasks of the thread have their state. */
   | { readonly type: 'Ready' }
   | { readonly type: 'Failed'; readonly task: SubtaskId; readonly error: ErrorInfo }

@@ -7,15 +7,19 @@ import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import type { SubtaskDeployment, SubtaskId } from '../core/protocol/messages.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
+import type { SnapshotTarget } from '../state-backend/state-backend.ts';
 import { systemClock } from '../system-clock.ts';
 import { buildTask, type TaskEnvironment } from './build-task.ts';
 import { describeTaskError } from './chain/operator-failure.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { ThreadExchange } from './exchange/thread-exchange.ts';
 import { LeaseView } from './lease-view.ts';
+import { keepFiles, keptPartDirectory } from './local-recovery/keep-files.ts';
+import { RestoredFiles } from './local-recovery/restored-files.ts';
+import { backendName } from './local-state.ts';
 import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-thread-messages.ts';
 import { stateBackendFactory } from './state-backend-factory.ts';
-import { snapshotTarget } from './state-files.ts';
+import { type SnapshotPlace, snapshotTarget } from './state-files.ts';
 import type { Task, TaskReporter } from './task.ts';
 import { TaskLoop } from './task-loop.ts';
 
@@ -110,12 +114,22 @@ export class SlotThread {
       storage,
       createBackend: stateBackendFactory(state),
       reporter: this.#reporter,
-      snapshotTarget: (place) => snapshotTarget({ storage, clock: systemClock }, place),
+      restoredFiles: new RestoredFiles(state.backend === 'RocksDB' ? state.localFiles : new Map(), (progress) =>
+        this.#post({ type: 'RestoreProgress', progress }),
+      ),
+      snapshotTarget: (place) => this.#keeping(place, snapshotTarget({ storage, clock: systemClock }, place)),
       mayCommit: () => !this.#isClosing && !this.#lease.isExpired,
       wake: () => this.#loop?.wake(),
       nowMs: systemClock.nowMs,
       monotonicMs: systemClock.monotonicMs,
     };
+  }
+
+  /** What a database has on the local disk stays there with the checkpoint. */
+  #keeping({ uid, subtaskIndex, directory }: SnapshotPlace, target: SnapshotTarget): SnapshotTarget {
+    const { state } = this.#input;
+    const prefix = state.backend === 'RocksDB' ? state.keptPrefixes.get(backendName(uid, subtaskIndex)) : undefined;
+    return prefix === undefined ? target : keepFiles(target, keptPartDirectory(prefix, directory));
   }
 
   readonly #reporter: TaskReporter = {

@@ -6,6 +6,7 @@ import { inlineStateSizeBytesMax, type KeyedStatePart, type StateFile, type Stat
 import type { Clock } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { RestoredFile, RestoredPart, SnapshotTarget } from '../state-backend/state-backend.ts';
+import type { RestoredFiles } from './local-recovery/restored-files.ts';
 
 /** Keeps a part of state: small ones travel in the manifest, larger ones become a file of their own. */
 async function writeState(
@@ -52,17 +53,21 @@ export function snapshotTarget(
 }
 
 /** A part as the backend wants it: its description read and verified, its files to be fetched when the backend has a place for them. */
-export async function toRestoredPart(storage: CheckpointStorage, part: KeyedStatePart): Promise<RestoredPart> {
-  const { backend, keyGroups, handle, files } = part;
+export async function toRestoredPart(
+  storage: CheckpointStorage,
+  part: KeyedStatePart,
+  files: RestoredFiles,
+): Promise<RestoredPart> {
+  const { backend, keyGroups, handle } = part;
   return {
     backend,
     keyGroups,
     bytes: await readState(storage, handle),
-    files: files.map((file) => toRestoredFile(storage, file)),
+    files: part.files.map((file) => toRestoredFile(storage, file, files)),
   };
 }
 
-function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile): RestoredFile {
+function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile, files: RestoredFiles): RestoredFile {
   if (handle.type === 'inline') {
     const bytes = Buffer.from(handle.base64, 'base64');
     return {
@@ -77,7 +82,10 @@ function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile)
   return {
     name,
     sizeBytes: handle.sizeBytes,
-    fetch: (localPath) => reading(storage, handle, () => getVerifiedFile(storage, handle, localPath, verify)),
+    fetch: (localPath) =>
+      files.bring(handle, localPath, verify, () =>
+        reading(storage, handle, () => getVerifiedFile(storage, handle, localPath, verify)),
+      ),
     read: () => readState(storage, handle),
   };
 }

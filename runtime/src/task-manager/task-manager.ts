@@ -5,7 +5,7 @@ import { compareFencingTokens, type FencingToken } from '../core/fencing-token.t
 import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import { formatMemoryBudget, type MemoryBudget } from '../core/memory/memory-budget.ts';
-import type { JobManagerConnection, JobManagerMessage, TaskManagerMessage } from '../core/protocol/messages.ts';
+import type { JobManagerConnection, JobManagerMessage, LocalStatePart, TaskManagerMessage } from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
 import type { DataListener, DataTransport, IncomingStream } from '../transport/data/data-transport.ts';
 import { collectGarbage } from './collect-garbage.ts';
@@ -47,7 +47,7 @@ export interface TaskManagerOptions {
  * somebody called `stop`.
  */
 export type TaskManagerEnd =
-  | { readonly type: 'Shutdown'; readonly reason: string }
+  | { readonly type: 'Shutdown'; readonly reason: string; readonly isFinished: boolean }
   | { readonly type: 'Refused'; readonly error: JobError }
   | { readonly type: 'JobManagerLost'; readonly error: JobError }
   | { readonly type: 'Stopped' };
@@ -92,11 +92,13 @@ export class TaskManager {
     const { rocksDb } = this.#memory;
     this.#localState = rocksDb && (await LocalState.open(config, rocksDb, log));
     await collectGarbage();
+    let isFinished = false;
     try {
       this.#listener = await transport.listen({ ...config.data, onStream: (stream) => this.#incomingStream(stream) });
       for (;;) {
         const end = await this.#runConnection(this.#listener.address);
         if (end !== undefined) {
+          isFinished = end.type === 'Shutdown' && end.isFinished;
           return end;
         }
         if (machineMonotonicMs() - this.#registeredAtMs >= timeoutMs) {
@@ -107,7 +109,8 @@ export class TaskManager {
     } finally {
       await this.#cancelDeployment();
       await this.#listener?.close();
-      await this.#localState?.close();
+      // Whoever comes next in this place goes on with the files that are here, unless there is nothing to go on with.
+      await this.#localState?.close({ leaveKept: !isFinished });
     }
   }
 
@@ -132,6 +135,7 @@ export class TaskManager {
       admitEpoch: (epoch) => this.#admitEpoch(epoch),
       handle: (message) => this.#handle(message, session),
       leaseChanged: (expiresAtMs) => this.#lease.set(expiresAtMs),
+      localParts: () => this.#localState?.localParts() ?? [],
     });
     const onStop = () => session.end({ type: 'Stopped' }, 'the TaskManager ends');
     this.#stopping.signal.addEventListener('abort', onStop);
@@ -307,6 +311,7 @@ interface SessionHandlers {
   readonly admitEpoch: (epoch: number) => boolean;
   readonly handle: (message: JobManagerMessage & { readonly token: FencingToken }) => void;
   readonly leaseChanged: (expiresAtMs: number) => void;
+  readonly localParts: () => readonly LocalStatePart[];
 }
 
 /** One connection to a JobManager: registration, heartbeats and the lease. */
@@ -348,7 +353,7 @@ class Session {
       slots: config.slots,
       dataAddress,
       pid: process.pid,
-      localParts: [],
+      localParts: this.#handlers.localParts(),
       jobGraphHash,
     });
     this.#watchLease();
@@ -392,7 +397,7 @@ class Session {
         }
         return;
       case 'Shutdown':
-        this.end({ type: 'Shutdown', reason: message.reason }, message.reason);
+        this.end({ type: 'Shutdown', reason: message.reason, isFinished: message.isFinished }, message.reason);
         return;
       default:
         this.#renew();

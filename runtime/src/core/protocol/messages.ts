@@ -30,6 +30,8 @@ export type TaskManagerMessage =
       readonly localParts: readonly LocalStatePart[];
     }
   | { readonly type: 'Heartbeat'; readonly residentSizeBytes: number }
+  /** Sent while state is restored; the last one before `TasksReady`. */
+  | ({ readonly type: 'RestoreProgress'; readonly token: FencingToken } & RestoreProgress)
   /** All subtasks of the deployment have their state, restored committables are committed; nothing runs before `Start`. */
   | { readonly type: 'TasksReady'; readonly token: FencingToken }
   | { readonly type: 'TaskFailed'; readonly token: FencingToken; readonly task: SubtaskId; readonly error: ErrorInfo }
@@ -107,8 +109,18 @@ export type JobManagerMessage =
     }
   /** How far the others in their alignment groups are. Holds for a while only, so that nobody waits for ever for the next one. */
   | { readonly type: 'AlignSources'; readonly token: FencingToken; readonly sources: readonly SourceAlignment[] }
-  /** The job is over: the TaskManager process may end. */
-  | { readonly type: 'Shutdown'; readonly reason: string };
+  /** The job is over: the TaskManager process may end. `isFinished`: for good, so that what it keeps on its local disk is of no more use. */
+  | { readonly type: 'Shutdown'; readonly reason: string; readonly isFinished: boolean };
+
+/** Of a deployment on one TaskManager; totals since it began. */
+export interface RestoreProgress {
+  /** Records may enter an operator when all of its key groups are. */
+  readonly restoredKeyGroups: number;
+  /** Of files that were on the local disk. */
+  readonly linkedSizeBytes: number;
+  /** Of files that came from checkpoint storage. */
+  readonly fetchedSizeBytes: number;
+}
 
 /** A part of keyed state, as a completed checkpoint names it. */
 export interface LocalStatePart {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ProcessHolder, stateOfHolder } from './process-holder.ts';
+import { isOfSameBoot, type ProcessHolder, stateOfHolder } from './process-holder.ts';
 import { removeTree } from './remove-tree.ts';
 
 /**
@@ -9,6 +9,8 @@ import { removeTree } from './remove-tree.ts';
  * ours is ever removed; the marker goes last, so that a removal cut short can be finished.
  */
 const namePrefix = 'flinkjob-';
+/** Holds what the next process in this place may take over: directories that are complete and never changed, each on its own. */
+const keptName = 'kept';
 const markerName = 'holder.json';
 const markerFormat = 'flinkjob working directory';
 const markerVersion = 1;
@@ -30,6 +32,7 @@ export async function createProcessDirectory(localDirectory: string, holder: Pro
   await mkdir(path, directoryMode);
   try {
     await writeMarker(path, { format: markerFormat, version: markerVersion, holder, createdAt: new Date().toISOString() });
+    await mkdir(keptDirectory(path), directoryMode);
   } catch (error) {
     // Without a marker nobody would ever remove it.
     await removeTree(path).catch(() => undefined);
@@ -51,20 +54,72 @@ async function writeMarker(path: string, marker: Marker): Promise<void> {
   await rename(temporary, join(path, markerName));
 }
 
+export function keptDirectory(processDirectory: string): string {
+  return join(processDirectory, keptName);
+}
+
 export function removeProcessDirectory(path: string): Promise<void> {
   return removeTree(path, markerName);
+}
+
+/** All but what is kept; without that the whole directory. Gives whether it is still there. */
+export async function removeWorkingState(path: string): Promise<boolean> {
+  if ((await keptNames(path)).length === 0) {
+    await removeProcessDirectory(path);
+    return false;
+  }
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.name === markerName || entry.name === keptName) {
+      continue;
+    }
+    const child = join(path, entry.name);
+    await (entry.isDirectory() ? removeTree(child) : unlink(child));
+  }
+  return true;
+}
+
+/**
+ * Takes over what a dead process kept, and removes the rest of it. Others may do the same at the same time: a rename gives each directory to one
+ * of them as a whole or with files missing, so whoever reads it looks whether all are there.
+ */
+export async function adoptKept(from: string, processDirectory: string): Promise<void> {
+  try {
+    for (const name of await keptNames(from)) {
+      await rename(join(keptDirectory(from), name), join(keptDirectory(processDirectory), name)).catch(ignoreNotMoved);
+    }
+  } finally {
+    await removeProcessDirectory(from);
+  }
+}
+
+async function keptNames(processDirectory: string): Promise<readonly string[]> {
+  const entries = await readdir(keptDirectory(processDirectory), { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+/** Somebody else has it, or we have one of that name: it only costs the time to fetch it. */
+function ignoreNotMoved(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') {
+    throw error;
+  }
 }
 
 export interface StaleRemoval {
   /** Of processes that have ended. */
   readonly removed: readonly string[];
+  /** Of processes that have ended and kept something for whoever comes after them; nothing else is left in them. */
+  readonly adoptable: readonly string[];
   /** Left as they are, though their process may have ended. */
   readonly kept: readonly { readonly path: string; readonly reason: string }[];
 }
 
-/** Removes what processes that are certainly dead have left. What cannot be judged or removed is kept and said, never a failure of ours. */
+/**
+ * Removes what processes that are certainly dead have left, but for what they kept. After a reboot that goes too: nobody made sure that it reached
+ * the disk. What cannot be judged or removed is left and said, never a failure of ours.
+ */
 export async function removeStale(localDirectory: string, own: ProcessHolder): Promise<StaleRemoval> {
   const removed: string[] = [];
+  const adoptable: string[] = [];
   const kept: { path: string; reason: string }[] = [];
   for (const entry of await readdir(localDirectory, { withFileTypes: true })) {
     if (!entry.isDirectory() || !entry.name.startsWith(namePrefix)) {
@@ -78,7 +133,11 @@ export async function removeStale(localDirectory: string, own: ProcessHolder): P
       }
       const state = await stateOfHolder(marker.holder, own);
       if (state === 'Dead') {
-        await removeProcessDirectory(path);
+        if (isOfSameBoot(marker.holder, own) && (await removeWorkingState(path))) {
+          adoptable.push(path);
+        } else {
+          await removeProcessDirectory(path);
+        }
         removed.push(path);
       } else if (state === 'Unknown') {
         kept.push({
@@ -90,7 +149,7 @@ export async function removeStale(localDirectory: string, own: ProcessHolder): P
       kept.push({ path, reason: (error as Error).message });
     }
   }
-  return { removed, kept };
+  return { removed, adoptable, kept };
 }
 
 /** Undefined where there is none of ours: the directory is somebody else's, or its process is just writing it. */

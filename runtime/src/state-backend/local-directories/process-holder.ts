@@ -27,13 +27,17 @@ export async function ownHolder(taskManagerId: string): Promise<ProcessHolder> {
  * had our TaskManager's id (a pod starts one of its containers again only after the last one ended), and else nobody knows.
  */
 export async function stateOfHolder(holder: ProcessHolder, own: ProcessHolder): Promise<HolderState> {
-  if (bootOf(holder) !== bootOf(own)) {
+  if (!isOfSameBoot(holder, own)) {
     return 'Dead';
   }
   if (holder.pidNamespace !== own.pidNamespace) {
     return holder.taskManagerId === own.taskManagerId ? 'Dead' : 'Unknown';
   }
   return (await startTimeOf(holder.pid)) === holder.startTime ? 'Alive' : 'Dead';
+}
+
+export function isOfSameBoot(a: ProcessHolder, b: ProcessHolder): boolean {
+  return bootOf(a) === bootOf(b);
 }
 
 function bootOf({ startTime }: ProcessHolder): string {

@@ -5,7 +5,14 @@ import type { DiskProbe } from './disk-probe.ts';
 import { inspectLocalDirectory, type LocalDirectoryFacts, readMounts, refuseRemote } from './inspect-local-directory.ts';
 import { diskGone, inLocalDirectory } from './local-directory-error.ts';
 import type { Mount } from './mount-table.ts';
-import { createProcessDirectory, removeProcessDirectory, removeStale } from './process-directory.ts';
+import {
+  adoptKept,
+  createProcessDirectory,
+  keptDirectory,
+  removeProcessDirectory,
+  removeStale,
+  removeWorkingState,
+} from './process-directory.ts';
 import { ownHolder, type ProcessHolder } from './process-holder.ts';
 import { removeTree } from './remove-tree.ts';
 import { usedSizeBytes } from './used-size.ts';
@@ -17,18 +24,23 @@ import { usedSizeBytes } from './used-size.ts';
  * 1. Below each local directory the process has one directory of its own, with a marker that says who holds it; a subtask's directory is in there.
  * 2. Removed are: what was allocated, when it is released; the process's own directories, at the end; those of dead processes that carry our
  *    marker, at start. Nothing else is ever touched, and no symbolic link or mount is followed.
- * 3. Working state is worth nothing after its process has ended, so nothing is synced and nothing is taken over.
+ * 3. Working state is worth nothing after its process has ended, so nothing is synced. Only what was put into a directory of kept things, which is
+ *    complete and never changed, is taken over by the next process in the same place; it says itself what it is, and may vanish at any time.
  */
 export interface WorkingDirectories {
   readonly facts: WorkingDirectoryFacts;
   /** A new, empty directory on the local directory with the least in it. `name` is unique in the process: see `workingDirectoryName`. */
   allocate(name: string): Promise<WorkingDirectory>;
-  /** Removes everything of this process, what is still allocated too. */
-  close(): Promise<void>;
+  /** One on each local directory, with what was kept there, at first by a process before this one. */
+  keptDirectories(): readonly string[];
+  /** Removes everything of this process, what is still allocated too; with `leaveKept` all but what is kept. */
+  close(options?: { readonly leaveKept: boolean }): Promise<void>;
 }
 
 export interface WorkingDirectory {
   readonly path: string;
+  /** The directory of kept things on the same local directory: files can be linked into it. */
+  readonly keptDirectory: string;
   /** Removes it with its content; what used it is closed by then. */
   release(): Promise<void>;
 }
@@ -60,15 +72,20 @@ export async function openWorkingDirectories(options: WorkingDirectoryOptions): 
   const removals = await Promise.all(paths.map((path) => inLocalDirectory(path, () => removeStale(path, own))));
   const processDirectories: string[] = [];
   try {
+    const notAdopted: { readonly path: string; readonly reason: string }[] = [];
     const probes = new Map<number, Promise<DiskProbe>>();
     const directories: LocalDirectoryFacts[] = [];
-    for (const path of paths) {
+    for (const [index, path] of paths.entries()) {
       const processDirectory = await inLocalDirectory(path, () => createProcessDirectory(path, own));
       processDirectories.push(processDirectory);
+      for (const left of removals[index]?.adoptable ?? []) {
+        // Working without it only takes longer.
+        await adoptKept(left, processDirectory).catch((error: Error) => notAdopted.push({ path: left, reason: error.message }));
+      }
       directories.push(await inLocalDirectory(path, () => inspectLocalDirectory({ path, processDirectory, mounts, probes })));
     }
     const removed = removals.flatMap((removal) => removal.removed);
-    const kept = removals.flatMap((removal) => removal.kept);
+    const kept = [...removals.flatMap((removal) => removal.kept), ...notAdopted];
     const devices = await Promise.all(paths.map((path) => inLocalDirectory(path, async () => (await stat(path)).dev)));
     const held = directories.map(({ path }, index) => ({
       path: processDirectories[index] as string,
@@ -113,18 +130,27 @@ class OpenWorkingDirectories implements WorkingDirectories {
       const directory = await this.#choose();
       const { localDirectory } = directory;
       const path = await inLocalDirectory(localDirectory, () => this.#make(directory, name));
-      return { path, release: () => this.#release(name, path, localDirectory) };
+      return {
+        path,
+        keptDirectory: keptDirectory(directory.path),
+        release: () => this.#release(name, path, localDirectory),
+      };
     } catch (error) {
       this.#names.delete(name);
       throw error;
     }
   }
 
-  async close(): Promise<void> {
+  keptDirectories(): readonly string[] {
+    return this.#processDirectories.map(({ path }) => keptDirectory(path));
+  }
+
+  async close({ leaveKept } = { leaveKept: false }): Promise<void> {
     this.#closed = true;
+    const remove = leaveKept ? removeWorkingState : removeProcessDirectory;
     await Promise.all(
       this.#processDirectories.map(({ path, localDirectory }) =>
-        inLocalDirectory(localDirectory, () => removeProcessDirectory(path)),
+        inLocalDirectory(localDirectory, async () => void (await remove(path))),
       ),
     );
   }
