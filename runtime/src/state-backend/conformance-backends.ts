@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
+import type { SnapshotFormat } from '../core/checkpoint/manifest.ts';
 import { JobError } from '../core/job-error.ts';
 import { keyGroupOf, keyGroupRangeOf } from '../core/key-groups/key-group.ts';
 import { type FiredTimer, maxTimestampMs, type TimeDomain } from '../core/time/event-time.ts';
@@ -15,7 +16,13 @@ import {
   StateDirectories,
   valueState,
 } from './conformance-fixtures.ts';
-import type { KeyedStateBackend, KeyedStateBackendFactory, KeyedStateBackendOptions, RestoredPart } from './state-backend.ts';
+import type {
+  KeyedStateBackend,
+  KeyedStateBackendFactory,
+  KeyedStateBackendOptions,
+  RestoredPart,
+  SnapshotTarget,
+} from './state-backend.ts';
 
 export const maxParallelism = 128;
 
@@ -71,13 +78,16 @@ export class BackendFixture {
   /** Of all backends. */
   nowMs = 1_700_000_000_000;
   readonly #backendUnderTest: BackendUnderTest;
+  readonly #format: SnapshotFormat;
   readonly #open = new Set<KeyedStateBackend>();
   #directories: StateDirectories | undefined;
   #createBackend: KeyedStateBackendFactory | undefined;
   #nextNumber = 1;
 
-  constructor(backendUnderTest: BackendUnderTest) {
+  /** `format`: of the snapshots that it writes. */
+  constructor(backendUnderTest: BackendUnderTest, format: SnapshotFormat = 'Native') {
     this.#backendUnderTest = backendUnderTest;
+    this.#format = format;
     before(async () => {
       this.#directories = await StateDirectories.create({ isFast: true });
       this.#createBackend = await backendUnderTest.createFactory(await this.#directories.createWorkingDirectory());
@@ -130,9 +140,14 @@ export class BackendFixture {
     await Promise.all([...this.#open].map((backend) => this.close(backend)));
   }
 
+  /** For one snapshot. */
+  createTarget(): SnapshotTarget {
+    return this.directories.createTarget(this.#format);
+  }
+
   /** Takes a snapshot, writes it at once and gives what a restore is given. */
   async checkpoint(backend: KeyedStateBackend, keyGroups = allKeyGroups): Promise<RestoredPart> {
-    const written = await backend.snapshot().write(this.directories.createTarget());
+    const written = await backend.snapshot().write(this.createTarget());
     return this.directories.toRestoredPart(written, keyGroups);
   }
 

@@ -17,7 +17,7 @@ import type { KeyedStateBackend, KeyedStateSnapshot, RestoredPart } from './stat
 /** Snapshots while records flow, and restores, also into another number of subtasks. */
 export function testSnapshots(fixture: BackendFixture): void {
   const restore = async (snapshot: KeyedStateSnapshot): Promise<KeyedStateBackend> => {
-    const written = await snapshot.write(fixture.directories.createTarget());
+    const written = await snapshot.write(fixture.createTarget());
     return fixture.open({}, [await fixture.directories.toRestoredPart(written, allKeyGroups)]);
   };
   const dumpOf = async (prepare: (backend: KeyedStateBackend) => void): Promise<readonly string[]> => {
@@ -91,7 +91,7 @@ export function testSnapshots(fixture: BackendFixture): void {
     change(backend);
     discarded.discard();
     discarded.discard();
-    await assertRejects(discarded.write(fixture.directories.createTarget()), 'SnapshotDiscarded');
+    await assertRejects(discarded.write(fixture.createTarget()), 'SnapshotDiscarded');
     fill(backend, 'after');
     assert.ok(backend.hasRoom);
     assert.deepEqual(dump(await restore(backend.snapshot())), dump(backend));
@@ -102,7 +102,7 @@ export function testSnapshots(fixture: BackendFixture): void {
       const backend = await fixture.open();
       fill(backend, 'before');
       const snapshot = backend.snapshot();
-      const rejected = assertRejects(snapshot.write(fixture.directories.createTarget()), 'SnapshotDiscarded');
+      const rejected = assertRejects(snapshot.write(fixture.createTarget()), 'SnapshotDiscarded');
       if (end === 'discard') {
         snapshot.discard();
       } else {
@@ -123,7 +123,7 @@ export function testSnapshots(fixture: BackendFixture): void {
       throw new Error('no space');
     };
     const refusing = { putBytes: async () => full(), putFile: async () => full(), putSharedFile: async () => full() };
-    await assert.rejects(backend.snapshot().write({ format: 'Native', ...refusing }), /no space/u);
+    await assert.rejects(backend.snapshot().write({ ...fixture.createTarget(), ...refusing }), /no space/u);
     change(backend);
     assert.deepEqual(dump(await restore(backend.snapshot())), dump(backend));
   });

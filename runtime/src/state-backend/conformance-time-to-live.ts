@@ -220,7 +220,7 @@ export function testTimeToLive(fixture: BackendFixture): void {
     backend.value('Value').get();
     backend.list('List').get();
     assert.equal([...backend.map('Map').entries()].length, 1);
-    const written = await snapshot.write(fixture.directories.createTarget());
+    const written = await snapshot.write(fixture.createTarget());
     const part = await fixture.directories.toRestoredPart(written, { first: 0, last: 127 });
     fixture.nowMs += 400;
     const restored = await fixture.open({ states: statesWith('ReadAndWrite') }, [part]);

@@ -25,6 +25,15 @@ export function testKeyedStateBackend(backend: BackendUnderTest): void {
     testRefusals(fixture);
     testPrograms(fixture);
   });
+
+  describe(`the ${backend.name} state backend, restored from canonical parts`, () => {
+    const fixture = new BackendFixture(backend, 'Canonical');
+    testHandles(fixture);
+    testTimers(fixture);
+    testTimeToLive(fixture);
+    testSnapshots(fixture);
+    testRefusals(fixture);
+  });
 }
 
 function testPrograms(fixture: BackendFixture): void {

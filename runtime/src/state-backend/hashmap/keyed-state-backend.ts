@@ -179,6 +179,7 @@ class HashmapStateBackend implements KeyedStateBackend {
       codecs: this.#codecs,
       account: this.#account,
       declarations: declarationsToWrite(this.#options),
+      keyGroups: this.#options.keyGroups,
       onEnd: () => {
         this.#snapshot = undefined;
       },

@@ -1,9 +1,12 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { JobError } from '../../core/job-error.ts';
+import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { writeCanonicalPart } from '../canonical/write-part.ts';
 import type { KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend.ts';
 import type { WrittenDeclarations } from '../written-declarations.ts';
 import { type Cell, listNamespaceCells } from './cell.ts';
+import { openHashmapRows } from './part-rows.ts';
 import { cellOverheadBytes, type SizeAccount, slotOverheadBytes } from './size-account.ts';
 import type { Codecs, SectionSlot, Slots } from './slots.ts';
 import { StatePartWriter } from './state-part.ts';
@@ -13,6 +16,7 @@ export interface SnapshotOptions {
   readonly codecs: Codecs;
   readonly account: SizeAccount;
   readonly declarations: WrittenDeclarations;
+  readonly keyGroups: KeyGroupRange;
   /** Called once, when it was written or discarded: then the next may be opened. */
   readonly onEnd: () => void;
 }
@@ -60,6 +64,10 @@ export class HashmapSnapshot implements KeyedStateSnapshot {
       const bytes = await this.#writePart();
       // Everything is in the bytes: from here on changes leave nothing behind.
       this.#forget();
+      if (target.format === 'Canonical') {
+        // Rows come in order, cells do not: the part's own bytes are what is sorted.
+        return await writeCanonicalPart(openHashmapRows(bytes, this.#options.keyGroups), target, () => this.#checkNotEnded());
+      }
       const handle = await target.putBytes('state', bytes);
       this.#checkNotEnded();
       return { backend: 'HashMap', handle, files: [] };

@@ -1,9 +1,11 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { assert } from '../../core/assert.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
+import { openCanonicalRows } from '../canonical/part-rows.ts';
 import type { KeyedStateBackendOptions, RestoredPart } from '../state-backend.ts';
-import { checkDeclarations } from '../written-declarations.ts';
+import { checkDeclarations, type WrittenDeclarations } from '../written-declarations.ts';
 import type { CellTable } from './cell-table.ts';
+import { restoreRows } from './restore-rows.ts';
 import type { Slot } from './slot.ts';
 import type { Codecs, Slots } from './slots.ts';
 import { firstStateSectionId, openStatePart } from './state-part.ts';
@@ -11,24 +13,22 @@ import { firstStateSectionId, openStatePart } from './state-part.ts';
 /** A millisecond or two of reading; the thread's other subtasks and its lease go on in between. */
 const sliceSizeBytes = 64 * 1024;
 
-/** Reads the entries of the backend's own key groups; nothing is added before the whole part was found good and fitting. */
+/** Reads the entries of the backend's own key groups; of an own part nothing is added before the whole was found good and fitting. */
 export async function restorePart(
   part: RestoredPart,
   options: KeyedStateBackendOptions,
   target: Slots,
   codecs: Codecs,
 ): Promise<void> {
+  if (part.backend === 'Canonical') {
+    await restoreCanonicalPart(part, options, target, codecs);
+    return;
+  }
   assert(part.backend === 'HashMap', `a part that ${part.backend} wrote was given to HashMap`);
   assert(part.files.length === 0, 'a part of HashMap has no files');
   const { declarations, records } = openStatePart(part.bytes);
   checkDeclarations(declarations, options);
-  // Undefined: the operator does not have it any more.
-  const slots = [
-    target.timers?.ProcessingTime,
-    target.timers?.EventTime,
-    ...declarations.states.map(({ name }) => target.states.get(name)?.slot),
-  ];
-  assert(slots.length === firstStateSectionId + declarations.states.length, 'a slot for each section');
+  const slots = slotsOf(declarations, target);
   const { first, last } = options.keyGroups;
   const record = new BinaryReader(part.bytes);
   let sliceEnd = records.position + sliceSizeBytes;
@@ -45,6 +45,35 @@ export async function restorePart(
       sliceEnd = records.position + sliceSizeBytes;
     }
   }
+}
+
+async function restoreCanonicalPart(
+  part: RestoredPart,
+  options: KeyedStateBackendOptions,
+  target: Slots,
+  codecs: Codecs,
+): Promise<void> {
+  const rows = openCanonicalRows(part);
+  checkDeclarations(rows.declarations, options);
+  const recordTarget = { cells: target.cells, ...codecs, slots: slotsOf(rows.declarations, target) };
+  const reader = new BinaryReader(part.bytes);
+  await restoreRows(rows, options.keyGroups, (record) => {
+    reader.reset(record);
+    // The key group, by which it was chosen.
+    reader.skipVarint();
+    readRecord(reader, recordTarget);
+  });
+}
+
+/** By section; undefined: the operator does not have it any more. */
+function slotsOf(declarations: WrittenDeclarations, target: Slots): readonly (Slot | undefined)[] {
+  const slots = [
+    target.timers?.ProcessingTime,
+    target.timers?.EventTime,
+    ...declarations.states.map(({ name }) => target.states.get(name)?.slot),
+  ];
+  assert(slots.length === firstStateSectionId + declarations.states.length, 'a slot for each section');
+  return slots;
 }
 
 interface RecordTarget extends Codecs {

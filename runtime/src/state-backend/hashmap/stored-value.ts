@@ -43,6 +43,11 @@ export function createStoredValueCodec(type: Type<unknown>): StoredValueCodec {
   }
 }
 
+/** Whether the bytes of a stored value are its encoding alone, or have their length before them. */
+export function isStoredDirectly({ descriptor }: Type<unknown>): boolean {
+  return ['string', 'boolean', 'bigint', 'int', 'double'].includes(descriptor.type);
+}
+
 function createDirectCodec(type: Type<unknown>, hasOneSize: boolean, store: (value: unknown) => unknown): StoredValueCodec {
   return {
     store,

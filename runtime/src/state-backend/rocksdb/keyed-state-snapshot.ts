@@ -4,9 +4,11 @@ import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { assert } from '../../core/assert.ts';
 import type { StateFile } from '../../core/checkpoint/manifest.ts';
 import { JobError } from '../../core/job-error.ts';
+import { writeCanonicalPart } from '../canonical/write-part.ts';
 import type { KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend.ts';
+import { openDatabaseRows } from './database-rows.ts';
 import { columnFamilies } from './key-layout.ts';
-import type { NativeDatabase } from './native-binding.ts';
+import type { NativeDatabase, NativeSnapshot } from './native-binding.ts';
 import { toLocalDiskError, toStateError } from './native-errors.ts';
 import { encodeStatePart, type StatePart, type StatePartFile } from './state-part.ts';
 import type { WriteBack } from './write-back.ts';
@@ -46,6 +48,7 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
   readonly #fixed: Promise<readonly StatePartFile[]>;
   #isFixing = true;
   #isEnded = false;
+  #frozenRows: NativeSnapshot | undefined;
   #writing: Promise<WrittenState> | undefined;
   #removed: Promise<void> | undefined;
 
@@ -100,6 +103,8 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
       const linkStartedAtMs = performance.now();
       times.flushMs = linkStartedAtMs - flushStartedAtMs;
       const files = await database.checkpoint(directory);
+      // What the links show, for rows. Whoever wants files closes it at once: it keeps compaction from dropping what was overwritten.
+      this.#frozenRows = database.snapshot();
       times.linkMs = performance.now() - linkStartedAtMs;
       return files.filter(({ name }) => isNeeded(name));
     } catch (error) {
@@ -122,6 +127,10 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
     try {
       const files = await this.#fixed;
       const startedAtMs = performance.now();
+      if (target.format === 'Canonical') {
+        return await this.#writeRows(target);
+      }
+      this.#frozenRows?.close();
       const written = await this.#putFiles(target, files);
       this.#throwIfEnded();
       const bytes = encodeStatePart({ ...part, files: written.map(({ file }) => file) });
@@ -135,6 +144,18 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
       this.#isEnded = true;
       await this.#remove();
     }
+  }
+
+  async #writeRows(target: SnapshotTarget): Promise<WrittenState> {
+    const { database, part, times } = this.#options;
+    const startedAtMs = performance.now();
+    this.#throwIfEnded();
+    assert(this.#frozenRows !== undefined, 'a snapshot that is fixed can be read');
+    const written = await writeCanonicalPart(openDatabaseRows(database, part, this.#frozenRows), target, () =>
+      this.#throwIfEnded(),
+    );
+    times.putMs = performance.now() - startedAtMs;
+    return written;
   }
 
   async #putFiles(
@@ -187,6 +208,7 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
   #remove(): Promise<void> {
     this.#removed ??= (async () => {
       await this.#fixed.catch(() => undefined);
+      this.#frozenRows?.close();
       await rm(this.#options.directory, { recursive: true, force: true });
     })();
     return this.#removed;

@@ -7,6 +7,7 @@ import { afterAllKeys, columnFamiliesWithRows, keyGroupBounds, timersColumnFamil
 import type { NativeDatabase } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
 import { type CheckedPart, cannotRestore, checkPart, type DatabasePlace, openDatabaseAt, openPartAt } from './part-files.ts';
+import { restoreCanonicalPart } from './restore-rows.ts';
 import { assignStateIds, haveSameStateIds, type StateIds } from './state-ids.ts';
 
 /** A database with what a backend goes on from. */
@@ -25,24 +26,48 @@ export async function openDatabase(
   options: KeyedStateBackendOptions,
   restored: readonly RestoredPart[],
 ): Promise<OpenedDatabase> {
-  const parts = restored
-    .filter(({ keyGroups }) => overlapOf(keyGroups, options.keyGroups) > 0)
+  const touching = restored.filter(({ keyGroups }) => overlapOf(keyGroups, options.keyGroups) > 0);
+  const canonical = touching.filter(({ backend }) => backend === 'Canonical');
+  const parts = touching
+    .filter(({ backend }) => backend !== 'Canonical')
     .map((part) => checkPart(part, options))
     .sort((a, b) => overlapOf(b.restored.keyGroups, options.keyGroups) - overlapOf(a.restored.keyGroups, options.keyGroups));
   const [largest] = parts;
   const stateIds = assignStateIds(options.states, largest?.part);
   if (largest === undefined) {
     const database = await openDatabaseAt(place, join(place.directory, databaseName), { createIfMissing: true });
-    return { database, stateIds, nextListSequence: 0, hasTimers: false, sha256ByFile: new Map() };
+    const nextListSequence = await restoreRows(database, canonical, { options, stateIds, nextListSequence: 0 });
+    const hasTimers = options.timers && canonical.length > 0;
+    return { database, stateIds, nextListSequence, hasTimers, sha256ByFile: new Map() };
   }
+  const database = await openFromParts(place, { options, stateIds, largest, parts });
+  const nextListSequence = Math.max(...parts.map(({ part }) => part.nextListSequence));
   return {
-    database: await openFromParts(place, { options, stateIds, largest, parts }),
+    database,
     stateIds,
-    nextListSequence: Math.max(...parts.map(({ part }) => part.nextListSequence)),
+    nextListSequence: await restoreRows(database, canonical, { options, stateIds, nextListSequence }),
     hasTimers: options.timers,
     // Files that are brought together get other names.
     sha256ByFile: parts.length === 1 ? knownFiles(largest) : new Map(),
   };
+}
+
+/** Of parts that no backend's files are; gives the next sequence number of elements. */
+async function restoreRows(
+  database: NativeDatabase,
+  canonical: readonly RestoredPart[],
+  to: { readonly options: KeyedStateBackendOptions; readonly stateIds: StateIds; readonly nextListSequence: number },
+): Promise<number> {
+  let { nextListSequence } = to;
+  try {
+    for (const part of canonical) {
+      nextListSequence = await restoreCanonicalPart(database, part, { ...to, nextListSequence });
+    }
+    return nextListSequence;
+  } catch (error) {
+    await database.close();
+    throw toStateError(error, cannotRestore);
+  }
 }
 
 interface PartsToOpen {
