@@ -7,6 +7,7 @@ import { JobError } from '../core/job-error.ts';
 import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import type { JobVertex } from '../core/job-graph/job-graph.ts';
 import type { KeyedContext } from '../core/job-graph/keyed-process.ts';
+import { OperatorMetricGroup } from '../task-manager/operator-metric-group.ts';
 import {
   type DataStream,
   datagen,
@@ -200,6 +201,7 @@ function fakeContext(key: unknown, calls: unknown[]): KeyedContext & { key: unkn
     processingTimeMs: () => 1000,
     watermarkMs: () => 6,
     broadcastState: {},
+    metrics: new OperatorMetricGroup('counts'),
     registerTimer: (domain, timestampMs) => calls.push(['register', domain, timestampMs]),
     deleteTimer: (domain, timestampMs) => calls.push(['delete', domain, timestampMs]),
     setNamespace: () => {},

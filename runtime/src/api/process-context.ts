@@ -1,4 +1,5 @@
 import type { KeyedContext } from '../core/job-graph/keyed-process.ts';
+import type { MetricGroup } from '../core/job-graph/metric-group.ts';
 import type { OperatorContext } from '../core/job-graph/operator-context.ts';
 import type { TimeDomain } from '../core/time/event-time.ts';
 import type { NoSideOutputs, SideOutputRecords } from './side-outputs.ts';
@@ -17,6 +18,8 @@ export interface ProcessContext<Out, Sides extends SideOutputRecords = NoSideOut
   readonly processingTimeMs: () => number;
   /** How far event time has come: no record up to here follows, but late ones. The lowest safe integer before the first watermark. */
   readonly watermarkMs: () => number;
+  /** Counters, gauges and histograms of this operator in this subtask; on `/metrics` their names begin with `user_`. */
+  readonly metrics: MetricGroup;
 }
 
 export interface KeyedProcessContext<Key, Out, Sides extends SideOutputRecords = NoSideOutputs>
@@ -76,6 +79,7 @@ export function toAuthorContext(context: OperatorContext): AuthorContext {
     emitTo: (tag, record) => context.emitTo(tag, record),
     processingTimeMs: () => context.processingTimeMs(),
     watermarkMs: () => context.watermarkMs(),
+    metrics: context.metrics,
   };
 }
 
@@ -93,6 +97,7 @@ export function toAuthorKeyedContext(context: KeyedContext): AuthorKeyedContext 
     emitTo: (tag, record) => context.emitTo(tag, record),
     processingTimeMs: () => context.processingTimeMs(),
     watermarkMs: () => context.watermarkMs(),
+    metrics: context.metrics,
     timers: {
       registerProcessingTime: (timestampMs) => context.registerTimer('ProcessingTime', timestampMs),
       deleteProcessingTime: (timestampMs) => context.deleteTimer('ProcessingTime', timestampMs),

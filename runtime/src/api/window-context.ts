@@ -1,4 +1,5 @@
 import type { KeyedContext } from '../core/job-graph/keyed-process.ts';
+import type { MetricGroup } from '../core/job-graph/metric-group.ts';
 import type { TimeWindow } from '../core/windows/time-window.ts';
 import { rememberContexts } from './process-context.ts';
 
@@ -15,6 +16,8 @@ export interface WindowContext<Key, Out> {
   readonly processingTimeMs: () => number;
   /** How far event time has come: no record up to here follows, but late ones. */
   readonly watermarkMs: () => number;
+  /** Counters, gauges and histograms of this operator in this subtask; on `/metrics` their names begin with `user_`. */
+  readonly metrics: MetricGroup;
 }
 
 type AuthorWindowContext = WindowContext<unknown, unknown> & { window: TimeWindow };
@@ -30,6 +33,7 @@ export function toAuthorWindowContext(): (context: KeyedContext, window: TimeWin
       emitAt: (record, timestampMs) => context.emitAt(record, timestampMs),
       processingTimeMs: () => context.processingTimeMs(),
       watermarkMs: () => context.watermarkMs(),
+      metrics: context.metrics,
     };
     return author;
   });

@@ -39,11 +39,12 @@ export async function buildTask(
   assert(vertex !== undefined, `the deployment names the vertex '${vertexId}', which is not in the graph`);
   const builder = new ChainBuilder(environment, vertex, { deployment, outputs });
   const { head, inputs } = await builder.build();
+  const source = builder.source(() => task);
   const task: Task = new Task({
     id: { vertexId, subtaskIndex },
     head,
     inputs,
-    source: builder.source(() => task),
+    source,
     input,
     keyed: builder.keyed,
     headState: new HeadState({
@@ -56,6 +57,7 @@ export async function buildTask(
     timestamps: builder.timestamps,
     outputs: builder.outputs,
     partitions: outputs.map(({ partition }) => partition),
+    measureOperators: () => builder.measure(task, source),
     reporter,
     mayCommit,
     nowMs,

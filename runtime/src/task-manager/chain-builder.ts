@@ -2,7 +2,7 @@ import { assert, unreachable } from '../core/assert.ts';
 import type { OperatorImplementation } from '../core/job-graph/executable-job.ts';
 import type { JobVertex, OperatorDescription } from '../core/job-graph/job-graph.ts';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
-import type { OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
+import type { OperatorMetric, OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
 import type { KeyedStateBackend, KeyedStateBackendOptions } from '../state-backend/state-backend.ts';
 import { BroadcastState } from './broadcast-state.ts';
 import type { TaskEnvironment } from './build-task.ts';
@@ -16,6 +16,7 @@ import type { Stage, StageInput } from './chain/stage.ts';
 import { FilterStage, FlatMapStage, MapStage } from './chain/stateless-stages.ts';
 import { TimestampsStage } from './chain/timestamps-stage.ts';
 import { WatermarkFloors } from './chain/watermark-floors.ts';
+import { ChainMetrics } from './chain-metrics.ts';
 import { EventTimeGenerator } from './event-time-generator.ts';
 import type { SubtaskOutput } from './exchange/thread-exchange.ts';
 import type { BroadcastOperator, KeyedOperator } from './head-state.ts';
@@ -33,6 +34,7 @@ export class ChainBuilder {
   readonly sinks: SinkOperator[] = [];
   readonly timestamps: TimestampsStage[] = [];
   readonly outputs: OutputStage[] = [];
+  readonly #metrics: ChainMetrics;
   readonly #environment: TaskEnvironment;
   readonly #vertex: JobVertex;
   readonly #deployment: SubtaskDeployment;
@@ -45,6 +47,7 @@ export class ChainBuilder {
   ) {
     this.#environment = environment;
     this.#vertex = vertex;
+    this.#metrics = new ChainMetrics(vertex);
     this.#deployment = subtask.deployment;
     this.#edges = subtask.outputs;
   }
@@ -53,11 +56,17 @@ export class ChainBuilder {
   async build(): Promise<{ readonly head: Stage; readonly inputs: readonly StageInput[] }> {
     let head: Stage | undefined;
     for (const operator of this.#vertex.operators.toReversed()) {
-      head = await this.#stage(operator, head);
+      head = await this.#stage(operator, head && this.#metrics.countBetween(operator.id, head));
     }
     assert(head !== undefined, 'a chain has at least one stage');
     const inputs = head instanceof KeyedProcessStage || head instanceof ProcessStage ? head.inputs : [head];
     return { head, inputs };
+  }
+
+  /** What the operators count by themselves; the first one receives what the task does. */
+  measure(task: Task, source: SourceOperator | undefined): readonly OperatorMetric[] {
+    const { keyed, sinks, outputs } = this;
+    return this.#metrics.measure({ recordsIn: task.recordsIn, source, keyed, sinks, outputs });
   }
 
   source(task: () => Task): SourceOperator | undefined {
@@ -79,6 +88,7 @@ export class ChainBuilder {
         wake,
         fail: (error) => task().fail(new OperatorFailure(operator, error)),
         nowMs,
+        metrics: this.#metrics.groupOf(operator.id),
       },
       monotonicMs,
     });
@@ -119,6 +129,7 @@ export class ChainBuilder {
           function: implementation.function,
           broadcastInputs: implementation.broadcastInputs,
           broadcastState: await this.#broadcastState(operator),
+          metrics: this.#metrics.groupOf(operator.id),
           nowMs: this.#environment.nowMs,
           outputs: this.#outputs(operator, next),
         });
@@ -180,6 +191,7 @@ export class ChainBuilder {
       backend,
       broadcastState,
       floors: new WatermarkFloors(keyGroups, watermarkFloors ?? []),
+      metrics: this.#metrics.groupOf(operator.id),
       restoredFiles.keyGroupsRestored(keyGroups.last - keyGroups.first + 1);
       maxParallelism,
       nowMs,
@@ -220,6 +232,7 @@ export class ChainBuilder {
         uid: operator.id,
         subtaskIndex,
         parallelism: this.#vertex.parallelism,
+        metrics: this.#metrics.groupOf(operator.id),
       });
       sinkOperator = new SinkOperator({ operator, writer, stage: new SinkStage(operator, writer) });
     } catch (error) {

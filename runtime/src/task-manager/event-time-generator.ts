@@ -40,6 +40,7 @@ export class EventTimeGenerator {
   #pausedSplits: ReadonlySet<string>;
   /** Records came to a stream that was idle. Others are told at once: until they know, they may go on without them and make them late. */
   #isBack = false;
+  #newestTimestampMs: number | undefined;
 
   constructor(options: EventTimeGeneratorOptions) {
     this.#options = options;
@@ -69,6 +70,7 @@ export class EventTimeGenerator {
         }
       }
       if (records.length > 0) {
+        this.#newestTimestampMs = timestamps[records.length - 1];
         this.#watermarks.records(splitId, latestMs, monotonicMs());
         this.#isBack ||= this.#last.isIdle;
       }
@@ -94,6 +96,16 @@ export class EventTimeGenerator {
   align(othersMinimumMs: number | undefined): void {
     this.#watermarks.setOthersMinimum(othersMinimumMs, this.#options.monotonicMs());
     this.#pause();
+  }
+
+  /** Of the last record. */
+  get newestTimestampMs(): number | undefined {
+    return this.#newestTimestampMs;
+  }
+
+  /** The last watermark that `tick` gave; undefined before the first. */
+  get watermarkMs(): number | undefined {
+    return this.#last.timestampMs === minTimestampMs ? undefined : this.#last.timestampMs;
   }
 
   /** For the others in its alignment group; undefined: they need not wait for this one. */

@@ -33,6 +33,11 @@ export class SinkOperator {
     }
   }
 
+  /** Written and not known to be committed. */
+  get pendingCount(): number {
+    return this.#pending.length;
+  }
+
   prepareCommit(checkpointId: number): void {
     const prepared = this.#guard(this.writer.prepareCommit(checkpointId));
     const all = this.#preparing.then(async () => {

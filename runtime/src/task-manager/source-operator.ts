@@ -4,7 +4,7 @@ import type { SplitState } from '../core/checkpoint/manifest.ts';
 import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { Source, SourceReader, SourceReaderContext, SplitRecords } from '../core/job-graph/source.ts';
 import type { OperatorSubtaskState } from '../core/protocol/messages.ts';
-import { minTimestampMs } from '../core/time/event-time.ts';
+import { maxTimestampMs, minTimestampMs } from '../core/time/event-time.ts';
 import type { WatermarkStrategy } from '../core/time/watermark-strategy.ts';
 import { OperatorFailure } from './chain/operator-failure.ts';
 import { EventTimeGenerator } from './event-time-generator.ts';
@@ -26,6 +26,8 @@ export class SourceOperator {
   readonly #options: SourceOperatorOptions;
   #reader: SourceReader<unknown, unknown> | undefined;
   #eventTime: EventTimeGenerator | undefined;
+  /** By the wall clock. */
+  #lastRecordsAtMs: number | undefined;
 
   constructor(options: SourceOperatorOptions) {
     this.operator = options.operator;
@@ -65,7 +67,11 @@ export class SourceOperator {
       return 'Pending';
     }
     try {
-      return this.#reader.poll(countMax);
+      const polled = this.#reader.poll(countMax);
+      if (typeof polled === 'object' && polled.records.length > 0) {
+        this.#lastRecordsAtMs = this.#options.context.nowMs();
+      }
+      return polled;
     } catch (error) {
       throw new OperatorFailure(this.operator, error);
     }
@@ -81,6 +87,22 @@ export class SourceOperator {
       return { ...encodeSplit(split, positionType), ...(maxTimestampMs === undefined ? {} : { maxTimestampMs }) };
     });
     return { uid: this.operator.id, keyed: undefined, splits, committables: undefined };
+  }
+
+  /** How far behind it is. Flink's names. */
+  measure(): Readonly<Record<string, number | undefined>> {
+    const reader = this.#reader;
+    const nowMs = this.#options.context.nowMs();
+    const newestMs = this.#eventTime?.newestTimestampMs;
+    const watermarkMs = this.#eventTime?.watermarkMs;
+    const givenAtMs = this.#lastRecordsAtMs;
+    return {
+      pendingRecords: reader?.pendingRecords?.(),
+      pendingBytes: reader?.pendingBytes?.(),
+      currentEmitEventTimeLag: newestMs === undefined || givenAtMs === undefined ? undefined : givenAtMs - newestMs,
+      watermarkLag: watermarkMs === undefined || watermarkMs === maxTimestampMs ? undefined : nowMs - watermarkMs,
+      sourceIdleTime: givenAtMs === undefined ? undefined : nowMs - givenAtMs,
+    };
   }
 
   async close(): Promise<void> {

@@ -71,15 +71,19 @@ export class TaskLoop {
   }
 
   #runSlice(): boolean {
-    const endMs = this.#monotonicMs() + sliceMs;
+    let nowMs = this.#monotonicMs();
+    const endMs = nowMs + sliceMs;
     for (;;) {
       let isBusy = false;
       for (const task of this.#tasks) {
-        if (task.step()) {
+        // A step that finds nothing to do takes no time worth a look at the clock.
+        if (task.step(nowMs)) {
           isBusy = true;
+          nowMs = this.#monotonicMs();
+          task.stepped(nowMs);
         }
       }
-      if (!isBusy || this.#monotonicMs() >= endMs) {
+      if (!isBusy || nowMs >= endMs) {
         return isBusy;
       }
     }

@@ -18,6 +18,7 @@ import { type GateElement, InputGate } from './exchange/input-gate.ts';
 import { LocalOutputChannel } from './exchange/output-channel.ts';
 import { OutputPartition } from './exchange/output-partition.ts';
 import { HeadState } from './head-state.ts';
+import { OperatorMetricGroup } from './operator-metric-group.ts';
 import { Task, type TaskReporter } from './task.ts';
 
 const int = t.int as Type<unknown>;
@@ -88,6 +89,7 @@ async function scene(options: {
     function: keyedFunction,
     backend,
     broadcastState: undefined,
+    metrics: new OperatorMetricGroup(described.id),
     floors: new WatermarkFloors(keyGroups, []),
     maxParallelism: 128,
     nowMs,
@@ -126,14 +128,14 @@ async function scene(options: {
         putSharedFile: () => assert.fail('this backend writes no files'),
       }),
     }),
-    ...{ sinks: [], timestamps: [], outputs: [output], partitions: [partition], reporter },
+    ...{ sinks: [], timestamps: [], outputs: [output], partitions: [partition], reporter, measureOperators: () => [] },
     mayCommit: () => true,
     nowMs,
     monotonicMs: () => 0,
   });
   task.start();
   const run = (stepCountMax = 1000) => {
-    for (let step = 0; step < stepCountMax && task.step(); step++) {
+    for (let step = 0; step < stepCountMax && task.step(0); step++) {
       task.flushDue(0, 0);
     }
   };
@@ -282,7 +284,7 @@ test('while the state takes no changes the task rests, and goes on where it was'
   const { gate, seen, run, task } = await scene({ function: byTimers, hasRoom: () => hasRoom });
   gate.add(0, batch(1, 2));
   gate.add(0, watermark(5));
-  assert.equal(task.step(), false);
+  assert.equal(task.step(0), false);
   assert.deepEqual(seen, []);
   hasRoom = true;
   run();

@@ -1,7 +1,13 @@
 import { assert } from '../core/assert.ts';
 import { PageReader } from '../core/pages/page-reader.ts';
-import type { OperatorSubtaskState, SourceEventTime, SubtaskId, SubtaskMetrics } from '../core/protocol/messages.ts';
-import { maxTimestampMs, type Timestamps } from '../core/time/event-time.ts';
+import type {
+  OperatorMetric,
+  OperatorSubtaskState,
+  SourceEventTime,
+  SubtaskId,
+  SubtaskMetrics,
+} from '../core/protocol/messages.ts';
+import { maxTimestampMs, minTimestampMs, type Timestamps } from '../core/time/event-time.ts';
 import type { CheckpointBarrier } from '../transport/data/data-transport.ts';
 import type { KeyedProcessStage, PendingTimers } from './chain/keyed-process-stage.ts';
 import type { OutputStage } from './chain/output-stage.ts';
@@ -12,6 +18,7 @@ import type { SubtaskInput } from './exchange/thread-exchange.ts';
 import type { FixedHeadState, HeadState, KeyedOperator } from './head-state.ts';
 import type { SinkOperator } from './sink-operator.ts';
 import type { SourceOperator } from './source-operator.ts';
+import { type TaskActivity, TaskTime } from './task-time.ts';
 
 /** Records that a source gives at once; a page of small records has a few times as many. */
 const pollRecordCountMax = 512;
@@ -52,6 +59,8 @@ export interface TaskOptions {
   /** Where records leave the chain. */
   readonly outputs: readonly OutputStage[];
   readonly partitions: readonly OutputPartition[];
+  /** What the operators of the chain count by themselves. Not asked after `close`. */
+  readonly measureOperators: () => readonly OperatorMetric[];
   readonly reporter: TaskReporter;
   /** Output may leave only while the TaskManager holds its lease. */
   readonly mayCommit: () => boolean;
@@ -63,6 +72,7 @@ export interface TaskOptions {
 interface FixedState {
   readonly source: OperatorSubtaskState | undefined;
   readonly head: FixedHeadState;
+  readonly alignmentDurationMs: number;
 }
 
 /**
@@ -90,6 +100,9 @@ export class Task {
   #trigger: CheckpointBarrier | undefined;
   #abortedId = 0;
   #recordsIn = 0;
+  #bytesIn = 0;
+  #watermarkMs = minTimestampMs;
+  readonly #time = new TaskTime();
 
   constructor(options: TaskOptions) {
     this.id = options.id;
@@ -99,12 +112,23 @@ export class Task {
   start(): void {
     assert(this.#state === 'Created', 'a task is started once');
     this.#state = 'Running';
+    this.#time.start(this.#options.monotonicMs());
     this.#guard(() => this.#options.source?.open());
   }
 
-  /** Does a bounded amount of work; false when there is nothing to do before something arrives. */
-  step(): boolean {
-    return this.#state === 'Running' && this.#guard(() => this.#step()) === true;
+  /** Does a bounded amount of work; false when there is nothing to do before something arrives. `nowMs` is monotonic. */
+  step(nowMs: number): boolean {
+    if (this.#state !== 'Running') {
+      return false;
+    }
+    const hasWorked = this.#guard(() => this.#step()) === true;
+    this.#time.enter(hasWorked ? 'Busy' : this.#activityAtRest(), nowMs);
+    return hasWorked;
+  }
+
+  /** After a step that did something: what became of its output says what the time until the next one is. */
+  stepped(nowMs: number): void {
+    this.#time.enter(this.#canSend() ? 'Busy' : 'BackPressured', nowMs);
   }
 
   /** Milliseconds since the epoch when a timer is due; undefined when there is nothing to wait for. */
@@ -174,15 +198,26 @@ export class Task {
     }
   }
 
+  get recordsIn(): number {
+    return this.#recordsIn;
+  }
+
   metrics(): SubtaskMetrics {
-    const { keyed, headState, sinks, outputs } = this.#options;
+    const { keyed, headState, sinks, outputs, partitions, input, measureOperators, monotonicMs } = this.#options;
     const ends = [...outputs, ...sinks.map(({ stage }) => stage)];
     const recordsOut = ends.reduce((sum, { recordCount }) => sum + recordCount, 0);
-    const stateSizeBytes = this.#state === 'Closed' ? 0 : headState.sizeBytes;
+    const isClosed = this.#state === 'Closed';
+    const stateSizeBytes = isClosed ? 0 : headState.sizeBytes;
     const lateRecordsDropped = keyed?.stage.lateRecordCount ?? 0;
     return {
       ...{ task: this.id, recordsIn: this.#recordsIn, recordsOut, stateSizeBytes, lateRecordsDropped },
-      ...{ bytesIn: 0, bytesOut: 0, busyMs: 0, backPressuredMs: 0, idleMs: 0, watermarkMs: undefined, operators: [] },
+      bytesIn: this.#bytesIn,
+      bytesOut: partitions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      inputQueueLength: input?.gate.queuedElementCount ?? 0,
+      outputQueueLength: partitions.reduce((sum, { queuedElementCount }) => sum + queuedElementCount, 0),
+      ...this.#time.totals(monotonicMs()),
+      watermarkMs: this.#watermarkMs === minTimestampMs ? undefined : this.#watermarkMs,
+      operators: isClosed ? [] : measureOperators(),
     };
   }
 
@@ -261,20 +296,37 @@ export class Task {
   #tickEventTime(): void {
     const watermark = this.#options.source?.eventTime?.tick();
     if (watermark !== undefined) {
-      this.#options.head.watermark(watermark.timestampMs, watermark.isIdle);
+      this.#watermark(watermark.timestampMs, watermark.isIdle);
     }
     for (const stage of this.#options.timestamps) {
       stage.tick();
     }
   }
 
+  #activityAtRest(): TaskActivity {
+    if (!this.#canSend()) {
+      return 'BackPressured';
+    }
+    // State that takes no changes for now is nobody else's fault.
+    return this.#options.headState.hasRoom ? 'Idle' : 'Busy';
+  }
+
   #hasRoom(): boolean {
+    return this.#canSend() && this.#options.headState.hasRoom;
+  }
+
+  #canSend(): boolean {
     for (const partition of this.#options.partitions) {
       if (!partition.hasRoom) {
         return false;
       }
     }
-    return this.#options.headState.hasRoom;
+    return true;
+  }
+
+  #watermark(timestampMs: number, isIdle: boolean): void {
+    this.#watermarkMs = timestampMs;
+    this.#options.head.watermark(timestampMs, isIdle);
   }
 
   #isQuiet(): boolean {
@@ -342,12 +394,13 @@ export class Task {
       case 'Page': {
         const recordType = recordTypes[event.inputIndex];
         assert(recordType !== undefined, 'a page of an input channel that does not exist');
+        this.#bytesIn += event.records.byteLength;
         const { records, timestamps } = this.#pages.read(event.records, recordType);
         this.#process(ordinals[event.inputIndex], records, timestamps);
         return true;
       }
       case 'Watermark':
-        this.#options.head.watermark(event.timestampMs, event.isIdle);
+        this.#watermark(event.timestampMs, event.isIdle);
         return true;
       case 'Checkpoint':
         this.#takeCheckpoint(event.barrier);
@@ -368,7 +421,7 @@ export class Task {
   /** Once more for timers that were registered since the last watermark, and for a source, which sees no watermark but this. */
   #beginEnd(): void {
     this.#isEnding = true;
-    this.#options.head.watermark(maxTimestampMs, false);
+    this.#watermark(maxTimestampMs, false);
     this.#endIfDone();
   }
 
@@ -389,7 +442,7 @@ export class Task {
 
   #takeCheckpoint(barrier: CheckpointBarrier): void {
     const { checkpointId } = barrier;
-    const { partitions, source, headState, sinks, reporter, monotonicMs } = this.#options;
+    const { partitions, source, input, headState, sinks, reporter, monotonicMs } = this.#options;
     const startedAtMs = monotonicMs();
     this.#stoppedBy = barrier.stopSources ? checkpointId : undefined;
     for (const partition of partitions) {
@@ -400,7 +453,8 @@ export class Task {
     }
     let fixed: FixedState;
     try {
-      fixed = { source: source?.state(), head: headState.fix(checkpointId) };
+      const alignmentDurationMs = input?.gate.alignmentDurationMs ?? 0;
+      fixed = { source: source?.state(), head: headState.fix(checkpointId), alignmentDurationMs };
     } catch (error) {
       reporter.declined(this.id, checkpointId, error);
       return;
@@ -433,7 +487,7 @@ export class Task {
       const asyncDurationMs = monotonicMs() - startedAtMs;
       reporter.acknowledged(this.id, {
         ...{ checkpointId, operators, syncDurationMs, asyncDurationMs },
-        ...{ alignmentDurationMs: 0, uploadedSizeBytes: 0 },
+        ...{ alignmentDurationMs: fixed.alignmentDurationMs, uploadedSizeBytes: 0 },
       });
     }
   }

@@ -95,6 +95,8 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
           },
         },
       };
+    case 'ProcessMetrics':
+      return { message: { case: 'processMetrics', value: { metrics: message.metrics.map((metric) => ({ ...metric })) } } };
     case 'SourceEventTimes':
       return {
         message: {
@@ -181,6 +183,11 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
         type: 'Metrics',
         token: decodeToken(message.value.token),
         subtasks: message.value.subtasks.map(decodeSubtaskMetrics),
+      };
+    case 'processMetrics':
+      return {
+        type: 'ProcessMetrics',
+        metrics: message.value.metrics.map(({ name, labels, value }) => ({ name, labels: { ...labels }, value })),
       };
     case 'sourceEventTimes':
       return {

@@ -80,6 +80,7 @@ const taskManagerMessages: TaskManagerMessage[] = [
       { task, group: 'h', minimumMs: undefined },
     ],
   },
+  { type: 'ProcessMetrics', metrics: [{ name: 'heapUsed', labels: { thread: 'slots-0' }, value: 2.5 }] },
   {
     type: 'Metrics',
     token,

@@ -12,6 +12,7 @@ import { KeyedProcessStage } from '../../src/task-manager/chain/keyed-process-st
 import { OperatorOutputs } from '../../src/task-manager/chain/operator-outputs.ts';
 import type { Stage } from '../../src/task-manager/chain/stage.ts';
 import { WatermarkFloors } from '../../src/task-manager/chain/watermark-floors.ts';
+import { OperatorMetricGroup } from '../../src/task-manager/operator-metric-group.ts';
 
 export interface TestedOperator<T> {
   readonly function: KeyedProcessFunction;
@@ -190,6 +191,7 @@ export class KeyedOperator<T> {
       function: this.#operator.function,
       backend,
       broadcastState: undefined,
+      metrics: new OperatorMetricGroup('tested'),
       floors: new WatermarkFloors(keyGroups, floors),
       maxParallelism,
       nowMs: () => this.nowMs,

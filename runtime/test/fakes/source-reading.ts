@@ -2,6 +2,7 @@ import type { Source, SourceReader, Split, SplitRecords } from '../../src/core/j
 import { minTimestampMs } from '../../src/core/time/event-time.ts';
 import { BinaryReader } from '../../src/core/types/binary-reader.ts';
 import { BinaryWriter } from '../../src/core/types/binary-writer.ts';
+import { OperatorMetricGroup } from '../../src/task-manager/operator-metric-group.ts';
 
 /** Reads a source as a subtask does: polls, waits to be woken, and hands positions on in their encoded form. */
 export class SourceReading<T, Position> {
@@ -27,6 +28,7 @@ export class SourceReading<T, Position> {
         fail: (error) => this.#failed.reject(error),
         nowMs,
         watermarkMs: (splitId) => this.watermarks.get(splitId) ?? minTimestampMs,
+        metrics: new OperatorMetricGroup('tested'),
       },
       splits,
     );

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { JobError } from '../../core/job-error.ts';
 import type { SourceReader, SourceReaderContext, Split, SplitRecords } from '../../core/job-graph/source.ts';
 import { LineSplitter } from '../line-splitter.ts';
@@ -55,6 +55,9 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
   /** Files in a row that gave nothing; to tell an input that can never give anything. */
   #emptyFileCount = 0;
   #closed = false;
+  /** Undefined until all are known; of files that repeat there is no end. */
+  #fileSizeBytes: number | undefined;
+  readonly #measured: Promise<void>;
 
   constructor(options: ReaderOptions) {
     this.#context = options.context;
@@ -63,6 +66,7 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
     this.#byPath = new Map(this.#splits.map((split) => [split.path, split]));
     this.#rateLimit =
       options.linesPerSecond === undefined ? undefined : new RateLimit(options.linesPerSecond, options.context.nowMs());
+    this.#measured = options.repeat ? Promise.resolve() : this.#measureFiles();
   }
 
   poll(countMax: number): SplitRecords<string> | 'Pending' | 'End' {
@@ -95,11 +99,30 @@ export class FileLinesReader implements SourceReader<string, FilePosition> {
     return this.#byPath.get(splitId)?.finished === false;
   }
 
+  pendingBytes(): number | undefined {
+    const readSizeBytes = this.#splits.reduce((sum, { offset }) => sum + offset, 0);
+    return this.#fileSizeBytes === undefined ? undefined : Math.max(0, this.#fileSizeBytes - readSizeBytes);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#rateTimer);
+    await this.#measured;
     await this.#loading;
     await this.#closeFile();
+  }
+
+  /** One after the other, beside the reading. A file that is not there is reported when it is read; until then nobody knows how much is left. */
+  async #measureFiles(): Promise<void> {
+    let sizeBytes = 0;
+    for (const { path } of this.#splits) {
+      const found = this.#closed ? undefined : await stat(path).catch(() => undefined);
+      if (found === undefined) {
+        return;
+      }
+      sizeBytes += found.size;
+    }
+    this.#fileSizeBytes = sizeBytes;
   }
 
   #take(current: OpenSplit, count: number): readonly string[] {

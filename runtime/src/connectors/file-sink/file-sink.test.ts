@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { CommittableData, SinkWriter } from '../../core/job-graph/sink.ts';
+import { OperatorMetricGroup } from '../../task-manager/operator-metric-group.ts';
 import { parsePendingName, safeName } from './file-names.ts';
 import { fileSink } from './file-sink.ts';
 
@@ -24,6 +25,7 @@ function writer(options: { epoch?: number; subtaskIndex?: number; uid?: string; 
     uid,
     subtaskIndex,
     parallelism: 2,
+    metrics: new OperatorMetricGroup('out'),
   });
 }
 
@@ -213,6 +215,7 @@ test('a directory that cannot be written is an error that names it', async (cont
       uid: 'u',
       subtaskIndex: 0,
       parallelism: 1,
+      metrics: new OperatorMetricGroup('out'),
     });
   assert.throws(create(join(directory, 'file')), { code: 'SinkDirectoryUnwritable', message: /file/ });
   if (process.getuid?.() !== 0) {

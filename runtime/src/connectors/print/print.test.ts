@@ -1,10 +1,17 @@
 // How records look on standard output.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OperatorMetricGroup } from '../../task-manager/operator-metric-group.ts';
 import { formatRecord } from './format-record.ts';
 import { printTo } from './print.ts';
 
-const context = { lineageId: 'default/test', token: { epoch: 1, executionAttempt: 1 }, uid: 'out', subtaskIndex: 1 };
+const context = {
+  lineageId: 'default/test',
+  token: { epoch: 1, executionAttempt: 1 },
+  uid: 'out',
+  subtaskIndex: 1,
+  metrics: new OperatorMetricGroup('out'),
+};
 
 test('records are printed as people read them', () => {
   const cases: readonly (readonly [unknown, string])[] = [

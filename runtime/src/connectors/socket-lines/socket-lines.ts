@@ -93,6 +93,11 @@ class SocketLinesReader implements SourceReader<string, SocketPosition> {
     return split === undefined ? [] : [{ id: split.id, position: { ended: this.#state === 'Ended' } }];
   }
 
+  /** What was received and not polled; what waits at the server is not known. */
+  pendingRecords(): number {
+    return this.#lines.length;
+  }
+
   async close(): Promise<void> {
     this.#state = 'Closed';
     clearTimeout(this.#retryTimer);

@@ -1,3 +1,5 @@
+import type { MetricGroup } from './metric-group.ts';
+
 /** What every function of a process operator may do, keyed or not; the runtime's own shape. Valid only during a call. */
 export interface OperatorContext {
   /** Event time of the record or timer; undefined when the record has none, and during a processing-time timer. */
@@ -16,6 +18,8 @@ export interface OperatorContext {
   watermarkMs(): number;
   /** Handles of the broadcast state, by name: writable during an element of a broadcast input, read-only otherwise. */
   readonly broadcastState: StateByName;
+  /** Of the operator in this subtask. */
+  readonly metrics: MetricGroup;
 }
 
 export type ElementFunction<Context extends OperatorContext = OperatorContext> = (

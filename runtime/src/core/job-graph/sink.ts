@@ -1,4 +1,5 @@
 import type { FencingToken } from '../fencing-token.ts';
+import type { MetricGroup } from './metric-group.ts';
 
 /** Where records go. An exactly-once sink writes pending output and commits it after the checkpoint (lineage.md, rule 11). */
 export interface Sink<T> {
@@ -15,6 +16,8 @@ export interface SinkWriterContext {
   readonly uid: string;
   readonly subtaskIndex: number;
   readonly parallelism: number;
+  /** Of the sink in this subtask. */
+  readonly metrics: MetricGroup;
 }
 
 /** Data of one committable, JSON; the sink knows what it means. */

@@ -1,4 +1,5 @@
 import type { Type } from '../types/type.ts';
+import type { MetricGroup } from './metric-group.ts';
 
 /**
  * Where records come from: splits, each with a position. Splits are found by the JobManager; a subtask reads those it is given. The
@@ -41,6 +42,8 @@ export interface SourceReaderContext {
    * others' windows; the same for all where the source has no watermarks.
    */
   readonly watermarkMs: (splitId: string) => number;
+  /** Of the source in this subtask. */
+  readonly metrics: MetricGroup;
 }
 
 /**
@@ -66,6 +69,10 @@ export interface SourceReader<T, Position> {
    * given of each split what there was, or says `Pending` when it has not.
    */
   isReadable?(splitId: string): boolean;
+  /** How far it is behind, asked once a second: records that are known to wait, as far as that means anything; undefined when it is not known. */
+  pendingRecords?(): number | undefined;
+  /** The same in bytes. */
+  pendingBytes?(): number | undefined;
   close(): Promise<void>;
 }
 

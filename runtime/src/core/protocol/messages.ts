@@ -72,6 +72,8 @@ export type TaskManagerMessage =
   /** Every subtask of the token is gone: no thread, no open sink, no upload in flight. */
   | { readonly type: 'TasksCanceled'; readonly token: FencingToken }
   | { readonly type: 'Metrics'; readonly token: FencingToken; readonly subtasks: readonly SubtaskMetrics[] }
+  /** Of the process, whatever it runs. */
+  | { readonly type: 'ProcessMetrics'; readonly metrics: readonly ProcessMetric[] }
   /** Sent again and again by every source subtask in an alignment group; answered with `AlignSources`. A lost one changes nothing for long. */
   | { readonly type: 'SourceEventTimes'; readonly token: FencingToken; readonly sources: readonly SourceEventTime[] };
 
@@ -200,18 +202,28 @@ export interface SubtaskMetrics {
   /** It had output for which there was no credit. */
   readonly backPressuredMs: number;
   readonly idleMs: number;
-  /** Undefined before the first watermark. */
+  /** Pages and batches that wait to be read, and those that wait for credit. */
+  readonly inputQueueLength: number;
+  readonly outputQueueLength: number;
+  /** Of its input; of a source, its own. Undefined before the first watermark. */
   readonly watermarkMs: number | undefined;
   /** What operators of the subtask count by themselves, such as a source's lag, a state backend's cache and what job authors registered. */
   readonly operators: readonly OperatorMetric[];
 }
 
-interface OperatorMetric {
+export interface OperatorMetric {
   readonly uid: string;
-  /** As `/metrics` shows it without its prefix: `pendingRecords`, `state_counts_cacheHits`. */
+  /** As `/metrics` shows it without its prefix: `pendingRecords`, `state_cacheHits`, `user_errors`. */
   readonly name: string;
   /** A counter is a total since deployment. */
   readonly kind: 'Counter' | 'Gauge';
+  readonly value: number;
+}
+
+export interface ProcessMetric {
+  /** One of `taskManagerMetrics`. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 

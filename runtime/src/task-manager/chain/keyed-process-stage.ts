@@ -4,6 +4,7 @@ import { JobError } from '../../core/job-error.ts';
 import type { KeySelection } from '../../core/job-graph/executable-job.ts';
 import type { OperatorDescription } from '../../core/job-graph/job-graph.ts';
 import type { KeyedContext, KeyedElementFunction, KeyedProcessFunction } from '../../core/job-graph/keyed-process.ts';
+import type { MetricGroup } from '../../core/job-graph/metric-group.ts';
 import type { StateByName } from '../../core/job-graph/operator-context.ts';
 import { keyGroupOf } from '../../core/key-groups/key-group.ts';
 import type { FiredTimer, TimeDomain, Timestamps } from '../../core/time/event-time.ts';
@@ -252,6 +253,7 @@ export interface KeyedStageOptions {
   readonly function: KeyedProcessFunction;
   readonly backend: KeyedStateBackend;
   readonly broadcastState: BroadcastState | undefined;
+  readonly metrics: MetricGroup;
   readonly floors: WatermarkFloors;
   readonly maxParallelism: number;
   readonly nowMs: () => number;
@@ -269,6 +271,7 @@ class KeyedStageContext implements KeyedContext {
   /** Of the input, and not below what holds for all key groups since the restore. */
   ownWatermarkMs: number;
   readonly floors: WatermarkFloors;
+  readonly metrics: MetricGroup;
   readonly #operator: OperatorDescription;
   readonly #hasTimerFunction: boolean;
   readonly #keyType: Type<unknown>;
@@ -288,6 +291,7 @@ class KeyedStageContext implements KeyedContext {
     this.#outputs = options.outputs;
     this.#nowMs = options.nowMs;
     this.floors = options.floors;
+    this.metrics = options.metrics;
     this.ownWatermarkMs = options.floors.lowestMs;
     this.#highestFloorMs = options.floors.highestMs;
   }

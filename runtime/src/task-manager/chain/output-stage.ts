@@ -18,6 +18,10 @@ export class OutputStage implements Stage {
     this.#monotonicMs = monotonicMs;
   }
 
+  get operatorId(): string {
+    return this.#operator.id;
+  }
+
   get recordCount(): number {
     return this.#recordCount;
   }

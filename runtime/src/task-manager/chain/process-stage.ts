@@ -1,5 +1,6 @@
 import { assert } from '../../core/assert.ts';
 import type { OperatorDescription } from '../../core/job-graph/job-graph.ts';
+import type { MetricGroup } from '../../core/job-graph/metric-group.ts';
 import type { ElementFunction, OperatorContext, ProcessFunction, StateByName } from '../../core/job-graph/operator-context.ts';
 import { minTimestampMs, type Timestamps } from '../../core/time/event-time.ts';
 import type { BroadcastState } from '../broadcast-state.ts';
@@ -14,6 +15,7 @@ export interface ProcessStageOptions {
   /** By input, whether it is a broadcast one. */
   readonly broadcastInputs: readonly boolean[];
   readonly broadcastState: BroadcastState | undefined;
+  readonly metrics: MetricGroup;
   readonly nowMs: () => number;
   readonly outputs: OperatorOutputs;
 }
@@ -76,10 +78,12 @@ class ProcessStageContext implements OperatorContext {
   timestampMs: number | undefined;
   broadcastState: StateByName = noState;
   ownWatermarkMs = minTimestampMs;
+  readonly metrics: MetricGroup;
   readonly #outputs: OperatorOutputs;
   readonly #nowMs: () => number;
 
-  constructor({ outputs, nowMs }: ProcessStageOptions) {
+  constructor({ outputs, nowMs, metrics }: ProcessStageOptions) {
+    this.metrics = metrics;
     this.#outputs = outputs;
     this.#nowMs = nowMs;
   }

@@ -14,6 +14,7 @@ import type { Type } from '../../core/types/type.ts';
 import { createHashmapStateBackendFactory } from '../../state-backend/hashmap/keyed-state-backend.ts';
 import { batchKeyCountMax, type ValueStateHandle } from '../../state-backend/state-backend.ts';
 import { BroadcastState } from '../broadcast-state.ts';
+import { OperatorMetricGroup } from '../operator-metric-group.ts';
 import { KeyedProcessStage } from './keyed-process-stage.ts';
 import { OperatorFailure } from './operator-failure.ts';
 import { OperatorOutputs } from './operator-outputs.ts';
@@ -124,6 +125,7 @@ async function keyed(setup: KeyedSetup) {
     function: { elements, timer },
     backend,
     broadcastState: setup.broadcastState,
+    metrics: new OperatorMetricGroup('counts'),
     floors: new WatermarkFloors(keyGroups, setup.floors ?? []),
     maxParallelism: 128,
     nowMs,
@@ -454,6 +456,7 @@ test('an operator without keys has inputs, broadcast state, side outputs and wat
       ],
     },
     broadcastInputs: [false, true],
+    metrics: new OperatorMetricGroup('match'),
     broadcastState: new BroadcastState('match', [rules]),
     nowMs: () => 0,
     outputs: new OperatorOutputs(described, next, new Map([['unknown', unknown]])),
@@ -473,6 +476,7 @@ test('an error further down a chain keeps the name of the operator where it happ
     operator: described,
     function: { elements: [(record, ctx) => ctx.emit(record)] },
     broadcastInputs: [false],
+    metrics: new OperatorMetricGroup('outer'),
     broadcastState: undefined,
     nowMs: () => 0,
     outputs: new OperatorOutputs(described, inner, new Map()),

@@ -16,6 +16,10 @@ export class CreditQueue<T> {
     return this.#waiting.length === 0;
   }
 
+  get length(): number {
+    return this.#waiting.length;
+  }
+
   /** `replaces`: takes the place of the last element when that still waits and this is true of it. */
   submit(element: T, needsCredit: boolean, replaces?: (waiting: T) => boolean): void {
     const last = this.#waiting.at(-1);

@@ -1,8 +1,9 @@
 import { assert } from '../../core/assert.ts';
 import { ChannelWatermarks } from '../../core/time/channel-watermarks.ts';
 import type { Timestamps, Watermark } from '../../core/time/event-time.ts';
+import { systemClock } from '../../system-clock.ts';
 import type { CheckpointBarrier } from '../../transport/data/data-transport.ts';
-import { BarrierAlignment } from './barrier-alignment.ts';
+import { BarrierAlignment, type BarrierOutcome } from './barrier-alignment.ts';
 
 /** What waits in a channel's queue. Batches come from the same thread, pages from other threads and processes. */
 export type GateElement =
@@ -43,9 +44,14 @@ export class InputGate {
   #openCount: number;
   #endIsHeld = false;
   readonly #onTaken: (inputIndex: number) => void;
+  readonly #monotonicMs: () => number;
+  /** When the first barrier of the checkpoint that is being aligned was read. */
+  #aligningSinceMs = 0;
+  #alignmentDurationMs = 0;
 
   /** `onTaken` is called when a batch or page left its queue: the producer may send another. */
-  constructor(channelCount: number, onTaken: (inputIndex: number) => void) {
+  constructor(channelCount: number, onTaken: (inputIndex: number) => void, monotonicMs = systemClock.monotonicMs) {
+    this.#monotonicMs = monotonicMs;
     this.#queues = Array.from({ length: channelCount }, () => []);
     this.#isReady = new Array(channelCount).fill(false);
     this.#ended = new Array(channelCount).fill(false);
@@ -53,6 +59,16 @@ export class InputGate {
     this.#alignment = new BarrierAlignment(channelCount);
     this.#watermarks = new ChannelWatermarks(channelCount);
     this.#onTaken = onTaken;
+  }
+
+  /** Of the last checkpoint that was given: from the first of its barriers to the last. */
+  get alignmentDurationMs(): number {
+    return this.#alignmentDurationMs;
+  }
+
+  /** Batches, pages and what is between them that wait to be read. */
+  get queuedElementCount(): number {
+    return this.#queues.reduce((sum, queue) => sum + queue.length, 0);
   }
 
   add(inputIndex: number, element: GateElement): void {
@@ -130,7 +146,9 @@ export class InputGate {
         return hasChanged ? { type: 'Watermark', timestampMs: watermarks.timestampMs, isIdle: watermarks.isIdle } : undefined;
       }
       case 'Barrier': {
+        const aligning = this.#alignment.checkpointId;
         const { outcome, unblocked } = this.#alignment.onBarrier(inputIndex, element.barrier.checkpointId, element.barrier.mode);
+        this.#measureAlignment(outcome, aligning === element.barrier.checkpointId);
         this.#unblock(unblocked);
         return outcome === 'Aligned' ? { type: 'Checkpoint', barrier: element.barrier } : undefined;
       }
@@ -139,6 +157,19 @@ export class InputGate {
         this.#ended[inputIndex] = true;
         this.#openCount--;
         return this.#openCount === 0 ? { type: 'End' } : undefined;
+    }
+  }
+
+  #measureAlignment(outcome: BarrierOutcome['outcome'], hasBegun: boolean): void {
+    if (outcome === 'Stale') {
+      return;
+    }
+    const nowMs = this.#monotonicMs();
+    if (!hasBegun) {
+      this.#aligningSinceMs = nowMs;
+    }
+    if (outcome === 'Aligned') {
+      this.#alignmentDurationMs = nowMs - this.#aligningSinceMs;
     }
   }
 

@@ -19,6 +19,10 @@ export const batchRecordCountMax = 512;
 export interface OutputChannel {
   /** False while something waits for credit; the task that writes here rests until it is true. */
   readonly hasRoom: boolean;
+  /** What waits for credit. */
+  readonly queuedElementCount: number;
+  /** Of pages sent or waiting; 0 within a thread, where nothing is made bytes. */
+  readonly sizeBytes: number;
   write(record: unknown, timestampMs: number | undefined): void;
   /** The arrays belong to the channel, and to whoever else was given them, from now on: nobody changes them. */
   writeAll(records: readonly unknown[], timestamps: Timestamps): void;
@@ -46,6 +50,14 @@ export class LocalOutputChannel implements OutputChannel {
 
   get hasRoom(): boolean {
     return this.#queue.isEmpty;
+  }
+
+  get queuedElementCount(): number {
+    return this.#queue.length;
+  }
+
+  get sizeBytes(): number {
+    return 0;
   }
 
   write(record: unknown, timestampMs: number | undefined): void {
@@ -89,6 +101,7 @@ export class PagedOutputChannel implements OutputChannel {
   readonly #pageSizeBytes: number;
   readonly #page: PageWriter;
   readonly #queue: CreditQueue<ChannelFrame>;
+  #sizeBytes = 0;
 
   constructor(options: {
     readonly channel: number;
@@ -105,6 +118,14 @@ export class PagedOutputChannel implements OutputChannel {
 
   get hasRoom(): boolean {
     return this.#queue.isEmpty;
+  }
+
+  get queuedElementCount(): number {
+    return this.#queue.length;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   write(record: unknown, timestampMs: number | undefined): void {
@@ -150,7 +171,9 @@ export class PagedOutputChannel implements OutputChannel {
 
   #sendPage(): void {
     const { recordCount } = this.#page;
-    this.#queue.submit({ type: 'Page', channel: this.#channel, recordCount, records: this.#page.finish() }, true);
+    const records = this.#page.finish();
+    this.#sizeBytes += records.byteLength;
+    this.#queue.submit({ type: 'Page', channel: this.#channel, recordCount, records }, true);
   }
 }
 

@@ -38,6 +38,15 @@ export class OutputPartition {
     return true;
   }
 
+  /** What waits for credit in its channels. */
+  get queuedElementCount(): number {
+    return this.#channels.reduce((sum, channel) => sum + channel.queuedElementCount, 0);
+  }
+
+  get sizeBytes(): number {
+    return this.#channels.reduce((sum, channel) => sum + channel.sizeBytes, 0);
+  }
+
   get unsentSinceMs(): number | undefined {
     return this.#unsentSinceMs;
   }
