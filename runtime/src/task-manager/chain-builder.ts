@@ -180,6 +180,7 @@ export class ChainBuilder {
     try {
       const parts = keyedParts.map((part) => toRestoredPart(storage, part, restoredFiles));
       backend = await createBackend(options, await Promise.all(parts));
+      restoredFiles.keyGroupsRestored(keyGroups.last - keyGroups.first + 1);
     } catch (error) {
       throw new OperatorFailure(operator, error);
     }
@@ -190,9 +191,8 @@ export class ChainBuilder {
       function: implementation.function,
       backend,
       broadcastState,
-      floors: new WatermarkFloors(keyGroups, watermarkFloors ?? []),
       metrics: this.#metrics.groupOf(operator.id),
-      restoredFiles.keyGroupsRestored(keyGroups.last - keyGroups.first + 1);
+      floors: new WatermarkFloors(keyGroups, watermarkFloors ?? []),
       maxParallelism,
       nowMs,
       outputs: this.#outputs(operator, next),
