@@ -23,7 +23,7 @@ export interface HeadStateOptions {
   readonly keyed: KeyedOperator | undefined;
   /** The chain's first operator, if it has a broadcast input. */
   readonly broadcast: BroadcastOperator | undefined;
-  readonly place: Omit<SnapshotPlace, 'directory' | 'uid'>;
+  readonly place: Omit<SnapshotPlace, 'directory' | 'uid' | 'format'>;
   readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
 }
 
@@ -67,15 +67,18 @@ export class HeadState {
     return { snapshot, watermarkFloors, broadcast: encoded };
   }
 
-  /** Undefined for an operator without such state. `directory` is the checkpoint's. */
-  async write(fixed: FixedHeadState, directory: string): Promise<OperatorSubtaskState | undefined> {
+  /** Undefined for an operator without such state. Where it goes, and how it is written, is the checkpoint's. */
+  async write(
+    fixed: FixedHeadState,
+    { directory, format }: Pick<SnapshotPlace, 'directory' | 'format'>,
+  ): Promise<OperatorSubtaskState | undefined> {
     const { keyed, broadcast, place, snapshotTarget } = this.#options;
     const uid = (keyed ?? broadcast)?.operator.id;
     if (uid === undefined) {
       return undefined;
     }
     const { snapshot, watermarkFloors } = fixed;
-    const target = snapshotTarget({ ...place, directory, uid });
+    const target = snapshotTarget({ ...place, directory, uid, format });
     const written = snapshot === undefined ? undefined : await this.#write(snapshot, target);
     return {
       uid,

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type CheckpointStorage, StorageError } from '../checkpoint-storage/checkpoint-storage.ts';
 import { getVerified, getVerifiedFile, putObject, putObjectFile, sha256OfFile } from '../checkpoint-storage/verified-objects.ts';
-import { inlineStateSizeBytesMax, type KeyedStatePart, type StateFile, type StateHandle } from '../core/checkpoint/manifest.ts';
+import {
+  inlineStateSizeBytesMax,
+  type KeyedStatePart,
+  type SnapshotFormat,
+  type StateFile,
+  type StateHandle,
+} from '../core/checkpoint/manifest.ts';
 import type { Clock } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { RestoredFile, RestoredPart, SnapshotTarget } from '../state-backend/state-backend.ts';
@@ -27,6 +33,7 @@ export interface SnapshotPlace {
   readonly uid: string;
   readonly subtaskIndex: number;
   readonly executionAttempt: number;
+  readonly format: SnapshotFormat;
 }
 
 export function snapshotTarget(
@@ -45,7 +52,7 @@ export function snapshotTarget(
     };
   };
   return {
-    format: 'Native',
+    format: place.format,
     putBytes: (name, bytes) => writeState(ports, statePath(place, name), bytes),
     putFile,
     putSharedFile: putFile,

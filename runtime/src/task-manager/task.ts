@@ -465,7 +465,7 @@ export class Task {
 
   async #finishCheckpoint(barrier: CheckpointBarrier, fixed: FixedState, syncDurationMs: number): Promise<void> {
     const { headState, sinks, reporter, monotonicMs } = this.#options;
-    const { checkpointId, directory } = barrier;
+    const { checkpointId } = barrier;
     const startedAtMs = monotonicMs();
     const operators = fixed.source === undefined ? [] : [fixed.source];
     // Output that cannot be made durable cannot be kept for the next checkpoint either: that ends the task, not just the checkpoint.
@@ -473,7 +473,7 @@ export class Task {
       operators.push(await sink.prepared(checkpointId));
     }
     try {
-      const head = await headState.write(fixed.head, directory);
+      const head = await headState.write(fixed.head, barrier);
       if (head !== undefined) {
         operators.push(head);
       }
