@@ -197,14 +197,14 @@ function checkPositions({ uid, operator }: StatefulOperator, { positionType: bef
 }
 
 function checkBackend(uid: string, { parts }: KeyedOperatorState, stateBackend: StateBackendType): readonly RestoreProblem[] {
-  const other = parts.find(({ backend }) => backend !== stateBackend);
+  const other = parts.find(({ backend }) => backend !== stateBackend && backend !== 'Canonical');
   return other === undefined
     ? []
     : [
         {
           code: 'StateBackendChanged',
           message: `'${uid}': its state in the checkpoint was written by the state backend ${other.backend}, and the job runs with ${stateBackend}; their files are not the same`,
-          remedy: `Set spec.state.backend back to ${other.backend}.`,
+          remedy: `Set spec.state.backend back to ${other.backend}; to change it, take a savepoint in the canonical format first, which every state backend reads.`,
         },
       ];
 }
