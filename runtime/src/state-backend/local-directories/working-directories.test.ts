@@ -195,7 +195,7 @@ test('a local directory that vanishes is made again for the next allocation, wit
   const before = await directories.allocate('a');
   await rm(localDirectory, { recursive: true });
   const { path } = await directories.allocate('b');
-  assert.deepEqual((await readdir(dirname(path))).sort(), ['b', 'holder.json']);
+  assert.deepEqual((await readdir(dirname(path))).sort(), ['b', 'holder.json', 'kept']);
   await before.release();
   await directories.close();
   assert.deepEqual(await readdir(localDirectory), []);
@@ -212,11 +212,13 @@ test('a local directory that cannot be made again is said with its name', async 
 });
 
 const holderProgram = `
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { openWorkingDirectories } from ${JSON.stringify(new URL('./working-directories.ts', import.meta.url).href)};
 const directories = await openWorkingDirectories({ localDirectories: [process.argv[1]], taskManagerId: 'tm-of-child' });
 const { path } = await directories.allocate('state');
 await writeFile(path + '/000001.sst', 'x');
+await mkdir(directories.keptDirectories()[0] + '/part');
+await writeFile(directories.keptDirectories()[0] + '/part/file', 'kept by ' + process.pid);
 process.stdout.write('ready');
 process.stdin.resume();
 `;
@@ -251,6 +253,56 @@ test('what a killed process left is removed by the next one; what a living one h
   assert.deepEqual(await readdir(join(root, left ?? '', 'state')), ['000001.sst']);
   assert.equal(living.exitCode, null);
 });
+
+test('what a killed process kept goes over to the next one and, unless that leaves it, to nobody', async (context) => {
+  const root = await temporary(context);
+  const killed = await startHolder(context, root);
+  await kill(killed);
+  const first = await open(context, [root]);
+  const kept = (directories: WorkingDirectories): Promise<string> =>
+    readFile(join(directories.keptDirectories()[0] ?? '', 'part/file'), 'utf8');
+  assert.equal(await kept(first), `kept by ${killed.pid}`);
+  assert.equal((await readdir(root)).length, 1);
+  // This process goes on, and so holds it; a successor sees a holder that is gone.
+  await first.allocate('state');
+  await first.close({ leaveKept: true });
+  const [left] = await readdir(root);
+  assert.deepEqual((await readdir(join(root, left ?? ''))).sort(), ['holder.json', 'kept']);
+  await asOfDeadProcess(join(root, left ?? ''));
+  const second = await open(context, [root]);
+  assert.equal(await kept(second), `kept by ${killed.pid}`);
+  await second.close();
+  assert.deepEqual(await readdir(root), []);
+});
+
+test('what was kept before a reboot is removed', async (context) => {
+  const root = await temporary(context);
+  await kill(await startHolder(context, root));
+  const [left] = await readdir(root);
+  await changeHolder(join(root, left ?? ''), ({ startTime }) => ({ startTime: startTime.replace(/^[^/]+/, 'another-boot') }));
+  const directories = await open(context, [root]);
+  assert.deepEqual(await readdir(directories.keptDirectories()[0] ?? ''), []);
+});
+
+test('what was kept by a process that lives is not touched', async (context) => {
+  const root = await temporary(context);
+  await startHolder(context, root);
+  const directories = await open(context, [root]);
+  assert.deepEqual(await readdir(directories.keptDirectories()[0] ?? ''), []);
+});
+
+async function asOfDeadProcess(processDirectory: string): Promise<void> {
+  await changeHolder(processDirectory, ({ startTime }) => ({ startTime: `${startTime}0` }));
+}
+
+async function changeHolder(
+  processDirectory: string,
+  change: (holder: { readonly startTime: string }) => { readonly startTime: string },
+): Promise<void> {
+  const file = join(processDirectory, 'holder.json');
+  const marker = JSON.parse(await readFile(file, 'utf8'));
+  await writeFile(file, JSON.stringify({ ...marker, holder: { ...marker.holder, ...change(marker.holder) } }));
+}
 
 test('only directories with a complete marker of ours are ever removed', async (context) => {
   const root = await temporary(context);
