@@ -94,9 +94,9 @@ export type JobManagerMessage =
       /** Sources emit nothing after this barrier (stop with savepoint, final checkpoint). */
       readonly stopSources: boolean;
       readonly format: SnapshotFormat;
+      readonly mode: CheckpointMode;
     }
   /** `Completed` is in the lineage: commit everything up to and including this checkpoint. */
-      readonly mode: CheckpointMode;
   | { readonly type: 'CheckpointCompleted'; readonly token: FencingToken; readonly checkpointId: number }
   | { readonly type: 'CheckpointAborted'; readonly token: FencingToken; readonly checkpointId: number }
   /**
