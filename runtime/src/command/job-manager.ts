@@ -24,7 +24,7 @@ import { reportError } from './report-error.ts';
 import { createRootLog } from './root-log.ts';
 import { splitDiscovery } from './source-splits.ts';
 
-/** For tasks to end after SIGTERM; then the process goes, and its TaskManagers notice. Below the 10 s after which a controller uses force. */
+/** For tasks to end and files to be deleted after SIGTERM; then the process goes, and its TaskManagers notice. Below the 10 s after which a controller uses force. */
 const terminateTimeoutMs = 8_000;
 /** Between looks whether the address file still says where we are: a predecessor that woke up may have overwritten it. */
 const announceIntervalMs = 2_000;
@@ -136,7 +136,8 @@ class JobManagerProcess {
     }
     await this.#terminated.promise;
     jobManager.terminate();
-    await Promise.race([running, timeout(terminateTimeoutMs)]);
+    // A job that was over leaves nothing behind, however soon after that this process is told to go.
+    await Promise.race([running.then(() => jobManager.whenClean), timeout(terminateTimeoutMs)]);
     return exitCodes.ok;
   }
 

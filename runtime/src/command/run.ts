@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { exitCodes, JobManagerProcessConfig, type JobSourceConfig } from '../api/process-config.ts';
 import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import type { StateBackendType } from '../core/checkpoint/manifest.ts';
+import { sleep } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import { defaultMaxParallelism } from '../core/key-groups/key-group.ts';
@@ -40,6 +41,8 @@ Runs a job in one process, until its input ends or Ctrl-C.
 
 /** How long a stop with savepoint may take after Ctrl-C; a second Ctrl-C does not wait for it. */
 const stopDeadlineSeconds = 60;
+/** For condemned files to be deleted once the job is over; nobody likes to wait longer, and the next run deletes the rest. */
+const cleanUpTimeoutMs = 2_000;
 /** What a shell gives for a process that Ctrl-C ended. */
 const interruptedExitCode = 130;
 
@@ -258,6 +261,8 @@ async function runAttempt(options: {
   taskManager.stop();
   await tasksEnd;
   if (failure !== undefined) {
+  // What is left after that, the next run deletes.
+  await Promise.race([jobManager.whenClean, sleep(systemClock, cleanUpTimeoutMs)]);
     throw failure.error;
   }
   return outcome;

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { deferred } from './deferred.ts';
 import { limits } from './limits.ts';
 import type { HousekeepingFacts, LineageHousekeeping } from './lineage-housekeeping.ts';
 
@@ -22,6 +23,7 @@ export class HousekeepingLoop {
   #isSweepDue = true;
   #lastSweepMs = 0;
   #stopTimer: () => void = () => {};
+  readonly #ended = deferred<void>();
 
   constructor(options: HousekeepingLoopOptions) {
     this.#options = options;
@@ -49,6 +51,12 @@ export class HousekeepingLoop {
   end(): void {
     this.#isEnded = true;
     this.#stopTimer();
+    this.#ended.resolve();
+  }
+
+  /** After `finish` everything is deleted, or after `end` or a fatal error nothing more will be. */
+  get whenEnded(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /** Never rejects. */
@@ -66,11 +74,13 @@ export class HousekeepingLoop {
         await housekeeping.run({ ...facts(), sweep });
       }
     } catch (error) {
-      this.#isEnded = true;
+      this.end();
       onFatal(error);
     }
     this.#isRunning = false;
-    this.#isEnded ||= this.#isFinishing && this.#options.isDone();
+    if (this.#isFinishing && this.#options.isDone()) {
+      this.end();
+    }
     if (!this.#isEnded) {
       this.#stopTimer = clock.schedule(limits.housekeepingIntervalMs, () => this.request());
     }

@@ -194,16 +194,38 @@ test('older checkpoints are condemned, and deleted only after the grace period',
   assert.equal(started.state, 'Running');
 });
 
-test('what is condemned when the job ends is still deleted after its grace, and then nothing is left to do', async () => {
+test('what is condemned when the job ends is deleted at once, because no task is left that could need it', async () => {
   const harness = new JobManagerHarness();
   const started = harness.start();
   await started.running();
   await harness.pass(31_000);
+  let isClean = false;
+  // A checkpoint of this epoch that came to nothing, whose files nobody names.
+  await harness.storage.putIfAbsent('chk-000003-e1/counts-0-1/state', new Uint8Array(8));
   started.jobManager.requestStop({ operationId: 'stop-1', deadlineSeconds: 60 });
-  await harness.pass(120_000);
+  await harness.pass(100);
   assert.equal(started.outcome?.state, 'Stopped');
-  const stored = harness.storage.paths('').filter((path) => path.endsWith('_metadata'));
+  void started.jobManager.whenClean.then(() => {
+    isClean = true;
+  });
+  await harness.pass(100);
+  const stored = harness.storage.paths('').filter((path) => !path.startsWith('lineage/'));
   assert.deepEqual(stored, ['chk-000002-e1/_metadata', 'chk-000003-e1/_metadata', 'savepoints/000004-e1/_metadata']);
+  assert.ok(isClean);
+});
+
+test('tasks of a TaskManager that was lost may be at work until its lease is over, so the end of the job waits with deleting', async () => {
+  const harness = new JobManagerHarness();
+  const started = harness.start({ restartStrategy: { type: 'None' } });
+  await started.running('tm-1', 1);
+  const lost = await started.running('tm-2', 1);
+  await harness.pass(31_000);
+  lost.disconnect();
+  await harness.pass(100);
+  assert.equal(started.outcome?.state, 'Failed');
+  assert.ok(harness.storage.paths('chk-').includes('chk-000001-e1/_metadata'));
+  await harness.pass(35_000);
+  assert.deepEqual(harness.storage.paths('chk-'), ['chk-000002-e1/_metadata', 'chk-000003-e1/_metadata']);
 });
 
 test('a savepoint is pinned, survives the checkpoints after it, and the same operation gives the same answer', async () => {

@@ -85,6 +85,14 @@ export class JobManager {
   /** May be called at any time after construction, also before `run` and after its end. */
   acceptTaskManager(connection: TaskManagerConnection): void {
     this.#taskManagers.accept(connection);
+  /**
+   * After the end of `run`: resolves when what the job leaves in the storage is what its checkpoints name, or when that is not this
+   * JobManager's business. It takes as long as the grace period where a lost TaskManager may still be at work.
+   */
+  get whenClean(): Promise<void> {
+    return this.#run?.whenClean ?? Promise.resolve();
+  }
+
   }
 
   /** Idempotent: the same id again gives the same operation. Throws a `JobError` when the job is in no state for it. */

@@ -85,11 +85,16 @@ export class JobRun {
   /** The last execution attempt with tasks on a TaskManager that was lost, and when they have surely ended. */
   #lostAttemptMax = 0;
   #lostTasksEndMs = 0;
+  /** When the tasks of an earlier JobManager, which may not know yet that it is superseded, have surely ended. */
+  readonly #predecessorEndMs: number;
 
   constructor(options: JobRunOptions) {
     this.#options = options;
     const { input, ports, rules, lineage, operations, history } = options;
-    const { checkpoints } = input.config;
+    const { checkpoints, heartbeat } = input.config;
+    // One that has closed the lineage had ended its tasks before.
+    const mayLive = options.decision.epoch > 1 && options.restored?.isOutputCommitted !== true;
+    this.#predecessorEndMs = mayLive ? ports.clock.monotonicMs() + limits.headWatchIntervalMs + heartbeat.leaseMs : 0;
     const onFatal = (error: unknown) => this.#fatal(error);
     const shared = { ...ports, lineage, operations, onFatal };
     this.#checkpointing = new Checkpointing(
@@ -129,6 +134,7 @@ export class JobRun {
         settledBelowId: checkpointing.settledBelowId,
         namesInFlight: () => checkpointing.namesInFlight,
         lostAttemptMax: () => (ports.clock.monotonicMs() < this.#lostTasksEndMs ? this.#lostAttemptMax : 0),
+        isQuiet: this.#isEnded && this.#execution === undefined && ports.clock.monotonicMs() >= this.#quietFromMs,
       }),
       isDone: () =>
         !housekeeping.isWaiting && lineage.view.condemnations.every(({ number }) => lineage.deletedCondemnations.has(number)),
@@ -144,6 +150,16 @@ export class JobRun {
 
   get error(): ErrorInfo | undefined {
     return this.#error;
+  }
+
+  /** The job is over and nothing is left in the storage that no checkpoint names, or this JobManager may not see to it. */
+  get whenClean(): Promise<void> {
+    return this.#housekeeping.whenEnded;
+  }
+
+  /** When tasks that nobody has cancelled have surely ended: those of lost TaskManagers, and those of the JobManager before. */
+  get #quietFromMs(): number {
+    return Math.max(this.#lostTasksEndMs, this.#predecessorEndMs);
   }
 
   get execution(): Execution | undefined {
@@ -498,6 +514,11 @@ export class JobRun {
       return interruption;
     }
     this.#housekeeping.finish();
+    const { clock } = this.#options.ports;
+    const quietInMs = this.#quietFromMs - clock.monotonicMs();
+    if (quietInMs > 0) {
+      clock.schedule(quietInMs, () => this.#housekeeping.request({ sweep: true }));
+    }
     return end;
   }
 

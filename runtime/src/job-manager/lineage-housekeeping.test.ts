@@ -12,7 +12,7 @@ import { isFencedError, LineageLog } from './lineage-log.ts';
 
 const graceMs = 1_000;
 const facts: HousekeepingFacts = {
-  ...{ inUse: [], settledBelowId: 100, sweep: false },
+  ...{ inUse: [], settledBelowId: 100, isQuiet: false, sweep: false },
   ...{ namesInFlight: () => new Set<string>(), lostAttemptMax: () => 0 },
 };
 

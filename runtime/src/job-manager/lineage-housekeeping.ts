@@ -35,6 +35,11 @@ export interface HousekeepingFacts {
   readonly namesInFlight: () => ReadonlySet<string>;
   /** See `ForgettingFacts`; asked then too. */
   readonly lostAttemptMax: () => number;
+  /**
+   * The job is over, and no task of it can write, read or name anything here any more, so that the grace period has nobody left to protect
+   * (docs/lineage.md, rule 8).
+   */
+  readonly isQuiet: boolean;
   /** Also look for files that no checkpoint names; lists the whole directory. Once after the start, then now and then. */
   readonly sweep: boolean;
 }
@@ -72,7 +77,7 @@ export class LineageHousekeeping {
       if (await this.#learnNames()) {
         await this.#condemn(facts);
       }
-      await this.#deleteCondemned();
+      await this.#deleteCondemned(facts);
       await this.#log.append((view) => this.#rules.renewal(view));
       await this.#trim();
     } catch (error) {
@@ -156,10 +161,10 @@ export class LineageHousekeeping {
     return this.#log.deletedCondemnations.has(entryNumber);
   }
 
-  async #deleteCondemned(): Promise<void> {
+  async #deleteCondemned({ isQuiet }: HousekeepingFacts): Promise<void> {
     const deletable = this.#rules.deletableCondemnations(this.#log.view, {
       nowMs: this.#ports.clock.monotonicMs(),
-      graceMs: this.#options.deleteGraceMs,
+      graceMs: isQuiet ? 0 : this.#options.deleteGraceMs,
       seenAtMs: this.#log.condemnedSeenAtMs,
       deletedEntries: this.#log.deletedCondemnations,
     });

@@ -13,7 +13,9 @@ import { ScriptedTaskManager } from './scripted-task-manager.ts';
 type Config = JobManagerInput['config'];
 
 export function jobManagerConfig(
-  overrides: Partial<Config> & { readonly checkpoints?: Partial<JobManagerProcessConfig['checkpoints']> } = {},
+  overrides: Omit<Partial<Config>, 'checkpoints'> & {
+    readonly checkpoints?: Partial<JobManagerProcessConfig['checkpoints']>;
+  } = {},
 ): Config {
   return {
     job: { module: '/job.ts', args: {}, parallelism: 2, maxParallelism: 128 },

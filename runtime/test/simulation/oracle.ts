@@ -26,6 +26,8 @@ export interface OracleOptions {
   readonly list: () => readonly { readonly path: string; readonly modifiedAtMs: number }[];
   readonly nowMs: () => number;
   readonly graceMs: number;
+  /** Some TaskManager has tasks of this epoch or an earlier one that can still read or write. */
+  readonly hasTasksUpTo: (epoch: number) => boolean;
   /** Clocks of writers differ by so much at most. */
   readonly skewMaxMs: number;
   readonly recordsPerSplit: number;
@@ -40,7 +42,7 @@ export class Oracle {
   readonly #options: OracleOptions;
   readonly #entries: LineageEntry[] = [];
   readonly #completed: KnownCheckpoint[] = [];
-  readonly #condemned = new Map<string, { readonly seenAtMs: number }>();
+  readonly #condemned = new Map<string, { readonly seenAtMs: number; readonly epoch: number }>();
   readonly #honoured = new Set<string>();
   /** Newest completed of this era, or what the era began with. */
   #head: KnownCheckpoint | undefined;
@@ -295,7 +297,7 @@ export class Oracle {
         this.#violation(`${name} of the newest checkpoint was condemned`);
       }
       if (!this.#condemned.has(name)) {
-        this.#condemned.set(name, { seenAtMs: this.#options.nowMs() });
+        this.#condemned.set(name, { seenAtMs: this.#options.nowMs(), epoch: entry.epoch });
       }
     }
   }
@@ -315,8 +317,12 @@ export class Oracle {
     const condemned = this.#condemned.get(path);
     if (condemned === undefined) {
       this.#violation(`${path} was deleted and never condemned`);
-    } else if (this.#options.nowMs() - condemned.seenAtMs < this.#options.graceMs) {
-      this.#violation(`${path} was deleted before its grace period was over`);
+    } else if (
+      // Tasks of a later epoch know nothing of it: it was condemned before their epoch began.
+      this.#options.nowMs() - condemned.seenAtMs < this.#options.graceMs &&
+      this.#options.hasTasksUpTo(condemned.epoch)
+    ) {
+      this.#violation(`${path} was deleted before its grace period was over, and tasks are at work`);
     }
   }
 

@@ -71,6 +71,12 @@ export class SimulatedTaskManager {
     beat();
   }
 
+  /** The epoch of its tasks, while nothing has told it or shown it that they are to end. */
+  get actingEpoch(): number | undefined {
+    const isActing = this.process.state !== 'Dead' && !leaseExpired(this.#lease, this.process.clock.monotonicMs());
+    return isActing ? this.#execution?.token.epoch : undefined;
+  }
+
   receiveData({ token, from, to, message }: TaskData): void {
     const execution = this.#execution;
     if (execution !== undefined && sameToken(execution.token, token)) {

@@ -99,6 +99,7 @@ class Simulation implements SimulationWorld {
       list: () => this.medium.list(''),
       nowMs: () => this.time.nowMs(),
       graceMs: deleteGraceMs,
+      hasTasksUpTo: (epoch) => [...this.#taskManagers.values()].some(({ actingEpoch = epoch + 1 }) => actingEpoch <= epoch),
       skewMaxMs,
       recordsPerSplit: this.recordsPerSplit,
       report: (violation) => this.report(violation),
