@@ -11,6 +11,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { buildNative } from './build-native.ts';
 import { NativeBuildError } from './native/native-build-error.ts';
+import { buildS3Server, S3ServerBuildError } from './s3-server/build-s3-server.ts';
 
 interface Stage {
   readonly name: string;
@@ -43,7 +44,7 @@ const stages: Stage[] =
       ];
 
 mkdirSync('.cache', { recursive: true });
-await buildAddon();
+await Promise.all([buildAddon(), buildServer()]);
 for (const stage of stages) {
   await runStage(stage);
 }
@@ -63,6 +64,19 @@ async function buildAddon(): Promise<void> {
       throw error;
     }
     console.error(`The RocksDB addon could not be built: ${error.message}. Tests that need it are skipped.`);
+    broken ||= process.env['CI'] === 'true';
+  }
+}
+
+/** Without it the tests that need an S3 server are skipped, each with its reason. */
+async function buildServer(): Promise<void> {
+  try {
+    await buildS3Server();
+  } catch (error) {
+    if (!(error instanceof S3ServerBuildError)) {
+      throw error;
+    }
+    console.error(`The S3 server of the tests could not be built: ${error.message}. Tests that need it are skipped.`);
     broken ||= process.env['CI'] === 'true';
   }
 }

@@ -75,3 +75,10 @@ export class StorageError extends Error {
     this.retry = options.retryable || options.mayHeal === true ? 'backoff' : 'never';
   }
 }
+
+/** The medium says by its own checksum that an object is not what was written, every time it is read. */
+export class DamagedObjectError extends StorageError {
+  constructor(message: string) {
+    super(message, { outcome: 'NotApplied', retryable: false });
+  }
+}

@@ -2,6 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { JobError } from '../core/job-error.ts';
 import type { CheckpointStorage } from './checkpoint-storage.ts';
 import { LocalStorage } from './local/local-storage.ts';
+import { S3Connection } from './s3/s3-connection.ts';
+import { parseS3Url } from './s3/s3-location.ts';
+import { readS3Settings } from './s3/s3-settings.ts';
+import { S3Storage } from './s3/s3-storage.ts';
+import { transferShare } from './s3/transfer-budget.ts';
 
 /**
  * The storage of one lineage: `url` is the root of many (`spec.state.checkpointStorage`), `lineage` names one below it,
@@ -10,16 +15,35 @@ import { LocalStorage } from './local/local-storage.ts';
 export function openCheckpointStorage(
   url: string,
   lineage: { readonly namespace: string; readonly name: string },
+  sharedBy: SharedBy = { threadCount: 1 },
 ): CheckpointStorage {
-  return openStorageAt(`${url.replace(/\/+$/, '')}/${folderName(lineage.namespace)}/${folderName(lineage.name)}`);
+  return openStorageAt(`${url.replace(/\/+$/, '')}/${folderName(lineage.namespace)}/${folderName(lineage.name)}`, sharedBy);
+}
+
+/** How many threads of this process transfer at the same time: each has its share of the process's connections. */
+interface SharedBy {
+  readonly threadCount: number;
 }
 
 /**
  * The storage whose root is the folder at `url`, whatever that is: a lineage, one savepoint, where an export goes. As lineages are, it is opened
  * without touching it.
  */
-export function openStorageAt(url: string): CheckpointStorage {
-  return new LocalStorage(localRoot(url));
+export function openStorageAt(url: string, { threadCount }: SharedBy = { threadCount: 1 }): CheckpointStorage {
+  return url.startsWith('s3:') ? openS3(url, threadCount) : new LocalStorage(localRoot(url));
+}
+
+/** All storages of a thread share it. */
+let s3Connection: S3Connection | undefined;
+
+function openS3(url: string, threadCount: number): CheckpointStorage {
+  try {
+    const location = parseS3Url(url);
+    s3Connection ??= new S3Connection({ settings: readS3Settings(process.env), share: transferShare(threadCount) });
+    return new S3Storage(s3Connection, location);
+  } catch (cause) {
+    throw unusable(`checkpointStorage: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  }
 }
 
 function localRoot(url: string): string {
@@ -50,7 +74,7 @@ function unusable(message: string, cause?: unknown): JobError {
     domain: 'user',
     retry: 'never',
     code: 'CheckpointStorageUnsupported',
-    remedy: 'Use file:///absolute/directory.',
+    remedy: 'Use s3://bucket/prefix, or file:///absolute/directory.',
     cause,
   });
 }

@@ -23,7 +23,8 @@ export async function probeStorage(storage: CheckpointStorage, nonce: string): P
       domain: 'external',
       retry: error.retry,
       code: 'CheckpointStorageNotWritable',
-      remedy: 'Make the directory writable for this job, or name another one in checkpointStorage.',
+      remedy:
+        'Make it writable for this job (docs/checkpoint-storage.md says what S3 needs), or name another place in checkpointStorage.',
       cause: error,
     });
   }

@@ -4,7 +4,7 @@ import { rm, stat } from 'node:fs/promises';
 import { type Clock, sleep } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { CheckpointStorage } from './checkpoint-storage.ts';
-import { StorageError } from './checkpoint-storage.ts';
+import { DamagedObjectError, StorageError } from './checkpoint-storage.ts';
 
 /** Where bytes are and what they must be. Fits both a manifest reference and a state handle. */
 export interface ObjectReference {
@@ -100,7 +100,7 @@ export async function getVerifiedFile(
   file: string,
   verify: 'Length' | 'Content',
 ): Promise<void> {
-  if ((await storage.getFile(reference.path, file)) === 'Missing') {
+  if ((await reading(storage, reference, () => storage.getFile(reference.path, file))) === 'Missing') {
     throw damaged(storage, reference, 'is missing');
   }
   const { size } = await stat(file);
@@ -125,7 +125,7 @@ const hashChunkSizeBytes = 256 * 1024;
 
 /** Reads an object and checks length and hash before anybody sees a byte of it. Throws `StorageError` when the storage fails. */
 export async function getVerified(storage: CheckpointStorage, reference: ObjectReference): Promise<Uint8Array> {
-  const bytes = await storage.get(reference.path);
+  const bytes = await reading(storage, reference, () => storage.get(reference.path));
   if (bytes === undefined) {
     throw damaged(storage, reference, 'is missing');
   }
@@ -136,6 +136,14 @@ export async function getVerified(storage: CheckpointStorage, reference: ObjectR
     throw damaged(storage, reference, 'has other content than was written (its SHA-256 differs)');
   }
   return bytes;
+}
+
+async function reading<T>(storage: CheckpointStorage, reference: ObjectReference, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw error instanceof DamagedObjectError ? damaged(storage, reference, `is damaged (${error.message})`) : error;
+  }
 }
 
 function damaged(storage: CheckpointStorage, reference: ObjectReference, problem: string): JobError {

@@ -155,7 +155,7 @@ test('a checkpoint storage is opened below its URL by namespace and name, and no
   const storage = openCheckpointStorage(`file://${root}`, { namespace: 'default', name: 'word-count' });
   assert.equal(storage.url, `file://${root}/default/word-count`);
   const lineage = { namespace: 'default', name: 'a' };
-  for (const url of ['s3://bucket/x', '/tmp/x', 'file://host/x', '', 'file:///x?y']) {
+  for (const url of ['gs://bucket/x', '/tmp/x', 'file://host/x', '', 'file:///x?y']) {
     assert.throws(() => openCheckpointStorage(url, lineage), { code: 'CheckpointStorageUnsupported' }, url);
   }
   for (const name of ['', '..', 'a/b', '.hidden']) {
