@@ -29,6 +29,7 @@ import { inputChannels, outputChannels, planChannels } from './exchange/channel-
 import { pageBuffers } from './exchange/exchange-outbox.ts';
 import { initialPageCredits } from './exchange/output-channel.ts';
 import { type AllocatedState, keyedOperators } from './local-state.ts';
+import type { ThreadMetrics } from './process-metrics.ts';
 import type { FromSlotThread, SlotThreadInput, ThreadState, ToSlotThread } from './slot-thread-messages.ts';
 
 /** For tasks to end in an orderly way; then their threads are ended, whatever they do. Below the JobManager's patience. */
@@ -128,6 +129,10 @@ export class Deployment {
       case 'CheckpointAborted':
         this.#options.localState?.checkpointAborted(message.checkpointId);
         this.#broadcast({ type: 'AbortCheckpoint', checkpointId: message.checkpointId });
+        return;
+      case 'ForgetFiles':
+        this.#forgetting = { requestId: message.requestId, waitingFor: new Set(this.#threads.keys()), names: new Set(message.names) };
+        this.#broadcast({ type: 'ForgetFiles', requestId: message.requestId, names: message.names });
         return;
       case 'AlignSources':
         this.#broadcast({ type: 'AlignSources', sources: message.sources });
@@ -316,12 +321,16 @@ export class Deployment {
         }
         this.#send({ type: 'EndOfInput', task: message.task, token });
         return;
+      case 'FilesForgotten':
+        this.#forgotten(thread, message);
+        return;
       case 'Committed':
       case 'SourceEventTimes':
         this.#send({ ...message, token });
         return;
       case 'Metrics':
         this.#metrics.set(thread.index, message.subtasks);
+        this.#threadMetrics.set(`slots-${thread.index}`, message.thread);
         this.#sendMetrics();
         return;
     }
@@ -345,7 +354,30 @@ export class Deployment {
     this.#send({ type: 'RestoreProgress', token: this.token, ...total });
   }
 
+  /** What the JobManager asked for last; it asks for one thing after the other. */
+  #forgetting: { readonly requestId: number; readonly waitingFor: Set<number>; names: ReadonlySet<string> } | undefined;
+
+  /** What every thread has forgotten, this TaskManager has. */
+  #forgotten(thread: ThreadHandle, { requestId, names }: FromSlotThread & { readonly type: 'FilesForgotten' }): void {
+    const forgetting = this.#forgetting;
+    if (forgetting?.requestId !== requestId || !forgetting.waitingFor.delete(thread.index)) {
+      return;
+    }
+    const { names: asked, waitingFor } = forgetting;
+    forgetting.names = new Set(names.filter((name) => asked.has(name)));
+    if (waitingFor.size === 0) {
+      this.#forgetting = undefined;
+      this.#send({ type: 'FilesForgotten', token: this.token, requestId, names: [...forgetting.names] });
+    }
+  }
+
   readonly #metrics = new Map<number, readonly SubtaskMetrics[]>();
+  readonly #threadMetrics = new Map<string, ThreadMetrics>();
+
+  /** By the thread's name, as they last reported. */
+  get threadMetrics(): ReadonlyMap<string, ThreadMetrics> {
+    return this.#threadMetrics;
+  }
 
   /** Once every thread has reported: one message for the whole TaskManager. */
   #sendMetrics(): void {

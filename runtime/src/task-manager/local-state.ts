@@ -7,6 +7,7 @@ import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import type { RocksDbMemory } from '../core/memory/memory-budget.ts';
 import type { LocalStatePart, SubtaskDeployment } from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
+import type { LocalDirectoryFacts } from '../state-backend/local-directories/inspect-local-directory.ts';
 import {
   openWorkingDirectories,
   type WorkingDirectories,
@@ -62,6 +63,14 @@ export class LocalState {
     const name = `${lineage.namespace}/${lineage.name}`;
     const parts = await LocalParts.open(directories.keptDirectories(), `${lineage.checkpointStorage} ${name}`, log);
     return new LocalState(directories, name, parts, log);
+  }
+
+  /** Of all databases of the process. */
+  readonly memoryUsage = () => loadNativeBinding().memoryUsage();
+
+  /** The local directories, with how fast they were at the start. */
+  get disks(): readonly LocalDirectoryFacts[] {
+    return this.#directories.facts.directories;
   }
 
   localParts(): readonly LocalStatePart[] {

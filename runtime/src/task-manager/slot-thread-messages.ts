@@ -14,6 +14,7 @@ import type {
 import type { ChannelCredit, ChannelFrame, CheckpointBarrier } from '../transport/data/data-transport.ts';
 import type { PendingTimers } from './chain/keyed-process-stage.ts';
 import type { LocalFile } from './local-recovery/local-parts.ts';
+import type { ThreadMetrics } from './process-metrics.ts';
 
 /**
  * What the main thread of a TaskManager and a thread of its slots say to each other. A thread lives for one deployment, so nothing
@@ -63,6 +64,8 @@ export type ToSlotThread =
   | { readonly type: 'TriggerCheckpoint'; readonly barrier: CheckpointBarrier }
   | { readonly type: 'CompleteCheckpoint'; readonly checkpointId: number }
   | { readonly type: 'AbortCheckpoint'; readonly checkpointId: number }
+  /** Answered with `FilesForgotten`. */
+  | { readonly type: 'ForgetFiles'; readonly requestId: number; readonly names: readonly string[] }
   /** Also of subtasks of other threads. */
   | { readonly type: 'AlignSources'; readonly sources: readonly SourceAlignment[] }
   | { readonly type: 'Close' }
@@ -87,8 +90,9 @@ export type FromSlotThread =
   | { readonly type: 'Declined'; readonly task: SubtaskId; readonly checkpointId: number; readonly error: ErrorInfo }
   | { readonly type: 'Committed'; readonly task: SubtaskId; readonly checkpointId: number }
   | { readonly type: 'EndOfInput'; readonly task: SubtaskId; readonly pendingTimers: PendingTimers | undefined }
-  | { readonly type: 'Metrics'; readonly subtasks: readonly SubtaskMetrics[] }
+  | { readonly type: 'Metrics'; readonly subtasks: readonly SubtaskMetrics[]; readonly thread: ThreadMetrics }
   | { readonly type: 'SourceEventTimes'; readonly sources: readonly SourceEventTime[] }
+  | { readonly type: 'FilesForgotten'; readonly requestId: number; readonly names: readonly string[] }
   /** Nothing of the thread's subtasks is at work any more; the thread ends. */
   | { readonly type: 'Closed' }
   | Exchanged;

@@ -17,11 +17,14 @@ import { LeaseView } from './lease-view.ts';
 import { keepFiles, keptPartDirectory } from './local-recovery/keep-files.ts';
 import { RestoredFiles } from './local-recovery/restored-files.ts';
 import { backendName } from './local-state.ts';
+import { ThreadMeter } from './process-metrics.ts';
 import type { FromSlotThread, SlotThreadInput, ToSlotThread } from './slot-thread-messages.ts';
 import { stateBackendFactory } from './state-backend-factory.ts';
+import { SharedFiles } from './shared-files.ts';
 import { type SnapshotPlace, snapshotTarget } from './state-files.ts';
 import type { Task, TaskReporter } from './task.ts';
 import { TaskLoop } from './task-loop.ts';
+import { UploadAhead } from './upload-ahead.ts';
 
 const metricsIntervalMs = 1_000;
 /** Between words about event time to the others of an alignment group; how far a group drifts beyond its bound follows from this. */
@@ -33,6 +36,10 @@ export class SlotThread {
   readonly #port: MessagePort;
   readonly #lease: LeaseView;
   readonly #tasks: Task[] = [];
+  /** By `backendName`. */
+  readonly #sharedFiles = new Map<string, SharedFiles>();
+  readonly #uploadAhead = new UploadAhead(this.#tasks);
+  readonly #meter = new ThreadMeter();
   #exchange: ThreadExchange | undefined;
   #loop: TaskLoop | undefined;
   #metricsTimer: NodeJS.Timeout | undefined;
@@ -107,6 +114,12 @@ export class SlotThread {
   #environment(job: ExecutableJob): TaskEnvironment {
     const { lineage, token, state } = this.#input;
     const storage = openCheckpointStorage(lineage.checkpointStorage, lineage);
+    const sharedFiles = (operatorUid: string, subtaskIndex: number): SharedFiles => {
+      const name = backendName(operatorUid, subtaskIndex);
+      const files = this.#sharedFiles.get(name) ?? new SharedFiles({ storage, clock: systemClock }, token);
+      this.#sharedFiles.set(name, files);
+      return files;
+    };
     return {
       job,
       token,
@@ -117,7 +130,11 @@ export class SlotThread {
       restoredFiles: new RestoredFiles(state.backend === 'RocksDB' ? state.localFiles : new Map(), (progress) =>
         this.#post({ type: 'RestoreProgress', progress }),
       ),
-      snapshotTarget: (place) => this.#keeping(place, snapshotTarget({ storage, clock: systemClock }, place)),
+      sharedFiles,
+      snapshotTarget: (place) => {
+        const target = snapshotTarget({ storage, clock: systemClock }, place, sharedFiles(place.uid, place.subtaskIndex));
+        return this.#keeping(place, target);
+      },
       mayCommit: () => !this.#isClosing && !this.#lease.isExpired,
       wake: () => this.#loop?.wake(),
       nowMs: systemClock.nowMs,
@@ -170,6 +187,10 @@ export class SlotThread {
           task.abortCheckpoint(message.checkpointId);
         }
         break;
+      case 'ForgetFiles':
+        // It asserts nothing and reads what is there: no error can come of it.
+        void this.#forget(message.requestId, message.names);
+        return;
       case 'AlignSources':
         for (const { task: id, othersMinimumMs } of message.sources) {
           this.#tasks.find((task) => subtaskKey(task.id) === subtaskKey(id))?.alignSource(othersMinimumMs);
@@ -183,10 +204,21 @@ export class SlotThread {
     this.#loop?.wake();
   }
 
+  async #forget(requestId: number, names: readonly string[]): Promise<void> {
+    // A database that is being opened has what it restores.
+    await this.#built;
+    let forgotten = names;
+    for (const files of this.#sharedFiles.values()) {
+      forgotten = files.forget(requestId, forgotten);
+    }
+    this.#post({ type: 'FilesForgotten', requestId, names: forgotten });
+  }
+
   #start(): void {
     for (const task of this.#tasks) {
       task.start();
     }
+    this.#uploadAhead.start();
     this.#metricsTimer = setInterval(() => this.#sendMetrics(), metricsIntervalMs);
     this.#sendMetrics();
     this.#alignmentTimer = setInterval(() => this.#sendSourceEventTimes(), alignmentIntervalMs);
@@ -200,7 +232,7 @@ export class SlotThread {
   }
 
   #sendMetrics(): void {
-    this.#post({ type: 'Metrics', subtasks: this.#tasks.map((task) => task.metrics()) });
+    this.#post({ type: 'Metrics', subtasks: this.#tasks.map((task) => task.metrics()), thread: this.#meter.measure() });
   }
 
   async #close(): Promise<void> {
@@ -208,6 +240,7 @@ export class SlotThread {
     clearInterval(this.#metricsTimer);
     clearInterval(this.#alignmentTimer);
     await this.#built;
+    this.#uploadAhead.stop();
     this.#loop?.close();
     await Promise.allSettled(this.#tasks.map((task) => task.close()));
     this.#post({ type: 'Closed' });

@@ -5,7 +5,13 @@ import { compareFencingTokens, type FencingToken } from '../core/fencing-token.t
 import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import { formatMemoryBudget, type MemoryBudget } from '../core/memory/memory-budget.ts';
-import type { JobManagerConnection, JobManagerMessage, LocalStatePart, TaskManagerMessage } from '../core/protocol/messages.ts';
+import type {
+  JobManagerConnection,
+  JobManagerMessage,
+  LocalStatePart,
+  ProcessMetric,
+  TaskManagerMessage,
+} from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
 import type { DataListener, DataTransport, IncomingStream } from '../transport/data/data-transport.ts';
 import { collectGarbage } from './collect-garbage.ts';
@@ -13,9 +19,11 @@ import { Deployment } from './deployment.ts';
 import { LeaseView, machineMonotonicMs } from './lease-view.ts';
 import { LocalState } from './local-state.ts';
 import { processMemory, slotThreadCount } from './process-memory.ts';
+import { ProcessMetrics } from './process-metrics.ts';
 
 /** Between attempts to reach the JobManager; short, because a JobManager that comes back waits for its TaskManagers. */
 const reconnectDelayMs = 200;
+const processMetricsIntervalMs = 1_000;
 /** For the answer to `Register`: a JobManager that accepted the connection and stays silent may be one that hangs. */
 const registerTimeoutMs = 10_000;
 /**
@@ -74,6 +82,7 @@ export class TaskManager {
   #fence: Fence = openFence;
   #listener: DataListener | undefined;
   #localState: LocalState | undefined;
+  #metrics: ProcessMetrics | undefined;
   #deployment: Deployment | undefined;
   /** Deployments change one after the other. */
   #changing: Promise<void> = Promise.resolve();
@@ -91,6 +100,7 @@ export class TaskManager {
     const { config, transport, log, jobManagerTimeoutMs: timeoutMs = jobManagerTimeoutMs } = this.#options;
     const { rocksDb } = this.#memory;
     this.#localState = rocksDb && (await LocalState.open(config, rocksDb, log));
+    this.#metrics = new ProcessMetrics(this.#memory);
     await collectGarbage();
     let isFinished = false;
     try {
@@ -109,6 +119,7 @@ export class TaskManager {
     } finally {
       await this.#cancelDeployment();
       await this.#listener?.close();
+      this.#metrics.close();
       // Whoever comes next in this place goes on with the files that are here, unless there is nothing to go on with.
       await this.#localState?.close({ leaveKept: !isFinished });
     }
@@ -136,6 +147,7 @@ export class TaskManager {
       handle: (message) => this.#handle(message, session),
       leaseChanged: (expiresAtMs) => this.#lease.set(expiresAtMs),
       localParts: () => this.#localState?.localParts() ?? [],
+      measureProcess: () => this.#metrics?.measure(this.#deployment?.threadMetrics ?? new Map(), this.#localState) ?? [],
     });
     const onStop = () => session.end({ type: 'Stopped' }, 'the TaskManager ends');
     this.#stopping.signal.addEventListener('abort', onStop);
@@ -312,6 +324,7 @@ interface SessionHandlers {
   readonly handle: (message: JobManagerMessage & { readonly token: FencingToken }) => void;
   readonly leaseChanged: (expiresAtMs: number) => void;
   readonly localParts: () => readonly LocalStatePart[];
+  readonly measureProcess: () => readonly ProcessMetric[];
 }
 
 /** One connection to a JobManager: registration, heartbeats and the lease. */
@@ -324,6 +337,7 @@ class Session {
   #wasRegistered = false;
   #lease: Lease = { durationMs: registerTimeoutMs, renewedAtMs: machineMonotonicMs() };
   #heartbeatTimer: NodeJS.Timeout | undefined;
+  #metricsTimer: NodeJS.Timeout | undefined;
   #leaseTimer: NodeJS.Timeout | undefined;
 
   constructor(connection: JobManagerConnection, options: TaskManagerOptions, handlers: SessionHandlers) {
@@ -372,6 +386,7 @@ class Session {
     }
     this.#state = 'Ended';
     clearInterval(this.#heartbeatTimer);
+    clearInterval(this.#metricsTimer);
     clearTimeout(this.#leaseTimer);
     this.#options.log.info({ reason }, 'the connection to the JobManager ended');
     this.#connection.close(reason);
@@ -424,6 +439,9 @@ class Session {
       () => this.send({ type: 'Heartbeat', residentSizeBytes: process.memoryUsage.rss() }),
       message.heartbeatIntervalMs,
     );
+    const measure = () => this.send({ type: 'ProcessMetrics', metrics: this.#handlers.measureProcess() });
+    this.#metricsTimer = setInterval(measure, processMetricsIntervalMs);
+    measure();
   }
 
   /**
