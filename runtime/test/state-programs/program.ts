@@ -1,3 +1,4 @@
+import type { SnapshotFormat } from '../../src/core/checkpoint/manifest.ts';
 import type { StateImplementation } from '../../src/core/job-graph/executable-job.ts';
 import type { TimeDomain } from '../../src/core/time/event-time.ts';
 import type { Type } from '../../src/core/types/type.ts';
@@ -84,6 +85,8 @@ export interface CheckpointStep {
    * `Failover`: everything goes on from it.
    */
   readonly outcome: 'Continue' | 'Discard' | 'Verify' | 'Failover';
+  /** `Canonical`: each backend restores what another one wrote. */
+  readonly format: SnapshotFormat;
   /** Of what is restored. */
   readonly parallelism: number;
 }

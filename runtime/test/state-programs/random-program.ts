@@ -135,6 +135,7 @@ class ProgramMaker {
       before: this.#batches(),
       during: this.#batches(),
       outcome: random.pick(['Continue', 'Discard', 'Verify', 'Failover', 'Failover'] as const),
+      format: random.pick(['Native', 'Native', 'Canonical'] as const),
       parallelism: random.between(1, 3),
     };
   }

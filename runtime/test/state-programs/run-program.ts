@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { unreachable } from '../../src/core/assert.ts';
+import type { SnapshotFormat } from '../../src/core/checkpoint/manifest.ts';
 import { keyGroupRangeOf, subtaskIndexOf } from '../../src/core/key-groups/key-group.ts';
 import { maxTimestampMs, type TimeDomain } from '../../src/core/time/event-time.ts';
 import type { StateDirectories } from '../../src/state-backend/conformance-fixtures.ts';
@@ -227,7 +228,7 @@ class ProgramRun {
     };
   }
 
-  async #checkpoint({ before, during, outcome, parallelism }: CheckpointStep): Promise<void> {
+  async #checkpoint({ before, during, outcome, format, parallelism }: CheckpointStep): Promise<void> {
     const model = this.#model.copy();
     const snapshots = this.#backends.map((backends) => backends.map((backend) => backend.snapshot()));
     await this.#runBatches(before, false);
@@ -235,13 +236,15 @@ class ProgramRun {
       discardAll(snapshots);
       return;
     }
-    const writing = Promise.all(snapshots.map((ofContestant) => this.#write(ofContestant)));
+    const writing = Promise.all(snapshots.map((ofContestant) => this.#write(ofContestant, format)));
     if (outcome === 'Discard') {
       await this.#discardHalfWritten(snapshots, writing, during);
       return;
     }
     await this.#runBatches(during, true);
-    const parts = await writing;
+    const written = await writing;
+    // The canonical format is the same whoever wrote it, so each backend goes on from another's.
+    const parts = format === 'Canonical' ? [...written.slice(1), ...written.slice(0, 1)] : written;
     if (outcome === 'Failover') {
       await this.close();
       this.#model = model;
@@ -253,11 +256,11 @@ class ProgramRun {
     }
   }
 
-  async #write(snapshots: readonly KeyedStateSnapshot[]): Promise<readonly RestoredPart[]> {
+  async #write(snapshots: readonly KeyedStateSnapshot[], format: SnapshotFormat): Promise<readonly RestoredPart[]> {
     const count = snapshots.length;
     return Promise.all(
       snapshots.map(async (snapshot, subtask) => {
-        const written = await snapshot.write(this.#directories.createTarget());
+        const written = await snapshot.write(this.#directories.createTarget(format));
         return this.#directories.toRestoredPart(written, keyGroupRangeOf(subtask, count, maxParallelism));
       }),
     );
