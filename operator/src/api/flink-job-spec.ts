@@ -129,19 +129,19 @@ const Restore = z
     ],
   });
 
+/** The names in a bucket's prefix consist of what every object's path may consist of. */
+export const checkpointStorageUrl = /^(file:.+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_][A-Za-z0-9_.@=+-]*)*\/?)$/;
+
 const State = z
   .strictObject({
     backend: z.enum(['HashMap', 'RocksDB']).default('HashMap').meta({
       description:
         'Where working state lives. HashMap: on the heap of the TaskManagers. RocksDB: on their local disks, for state larger than memory.',
     }),
-    checkpointStorage: z
-      .string()
-      .regex(/^file:.+/)
-      .meta({
-        description:
-          'URL of the directory that holds the lineages of jobs. On the process platform a relative file: path counts from the YAML file.',
-      }),
+    checkpointStorage: z.string().regex(checkpointStorageUrl).meta({
+      description:
+        'URL of the folder that holds the lineages of jobs: s3://bucket/prefix (credentials and endpoint come from the environment, docs/checkpoint-storage.md) or file:///directory. On the process platform a relative file: path counts from the YAML file.',
+    }),
   })
   .meta({ description: 'Where state lives and where it is kept safe.' });
 

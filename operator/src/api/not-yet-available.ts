@@ -3,7 +3,6 @@ import type { Problem } from './flink-job-status.ts';
 /** Values that the design has and this version does not: refused by name, so that nobody looks for a typing mistake. */
 const values: Readonly<Record<string, { readonly pattern: RegExp; readonly instead: string }>> = {
   'spec.engine': { pattern: /^Flink$/, instead: 'Use TypeScript.' },
-  'spec.state.checkpointStorage': { pattern: /^s3:/, instead: 'Use a file: URL on a disk that every process reaches.' },
   'spec.upgrade.strategy': { pattern: /^BlueGreen$/, instead: 'Use InPlace.' },
   'spec.restartStrategy.type': { pattern: /^FailureRate$/, instead: 'Use ExponentialDelay or FixedDelay.' },
 };

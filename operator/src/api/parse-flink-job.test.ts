@@ -75,10 +75,10 @@ const mistakes: readonly (readonly [string, unknown, string, string])[] = [
     'Correct spec.taskManager.resources.limits.memory.',
   ],
   [
-    'storage that is not there yet',
-    flinkJob({ state: { checkpointStorage: 's3://bucket' } }),
-    'spec.state.checkpointStorage: "s3://bucket" is not available in this version',
-    'Use a file: URL on a disk that every process reaches.',
+    'storage of a kind that there is not',
+    flinkJob({ state: { checkpointStorage: 'gs://bucket' } }),
+    'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:./checkpoints, got "gs://bucket"',
+    'Correct spec.state.checkpointStorage.',
   ],
   [
     'more parallelism than key groups',

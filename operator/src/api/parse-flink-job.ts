@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FlinkJobManifest } from './flink-job.ts';
-import { FlinkJobSpec } from './flink-job-spec.ts';
+import { checkpointStorageUrl, FlinkJobSpec } from './flink-job-spec.ts';
 import type { Problem } from './flink-job-status.ts';
 import { nearestName } from './nearest-name.ts';
 import { notYetAvailable } from './not-yet-available.ts';
@@ -134,8 +134,8 @@ function describeExpected(shape: Shape | undefined): string {
 
 function describePattern(pattern: string): string {
   switch (pattern) {
-    case '^file:.+':
-      return 'a file: URL such as file:./checkpoints';
+    case checkpointStorageUrl.source:
+      return 'a URL such as s3://bucket/prefix or file:./checkpoints';
     case '^[a-z]([-a-z0-9]*[a-z0-9])?$':
       return 'lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters)';
     case sizePattern.source:
