@@ -237,6 +237,8 @@ class ProgramRun {
       return;
     }
     const writing = Promise.all(snapshots.map((ofContestant) => this.#write(ofContestant, format)));
+    // What fails in between closes the backends, and with them what is being written.
+    writing.catch(() => undefined);
     if (outcome === 'Discard') {
       await this.#discardHalfWritten(snapshots, writing, during);
       return;
