@@ -56,6 +56,8 @@ export class JobUnderTest {
   readonly storageDirectory: string;
   readonly outputDirectory: string;
   readonly name = 'subject';
+  /** What `dev` and its processes have in their environment beside ours: where an S3 server is. */
+  environment: Readonly<Record<string, string>> = {};
   #dev: ChildProcess | undefined;
   #output = '';
   #spec: Record<string, unknown> = {};
@@ -113,7 +115,7 @@ export class JobUnderTest {
     assert.equal(this.#dev, undefined, 'dev runs already');
     this.#dev = spawn(process.execPath, [cli, 'dev', this.file, '--work-dir', this.workDirectory, ...extra], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1' },
+      env: { ...process.env, ...this.environment, NO_COLOR: '1' },
     });
     for (const stream of [this.#dev.stdout, this.#dev.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -153,7 +155,7 @@ export class JobUnderTest {
   flinkjob(
     ...args: readonly string[]
   ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-    return run(process.execPath, [cli, ...args, '--work-dir', this.workDirectory]);
+    return run(process.execPath, [cli, ...args, '--work-dir', this.workDirectory], this.environment);
   }
 
   /** The resource once the controller has looked at it: before that it has no status, as in Kubernetes. */
@@ -280,9 +282,13 @@ function committedLines(directory: string): readonly string[] {
 export function run(
   command: string,
   args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
+    const child = spawn(command, [...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment, NO_COLOR: '1' },
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
