@@ -10,6 +10,7 @@ import { createRocksDbStateBackendFactory } from '../../../runtime/src/state-bac
 import { loadNativeBinding } from '../../../runtime/src/state-backend/rocksdb/native-loader.ts';
 import type { KeyedStateBackend, SnapshotTarget } from '../../../runtime/src/state-backend/state-backend.ts';
 import { systemClock } from '../../../runtime/src/system-clock.ts';
+import { SharedFiles } from '../../../runtime/src/task-manager/shared-files.ts';
 import { snapshotTarget } from '../../../runtime/src/task-manager/state-files.ts';
 import { announce } from '../announce.ts';
 import { GeneratedValues } from '../jobs/generated-values.ts';
@@ -211,7 +212,10 @@ class BenchedState {
     const lineage = { namespace: 'bench', name: 'job' };
     const storage = openCheckpointStorage(pathToFileURL(this.#storageRoot).href, lineage);
     const place = { directory: `checkpoints/chk-${number}`, uid: 'state', subtaskIndex: 0, executionAttempt: 1 };
-    const target = snapshotTarget({ storage, clock: systemClock }, place);
+    const ports = { storage, clock: systemClock };
+    // Nothing is known of earlier checkpoints, so that each one puts all of its files.
+    const sharedFiles = new SharedFiles(ports, { epoch: number, executionAttempt: 1 });
+    const target = snapshotTarget(ports, { ...place, checkpointId: number, format: 'Native', onUploaded: () => {} }, sharedFiles);
     return {
       format: 'Native',
       putBytes: target.putBytes,

@@ -187,24 +187,12 @@ struct DatabaseMethods {
   }
 
   static napi_value MakeCheckpoint(Call& call) {
-    DatabaseObject& object = *DatabaseObject::From(call.env, call.self);
     const std::string path = ReadName(call.env, call.arguments[0], "path");
-    const auto files = std::make_shared<std::vector<CheckpointFile>>();
-    DatabaseObject::Work work;
-    work.run = [path, files](Database& database) { database.Checkpoint(path, files.get()); };
-    work.finish = [files](napi_env env) {
-      napi_value array = nullptr;
-      CheckNapi(env, napi_create_array_with_length(env, files->size(), &array));
-      for (uint32_t index = 0; index < files->size(); index++) {
-        napi_value file = nullptr;
-        CheckNapi(env, napi_create_object(env, &file));
-        SetProperty(env, file, "name", MakeString(env, (*files)[index].name));
-        SetProperty(env, file, "sizeBytes", MakeNumber(env, static_cast<double>((*files)[index].sizeBytes)));
-        CheckNapi(env, napi_set_element(env, array, index, file));
-      }
-      return array;
-    };
-    return object.Start(call.self, std::move(work));
+    return ListFiles(call, [path](Database& database, std::vector<FileFacts>* files) { database.Checkpoint(path, files); });
+  }
+
+  static napi_value LiveFiles(Call& call) {
+    return ListFiles(call, [](Database& database, std::vector<FileFacts>* files) { *files = database.LiveFiles(); });
   }
 
   static napi_value DeleteRange(Call& call) {
@@ -338,6 +326,26 @@ struct DatabaseMethods {
   static napi_value Close(Call& call) { return DatabaseObject::From(call.env, call.self)->Close(call.env, call.self); }
 
  private:
+  static napi_value ListFiles(Call& call, std::function<void(Database&, std::vector<FileFacts>*)> list) {
+    DatabaseObject& object = *DatabaseObject::From(call.env, call.self);
+    const auto files = std::make_shared<std::vector<FileFacts>>();
+    DatabaseObject::Work work;
+    work.run = [list = std::move(list), files](Database& database) { list(database, files.get()); };
+    work.finish = [files](napi_env env) {
+      napi_value array = nullptr;
+      CheckNapi(env, napi_create_array_with_length(env, files->size(), &array));
+      for (uint32_t index = 0; index < files->size(); index++) {
+        napi_value file = nullptr;
+        CheckNapi(env, napi_create_object(env, &file));
+        SetProperty(env, file, "name", MakeString(env, (*files)[index].name));
+        SetProperty(env, file, "sizeBytes", MakeNumber(env, static_cast<double>((*files)[index].sizeBytes)));
+        CheckNapi(env, napi_set_element(env, array, index, file));
+      }
+      return array;
+    };
+    return object.Start(call.self, std::move(work));
+  }
+
   /** Puts the checked batch into `object.batch_`. */
   static Database& ReadBatch(Call& call, DatabaseObject& object) {
     const Bytes whole = ReadBytes(call.env, call.arguments[0], "batch");
@@ -372,6 +380,7 @@ std::vector<Method> DatabaseMethodList() {
           {"snapshot", Entry<DatabaseMethods::MakeSnapshot>},
           {"flush", Entry<DatabaseMethods::Flush>},
           {"checkpoint", Entry<DatabaseMethods::MakeCheckpoint>},
+          {"liveFiles", Entry<DatabaseMethods::LiveFiles>},
           {"deleteRange", Entry<DatabaseMethods::DeleteRange>},
           {"clip", Entry<DatabaseMethods::Clip>},
           {"ingest", Entry<DatabaseMethods::Ingest>},

@@ -68,6 +68,8 @@ rocksdb::DBOptions MakeOptions(const OpenSpec& spec, std::shared_ptr<rocksdb::St
   options.atomic_flush = true;
   // JavaScript's thread closes iterators; files that this makes obsolete are deleted by another.
   options.avoid_unnecessary_blocking_io = true;
+  // Every checkpoint copies this file whole, so it begins anew before it is a history: a hundred files are described in so much.
+  options.max_manifest_file_size = 16 << 10;
   // One writer: nothing to share a memtable insert with, nobody to wait for.
   options.allow_concurrent_memtable_write = false;
   options.enable_write_thread_adaptive_yield = false;
@@ -201,7 +203,7 @@ void Database::CancelBackgroundWork() {
   db_->DisableManualCompaction();
 }
 
-void Database::Checkpoint(const std::string& path, std::vector<CheckpointFile>* files) {
+void Database::Checkpoint(const std::string& path, std::vector<FileFacts>* files) {
   rocksdb::Checkpoint* raw = nullptr;
   CheckStatus(rocksdb::Checkpoint::Create(db_.get(), &raw), "checkpoint");
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
@@ -212,6 +214,17 @@ void Database::Checkpoint(const std::string& path, std::vector<CheckpointFile>* 
   for (const auto& attribute : attributes) {
     if (attribute.name != "." && attribute.name != "..") files->push_back({attribute.name, attribute.size_bytes});
   }
+}
+
+std::vector<FileFacts> Database::LiveFiles() {
+  std::vector<rocksdb::LiveFileMetaData> live;
+  db_->GetLiveFilesMetaData(&live);
+  std::vector<FileFacts> files;
+  for (const rocksdb::LiveFileMetaData& file : live) {
+    // RocksDB puts a slash before the name.
+    files.push_back({file.name.substr(file.name.find_first_not_of('/')), file.size});
+  }
+  return files;
 }
 
 void Database::DeleteRange(const ColumnFamilyRef& family, const std::string& start, const std::string& end, bool files) {

@@ -21,8 +21,8 @@ struct OpenSpec {
   bool statistics;
 };
 
-/** A file of a checkpoint. */
-struct CheckpointFile {
+/** A file of a checkpoint, or of the database. */
+struct FileFacts {
   std::string name;
   uint64_t sizeBytes;
 };
@@ -58,7 +58,9 @@ class Database {
   /** Flushes and compactions give up soon, also those that somebody waits for. */
   void CancelBackgroundWork();
 
-  void Checkpoint(const std::string& path, std::vector<CheckpointFile>* files);
+  void Checkpoint(const std::string& path, std::vector<FileFacts>* files);
+  /** Files of rows that make up the database now; each is whole and never changed again. */
+  std::vector<FileFacts> LiveFiles();
   void DeleteRange(const ColumnFamilyRef& family, const std::string& start, const std::string& end, bool files);
   void Clip(const ColumnFamilyRef& family, const std::string& start, const std::string& end);
   void Compact(const ColumnFamilyRef& family);

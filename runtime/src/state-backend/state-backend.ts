@@ -1,6 +1,7 @@
 import type { SnapshotFormat, StateFile, StateHandle, StatePartFormat } from '../core/checkpoint/manifest.ts';
 import type { StateImplementation } from '../core/job-graph/executable-job.ts';
 import type { KeyGroupRange } from '../core/key-groups/key-group.ts';
+import type { FileIdentity } from '../core/lineage/same-content.ts';
 import type { FiredTimer, TimeDomain } from '../core/time/event-time.ts';
 import type { Type } from '../core/types/type.ts';
 
@@ -56,6 +57,12 @@ export interface KeyedStateBackend {
    */
   snapshot(): KeyedStateSnapshot;
 
+  /**
+   * Puts files that the next snapshot will most likely name, one after the other, for as long as `mayGoOn`. Only of a backend that shares files, and only
+   * between snapshots.
+   */
+  putAhead?(put: SnapshotTarget['putSharedFile'], mayGoOn: () => boolean): Promise<void>;
+
   /** Counted, not measured: bytes of keys and values held. Of a backend on disk an estimate. */
   sizeBytes(): number;
   /** For metrics: what the backend counts, by name (`cacheHits`, `dirtyEntries`, `filesAtLevel0`); totals since opening or values of now. */
@@ -90,6 +97,14 @@ export interface SnapshotTarget {
   putSharedFile(name: string, localPath: string, known: { readonly sha256: string | undefined }): Promise<StateHandle>;
 }
 
+/** What checkpoint storage has of one backend's files; for a backend that shares files between snapshots. */
+export interface StoredFiles {
+  /** After a restore: `files` are the backend's own, `sources` what was brought. Those that are the same need not be written again. */
+  restored(files: readonly FileIdentity[], sources: readonly (FileIdentity & { readonly file: RestoredFile })[]): void;
+  /** All files that the backend has now, by the names that `putSharedFile` is given. One that is gone never comes back. */
+  retain(names: readonly string[]): void;
+}
+
 export interface WrittenState {
   readonly backend: StatePartFormat;
   /** The part's description in the backend's own versioned format; of `HashMap` the whole content. */
@@ -110,6 +125,8 @@ export interface RestoredPart {
 export interface RestoredFile {
   readonly name: string;
   readonly sizeBytes: number;
+  /** Where it comes from; absent where that says nothing, as in a test. */
+  readonly handle?: StateHandle | undefined;
   /** Brings the file to a path that must not exist: a link where the medium can, else a verified copy. It must never be changed. */
   fetch(localPath: string): Promise<void>;
   /** Its content, verified; for files whose size the format that they are in bounds. */
@@ -174,6 +191,8 @@ export interface KeyedStateBackendOptions {
   readonly nowMs: () => number;
   /** `hasRoom` may have become true. */
   readonly onRoom: () => void;
+  /** Absent where every snapshot is to be written whole. */
+  readonly storedFiles?: StoredFiles | undefined;
 }
 
 /** What of the process a backend uses; made once per thread, see `state-backend-environment`. */

@@ -8,6 +8,7 @@ import { ChainBuilder } from './chain-builder.ts';
 import type { SubtaskChannels } from './exchange/thread-exchange.ts';
 import { HeadState } from './head-state.ts';
 import type { RestoredFiles } from './local-recovery/restored-files.ts';
+import type { SharedFiles } from './shared-files.ts';
 import type { SnapshotPlace } from './state-files.ts';
 import { Task, type TaskReporter } from './task.ts';
 
@@ -20,6 +21,8 @@ export interface TaskEnvironment {
   readonly createBackend: KeyedStateBackendFactory;
   readonly reporter: TaskReporter;
   readonly restoredFiles: RestoredFiles;
+  /** Of a keyed operator's subtask; the same at every call. */
+  readonly sharedFiles: (operatorUid: string, subtaskIndex: number) => SharedFiles;
   readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
   readonly mayCommit: () => boolean;
   readonly wake: () => void;
@@ -52,6 +55,7 @@ export async function buildTask(
       broadcast: builder.broadcast,
       place: { subtaskIndex, executionAttempt: token.executionAttempt },
       snapshotTarget,
+      sharedFiles: builder.keyed && environment.sharedFiles(builder.keyed.operator.id, subtaskIndex),
     }),
     sinks: builder.sinks,
     timestamps: builder.timestamps,

@@ -158,7 +158,7 @@ export class ChainBuilder {
     implementation: OperatorImplementation & { type: 'keyedProcess' },
     next: Stage,
   ): Promise<Stage> {
-    const { createBackend, storage, restoredFiles, wake, nowMs } = this.#environment;
+    const { createBackend, storage, restoredFiles, sharedFiles, wake, nowMs } = this.#environment;
     const { maxParallelism, parallelism } = this.#vertex;
     const { subtaskIndex } = this.#deployment.task;
     const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
@@ -173,6 +173,7 @@ export class ChainBuilder {
       keyGroups,
       nowMs,
       onRoom: wake,
+      storedFiles: sharedFiles(operator.id, subtaskIndex),
     };
     // Before the backend, which would have to be closed again.
     const broadcastState = await this.#broadcastState(operator);

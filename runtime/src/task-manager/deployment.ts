@@ -131,7 +131,11 @@ export class Deployment {
         this.#broadcast({ type: 'AbortCheckpoint', checkpointId: message.checkpointId });
         return;
       case 'ForgetFiles':
-        this.#forgetting = { requestId: message.requestId, waitingFor: new Set(this.#threads.keys()), names: new Set(message.names) };
+        this.#forgetting = {
+          requestId: message.requestId,
+          waitingFor: new Set(this.#threads.keys()),
+          names: new Set(message.names),
+        };
         this.#broadcast({ type: 'ForgetFiles', requestId: message.requestId, names: message.names });
         return;
       case 'AlignSources':

@@ -4,6 +4,7 @@ import type { OperatorSubtaskState } from '../core/protocol/messages.ts';
 import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
 import type { BroadcastState } from './broadcast-state.ts';
 import type { KeyedProcessStage } from './chain/keyed-process-stage.ts';
+import type { SharedFiles } from './shared-files.ts';
 import type { SnapshotPlace } from './state-files.ts';
 
 export interface KeyedOperator {
@@ -23,8 +24,10 @@ export interface HeadStateOptions {
   readonly keyed: KeyedOperator | undefined;
   /** The chain's first operator, if it has a broadcast input. */
   readonly broadcast: BroadcastOperator | undefined;
-  readonly place: Omit<SnapshotPlace, 'directory' | 'uid' | 'format'>;
+  readonly place: Pick<SnapshotPlace, 'subtaskIndex' | 'executionAttempt'>;
   readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
+  /** Of the keyed operator. */
+  readonly sharedFiles: SharedFiles | undefined;
 }
 
 /** State as of a barrier. */
@@ -34,11 +37,18 @@ export interface FixedHeadState {
   readonly broadcast: Uint8Array | undefined;
 }
 
+interface WrittenHeadState {
+  /** Undefined of an operator without such state. */
+  readonly state: OperatorSubtaskState | undefined;
+  readonly uploadedSizeBytes: number;
+}
+
 /** The state of a chain's first operator, which alone can be keyed or have a broadcast input, and its snapshots. */
 export class HeadState {
   readonly #options: HeadStateOptions;
   /** Taken and not yet written, with their checkpoints. */
   readonly #open = new Map<KeyedStateSnapshot, number>();
+  #isClosed = false;
 
   constructor(options: HeadStateOptions) {
     this.#options = options;
@@ -67,20 +77,27 @@ export class HeadState {
     return { snapshot, watermarkFloors, broadcast: encoded };
   }
 
-  /** Undefined for an operator without such state. Where it goes, and how it is written, is the checkpoint's. */
+  /**
+   * Where it goes, and how it is written, is the checkpoint's. To be followed by `settled` when the checkpoint is acknowledged or never will be: until
+   * then what it names is kept.
+   */
   async write(
     fixed: FixedHeadState,
-    { directory, format }: Pick<SnapshotPlace, 'directory' | 'format'>,
-  ): Promise<OperatorSubtaskState | undefined> {
+    { checkpointId, directory, format }: Pick<SnapshotPlace, 'checkpointId' | 'directory' | 'format'>,
+  ): Promise<WrittenHeadState> {
     const { keyed, broadcast, place, snapshotTarget } = this.#options;
     const uid = (keyed ?? broadcast)?.operator.id;
     if (uid === undefined) {
-      return undefined;
+      return { state: undefined, uploadedSizeBytes: 0 };
     }
+    let uploadedSizeBytes = 0;
+    const onUploaded = (sizeBytes: number): void => {
+      uploadedSizeBytes += sizeBytes;
+    };
     const { snapshot, watermarkFloors } = fixed;
-    const target = snapshotTarget({ ...place, directory, uid, format });
+    const target = snapshotTarget({ ...place, checkpointId, directory, uid, format, onUploaded });
     const written = snapshot === undefined ? undefined : await this.#write(snapshot, target);
-    return {
+    const state: OperatorSubtaskState = {
       uid,
       keyed: keyed === undefined || written === undefined ? undefined : { keyGroups: keyed.keyGroups, ...written },
       splits: undefined,
@@ -88,6 +105,25 @@ export class HeadState {
       ...(watermarkFloors === undefined || watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       ...(fixed.broadcast === undefined ? {} : { broadcast: await target.putBytes('broadcast', fixed.broadcast) }),
     };
+    return { state, uploadedSizeBytes };
+  }
+
+  settled(checkpointId: number): void {
+    this.#options.sharedFiles?.settled(checkpointId);
+  }
+
+  /** Puts files ahead of the next checkpoint, which then waits for less; gives way to it between two files. */
+  async putAhead(): Promise<void> {
+    const { keyed, sharedFiles } = this.#options;
+    const mayGoOn = () => this.#open.size === 0 && !this.#isClosed;
+    if (sharedFiles === undefined || !mayGoOn()) {
+      return;
+    }
+    await keyed?.backend.putAhead?.(
+      (name, localPath, { sha256 }) =>
+        sharedFiles.put({ name, localPath, sha256, checkpointId: undefined, onUploaded: () => {} }),
+      mayGoOn,
+    );
   }
 
   /** Of checkpoints that are over; a snapshot that is being written ends with an error that nobody needs. */
@@ -101,6 +137,7 @@ export class HeadState {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#options.keyed?.backend.close();
   }
 

@@ -13,6 +13,7 @@ import type { Clock } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { RestoredFile, RestoredPart, SnapshotTarget } from '../state-backend/state-backend.ts';
 import type { RestoredFiles } from './local-recovery/restored-files.ts';
+import type { SharedFiles } from './shared-files.ts';
 
 /** Keeps a part of state: small ones travel in the manifest, larger ones become a file of their own. */
 async function writeState(
@@ -33,29 +34,38 @@ export interface SnapshotPlace {
   readonly uid: string;
   readonly subtaskIndex: number;
   readonly executionAttempt: number;
+  readonly checkpointId: number;
   readonly format: SnapshotFormat;
+  /** For every object that is written for this snapshot and no other. */
+  readonly onUploaded: (sizeBytes: number) => void;
 }
 
 export function snapshotTarget(
   ports: { readonly storage: CheckpointStorage; readonly clock: Clock },
   place: SnapshotPlace,
+  sharedFiles: SharedFiles,
 ): SnapshotTarget {
+  const { checkpointId, onUploaded } = place;
+  const uploaded = (handle: StateHandle): StateHandle => {
+    if (handle.type === 'file') {
+      onUploaded(handle.sizeBytes);
+    }
+    return handle;
+  };
   const putFile: SnapshotTarget['putFile'] = async (name, localPath, known) => {
     const { size } = await stat(localPath);
     if (size < inlineStateSizeBytesMax) {
       return await writeState(ports, statePath(place, name), await readFile(localPath));
     }
     const sha256 = known.sha256 ?? (await sha256OfFile(localPath));
-    return {
-      type: 'file',
-      ...(await putObjectFile(ports, { path: statePath(place, name), sizeBytes: size, sha256 }, localPath)),
-    };
+    const reference = { path: statePath(place, name), sizeBytes: size, sha256 };
+    return uploaded({ type: 'file', ...(await putObjectFile(ports, reference, localPath)) });
   };
   return {
     format: place.format,
-    putBytes: (name, bytes) => writeState(ports, statePath(place, name), bytes),
+    putBytes: async (name, bytes) => uploaded(await writeState(ports, statePath(place, name), bytes)),
     putFile,
-    putSharedFile: putFile,
+    putSharedFile: (name, localPath, { sha256 }) => sharedFiles.put({ name, localPath, sha256, checkpointId, onUploaded }),
   };
 }
 
@@ -89,6 +99,7 @@ function toRestoredFile(storage: CheckpointStorage, { name, handle }: StateFile,
   return {
     name,
     sizeBytes: handle.sizeBytes,
+    handle,
     fetch: (localPath) =>
       files.bring(handle, localPath, verify, () =>
         reading(storage, handle, () => getVerifiedFile(storage, handle, localPath, verify)),

@@ -120,6 +120,7 @@ async function scene(options: {
     headState: new HeadState({
       keyed: keyedOperator,
       broadcast: undefined,
+      sharedFiles: undefined,
       place: { subtaskIndex: 0, executionAttempt: 1 },
       snapshotTarget: () => ({
         format: 'Native',

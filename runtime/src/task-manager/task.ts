@@ -472,23 +472,32 @@ export class Task {
     for (const sink of sinks) {
       operators.push(await sink.prepared(checkpointId));
     }
+    const isWanted = () => this.#state === 'Running' && checkpointId > this.#abortedId;
     try {
-      const head = await headState.write(fixed.head, barrier);
-      if (head !== undefined) {
-        operators.push(head);
+      const { state, uploadedSizeBytes } = await headState.write(fixed.head, barrier);
+      if (state !== undefined) {
+        operators.push(state);
+      }
+      const asyncDurationMs = monotonicMs() - startedAtMs;
+      if (isWanted()) {
+        reporter.acknowledged(this.id, {
+          ...{ checkpointId, operators, syncDurationMs, asyncDurationMs },
+          ...{ alignmentDurationMs: fixed.alignmentDurationMs, uploadedSizeBytes },
+        });
       }
     } catch (error) {
-      if (this.#state === 'Running' && checkpointId > this.#abortedId) {
+      if (isWanted()) {
         reporter.declined(this.id, checkpointId, error);
       }
-      return;
+    } finally {
+      headState.settled(checkpointId);
     }
-    if (this.#state === 'Running' && checkpointId > this.#abortedId) {
-      const asyncDurationMs = monotonicMs() - startedAtMs;
-      reporter.acknowledged(this.id, {
-        ...{ checkpointId, operators, syncDurationMs, asyncDurationMs },
-        ...{ alignmentDurationMs: fixed.alignmentDurationMs, uploadedSizeBytes: 0 },
-      });
+  }
+
+  /** See `HeadState.putAhead`. */
+  async putAhead(): Promise<void> {
+    if (this.#state === 'Running') {
+      await this.#options.headState.putAhead();
     }
   }
 

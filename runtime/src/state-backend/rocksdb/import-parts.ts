@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '../../core/assert.ts';
+import type { StoredFiles } from '../state-backend.ts';
+import { keptAsLinks } from './kept-files.ts';
 import { columnFamilies, columnFamiliesWithRows } from './key-layout.ts';
 import type { NativeDatabase, NativeExport } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
@@ -15,6 +17,7 @@ export async function importParts(
   place: DatabasePlace,
   path: string,
   parts: readonly CheckedPart[],
+  storedFiles: StoredFiles | undefined,
 ): Promise<NativeDatabase | undefined> {
   const exports: PartExport[] = [];
   try {
@@ -23,6 +26,8 @@ export async function importParts(
     }
     const database = await openDatabaseAt(place, path, { createIfMissing: true, columnFamilies: columnFamilies.slice(0, 1) });
     if (await importAll(database, exports)) {
+      // While the parts' own links are there, so that no number of theirs can be another file's.
+      await keptAsLinks(storedFiles, path, exports);
       return database;
     }
     await database.close();
@@ -35,6 +40,7 @@ export async function importParts(
 
 interface PartExport {
   readonly directory: string;
+  readonly part: CheckedPart;
   /** By column family. */
   readonly families: ReadonlyMap<number, NativeExport>;
 }
@@ -52,7 +58,7 @@ async function exportPart(place: DatabasePlace, name: string, part: CheckedPart)
   } finally {
     await database.close();
   }
-  return { directory, families };
+  return { directory, part, families };
 }
 
 async function importAll(database: NativeDatabase, exports: readonly PartExport[]): Promise<boolean> {

@@ -10,12 +10,14 @@ import type {
   ListStateHandle,
   MapStateHandle,
   ReducingStateHandle,
+  SnapshotTarget,
   ValueStateHandle,
 } from '../state-backend.ts';
 import { toTimerTimestamp } from '../timer-timestamp.ts';
 import { declarationsToWrite } from '../written-declarations.ts';
 import { CellCache } from './cell-cache.ts';
 import { CellKind } from './cell-kind.ts';
+import { FilesAhead } from './files-ahead.ts';
 import { createKeyCodec } from './key-codec.ts';
 import { columnFamilies, stateColumnFamily } from './key-layout.ts';
 import { RocksDbSnapshot, type SnapshotTimes } from './keyed-state-snapshot.ts';
@@ -99,6 +101,8 @@ class RocksDbStateBackend implements KeyedStateBackend {
   #clockToldAtMs = 0;
   #snapshot: RocksDbSnapshot | undefined;
   #snapshotCount = 0;
+  readonly #filesAhead: FilesAhead;
+  #puttingAhead: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(parts: {
@@ -116,6 +120,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
     this.#directory = parts.directory;
     this.#options = options;
     this.#opened = opened;
+    this.#filesAhead = new FilesAhead(database, parts.directory.path);
     this.#writeBack = new WriteBack(database, limits, keyGroups);
     this.#access = new RowAccess({ database, writeBack: this.#writeBack, rowKeys, nowMs, nextListSequence });
     const slotsOf = (isNamespaced: boolean): readonly StateSlot[] =>
@@ -249,10 +254,23 @@ class RocksDbStateBackend implements KeyedStateBackend {
         rocksdbVersion: this.#binding.rocksdbVersion,
       },
       sha256ByFile: this.#opened.sha256ByFile,
+      storedFiles: this.#options.storedFiles,
       times: this.#snapshotTimes,
       onFixed: this.#options.onRoom,
     });
     return this.#snapshot;
+  }
+
+  async putAhead(put: SnapshotTarget['putSharedFile'], mayGoOn: () => boolean): Promise<void> {
+    const { storedFiles } = this.#options;
+    if (storedFiles === undefined || this.#closed !== undefined) {
+      return;
+    }
+    const snapshotCount = this.#snapshotCount;
+    this.#puttingAhead = this.#filesAhead.put(storedFiles, put, () => {
+      return mayGoOn() && this.#closed === undefined && this.#snapshotCount === snapshotCount;
+    });
+    await this.#puttingAhead;
   }
 
   sizeBytes(): number {
@@ -289,6 +307,8 @@ class RocksDbStateBackend implements KeyedStateBackend {
   async #close(): Promise<void> {
     this.#snapshot?.discard();
     await this.#snapshot?.settled();
+    // Whoever asked for it hears of its failure.
+    await this.#puttingAhead?.catch(() => undefined);
     await this.#opened.database.close();
     await this.#directory.release();
   }

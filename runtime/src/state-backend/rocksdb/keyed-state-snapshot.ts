@@ -5,7 +5,7 @@ import { assert } from '../../core/assert.ts';
 import type { StateFile } from '../../core/checkpoint/manifest.ts';
 import { JobError } from '../../core/job-error.ts';
 import { writeCanonicalPart } from '../canonical/write-part.ts';
-import type { KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend.ts';
+import type { KeyedStateSnapshot, SnapshotTarget, StoredFiles, WrittenState } from '../state-backend.ts';
 import { openDatabaseRows } from './database-rows.ts';
 import { columnFamilies } from './key-layout.ts';
 import type { NativeDatabase, NativeSnapshot } from './native-binding.ts';
@@ -33,6 +33,7 @@ export interface KeyedStateSnapshotOptions {
   readonly part: Omit<StatePart, 'files'>;
   /** What is known of the database's files, which are never changed; brought up to date. */
   readonly sha256ByFile: Map<string, string>;
+  readonly storedFiles: StoredFiles | undefined;
   readonly times: SnapshotTimes;
   /** The links exist, or never will. */
   readonly onFixed: () => void;
@@ -83,7 +84,7 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
   }
 
   async #fix(): Promise<readonly StatePartFile[]> {
-    const { database, writeBack, directory, times } = this.#options;
+    const { database, writeBack, directory, times, storedFiles } = this.#options;
     try {
       // Not in the step that sends the barrier on.
       await yieldToEventLoop();
@@ -106,6 +107,7 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
       // What the links show, for rows. Whoever wants files closes it at once: it keeps compaction from dropping what was overwritten.
       this.#frozenRows = database.snapshot();
       times.linkMs = performance.now() - linkStartedAtMs;
+      storedFiles?.retain(files.map(({ name }) => name).filter(isImmutable));
       return files.filter(({ name }) => isNeeded(name));
     } catch (error) {
       throw toStateError(error, 'cannot make a snapshot of state on the local disk');

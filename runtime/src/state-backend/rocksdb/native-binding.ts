@@ -129,6 +129,11 @@ export interface NativeDatabase {
    * file names with their sizes; a file whose name ends in `.sst` is never changed again.
    */
   checkpoint(path: string): Promise<readonly { readonly name: string; readonly sizeBytes: number }[]>;
+  /**
+   * The files of rows that make up the database now, memtables left out. Each is whole and never changed again; compaction may remove it at any time, so whoever
+   * wants to read one links it first.
+   */
+  liveFiles(): Promise<readonly { readonly name: string; readonly sizeBytes: number }[]>;
   /** `end` is exclusive. `files` also drops whole files that lie inside, which frees space at once. */
   deleteRange(columnFamily: number, start: Uint8Array, end: Uint8Array, options: { readonly files: boolean }): Promise<void>;
   /** Leaves only the keys from `start` on and before `end`. */

@@ -3,6 +3,7 @@ import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
 import type { KeyedStateBackendOptions, RestoredPart } from '../state-backend.ts';
 import { copyPart, removeStates } from './copy-part.ts';
 import { importParts } from './import-parts.ts';
+import { keptInPlace } from './kept-files.ts';
 import { afterAllKeys, columnFamiliesWithRows, keyGroupBounds, timersColumnFamily } from './key-layout.ts';
 import type { NativeDatabase } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
@@ -97,17 +98,21 @@ async function openFromParts(place: DatabasePlace, all: PartsToOpen): Promise<Na
 }
 
 /** A single part in place, or several as one where their files can be brought together; undefined where they cannot. */
-async function openAsFiles(place: DatabasePlace, { largest, parts }: PartsToOpen): Promise<NativeDatabase | undefined> {
+async function openAsFiles(place: DatabasePlace, { options, largest, parts }: PartsToOpen): Promise<NativeDatabase | undefined> {
   const path = join(place.directory, databaseName);
   if (parts.length === 1) {
-    return await openPartAt(place, path, largest);
+    const database = await openPartAt(place, path, largest);
+    keptInPlace(options.storedFiles, largest);
+    return database;
   }
-  return parts.every(({ part }) => haveSameStateIds(part, largest.part)) ? await importParts(place, path, parts) : undefined;
+  const canImport = parts.every(({ part }) => haveSameStateIds(part, largest.part));
+  return canImport ? await importParts(place, path, parts, options.storedFiles) : undefined;
 }
 
 /** The largest part in place; the rows of the others are copied. */
 async function openAndCopy(place: DatabasePlace, { options, stateIds, largest, parts }: PartsToOpen): Promise<NativeDatabase> {
   const database = await openPartAt(place, join(place.directory, databaseName), largest);
+  keptInPlace(options.storedFiles, largest);
   try {
     for (const [index, other] of parts.slice(1).entries()) {
       await copyPart(place, join(place.directory, `part-${index}`), other, { database, stateIds, options });
@@ -151,4 +156,5 @@ function knownFiles({ part }: CheckedPart): Map<string, string> {
   );
 }
 
-const databaseName = 'db';
+/** In a backend's directory. */
+export const databaseName = 'db';
