@@ -27,6 +27,8 @@ export interface JobStatusDocument {
   readonly maxParallelism: number;
   /** What this JobManager started from; undefined until decided. */
   readonly restored: RestoredFrom | undefined;
+  /** While what the job is to start from is copied from elsewhere; absent otherwise. */
+  readonly importing?: ImportStatus | undefined;
   readonly lastCheckpoint: CheckpointSummary | undefined;
   readonly checkpointCounts: { readonly completed: number; readonly failed: number; readonly inProgress: number };
   readonly taskManagers: { readonly registered: number; readonly slotsTotal: number; readonly slotsRequired: number };
@@ -81,11 +83,20 @@ export type JobState =
 export interface RestoredFrom {
   readonly source: 'Nothing' | 'Checkpoint' | 'Savepoint';
   readonly checkpointId: number | undefined;
+  /** Relative to the lineage's directory, or the URL of what was imported. */
   readonly path: string | undefined;
   /** `Empty`: the lineage had nothing. `RequestedNone`: `restore.from: None`, honoured now. `Latest`: the head. */
   readonly reason: 'Empty' | 'RequestedNone' | 'Latest' | 'Requested';
   /** Set when a restore request was not honoured because it was honoured before. */
   readonly note: string | undefined;
+}
+
+export interface ImportStatus {
+  readonly url: string;
+  readonly copiedSizeBytes: number;
+  readonly totalSizeBytes: number;
+  readonly copiedFiles: number;
+  readonly totalFiles: number;
 }
 
 export interface CheckpointSummary {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { exitCodes, JobManagerProcessConfig } from '../api/process-config.ts';
 import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
-import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import { toErrorInfo } from '../core/job-error.ts';
 import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import type { TaskManagerConnection } from '../core/protocol/messages.ts';
@@ -122,7 +122,7 @@ class JobManagerProcess {
     const { rest: _rest, rpc: _rpc, addressFile: _addressFile, ...config } = this.#config;
     const input = { config, graph: job.graph };
     const jobManager = new JobManager(input, {
-      ...{ clock: systemClock, storage, log: this.#log, nonce: randomUUID },
+      ...{ clock: systemClock, storage, openStorageAt, log: this.#log, nonce: randomUUID },
       discoverSplits: splitDiscovery(job),
     });
     this.#served = servedByJobManager(jobManager, input, this.#fixed(storage));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, extname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { exitCodes, JobManagerProcessConfig, type JobSourceConfig } from '../api/process-config.ts';
-import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import type { StateBackendType } from '../core/checkpoint/manifest.ts';
 import { sleep } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
@@ -184,6 +184,7 @@ async function runJob(options: RunArguments, directories: RunDirectories): Promi
   const ports: JobManagerPorts = {
     clock: systemClock,
     storage: openCheckpointStorage(storageUrl, lineage),
+    openStorageAt,
     log: consoleLog,
     nonce: randomUUID,
     discoverSplits: splitDiscovery(job),
@@ -260,9 +261,9 @@ async function runAttempt(options: {
   const outcome = await jobManager.run();
   taskManager.stop();
   await tasksEnd;
-  if (failure !== undefined) {
   // What is left after that, the next run deletes.
   await Promise.race([jobManager.whenClean, sleep(systemClock, cleanUpTimeoutMs)]);
+  if (failure !== undefined) {
     throw failure.error;
   }
   return outcome;

@@ -10,6 +10,8 @@ export interface JobManagerPorts {
   readonly clock: Clock;
   /** Rooted at the lineage's directory. */
   readonly storage: CheckpointStorage;
+  /** Rooted at any folder's URL; for what is restored from elsewhere. */
+  readonly openStorageAt: (url: string) => CheckpointStorage;
   readonly log: Log;
   /** A new unguessable string on each call; the simulator's come from its seed. */
   readonly nonce: () => string;

@@ -14,7 +14,7 @@ import type { JobManagerInput, JobManagerPorts } from './job-manager-ports.ts';
 import { type JobEnd, JobRun } from './job-run.ts';
 import { jobStatus, restoredFrom } from './job-status.ts';
 import { limits } from './limits.ts';
-import { type OpenResult, openLineage } from './open-lineage.ts';
+import { type ImportProgress, type OpenResult, openLineage } from './open-lineage.ts';
 import { Operations } from './operations.ts';
 import { type RegisteredTaskManager, TaskManagers } from './task-managers.ts';
 
@@ -46,6 +46,9 @@ export class JobManager {
   /** Of the beginning and the end; between them the run has it. */
   #state: JobState = 'Initializing';
   #error: ErrorInfo | undefined;
+  /** While what the job is to start from is being copied. */
+  #importing: ImportProgress | undefined;
+  #nextImportLogMs = 0;
   #shown: { readonly state: JobState; readonly sinceMs: number };
 
   constructor(input: JobManagerInput, ports: JobManagerPorts, rules: LineageRules = lineageRules) {
@@ -82,9 +85,6 @@ export class JobManager {
     return this.#opened.promise;
   }
 
-  /** May be called at any time after construction, also before `run` and after its end. */
-  acceptTaskManager(connection: TaskManagerConnection): void {
-    this.#taskManagers.accept(connection);
   /**
    * After the end of `run`: resolves when what the job leaves in the storage is what its checkpoints name, or when that is not this
    * JobManager's business. It takes as long as the grace period where a lost TaskManager may still be at work.
@@ -93,6 +93,9 @@ export class JobManager {
     return this.#run?.whenClean ?? Promise.resolve();
   }
 
+  /** May be called at any time after construction, also before `run` and after its end. */
+  acceptTaskManager(connection: TaskManagerConnection): void {
+    this.#taskManagers.accept(connection);
   }
 
   /** Idempotent: the same id again gives the same operation. Throws a `JobError` when the job is in no state for it. */
@@ -186,6 +189,7 @@ export class JobManager {
       executionAttempt: this.#run?.executionAttempt ?? 0,
       restarts: this.#run?.restarts ?? 0,
       restored: this.#restored,
+      importing: this.#importing,
       latest: view.latest,
       checkpointCounts: this.#run?.checkpointCounts ?? { completed: 0, failed: 0, inProgress: 0 },
       offeredSlots: this.#taskManagers.offers(),
@@ -207,6 +211,7 @@ export class JobManager {
     this.#view = () => lineage.view;
     this.#epoch = decision.epoch;
     this.#restored = restoredFrom(decision.restore);
+    this.#importing = undefined;
     this.#error = undefined;
     this.#operations.settle(lineage.view);
     this.#ports.log.info({ epoch: decision.epoch, mode: decision.mode, restored: this.#restored }, 'lineage opened');
@@ -229,7 +234,10 @@ export class JobManager {
   async #open(): Promise<OpenResult> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await openLineage(this.#input, this.#ports, this.#rules);
+        return await openLineage(this.#input, this.#ports, this.#rules, {
+          onProgress: (progress) => this.#imported(progress),
+          throwIfEnded: () => this.#throwIfTerminated(),
+        });
       } catch (error) {
         const info = toErrorInfo(error);
         if (!(error instanceof JobError) || error.retry === 'never') {
@@ -240,6 +248,22 @@ export class JobManager {
         const delayMs = Math.min(limits.openRetryDelayMs * 2 ** attempt, limits.openRetryDelayMaxMs);
         await sleep(this.#ports.clock, delayMs);
       }
+    }
+  }
+
+  #imported(progress: ImportProgress): void {
+    const { clock, log } = this.#ports;
+    this.#importing = progress;
+    const nowMs = clock.monotonicMs();
+    if (nowMs >= this.#nextImportLogMs) {
+      this.#nextImportLogMs = nowMs + limits.importLogIntervalMs;
+      log.info({ ...progress }, 'importing');
+    }
+  }
+
+  #throwIfTerminated(): void {
+    if (this.#terminated.isResolved()) {
+      throw new JobError('this JobManager is ending', { domain: 'external', retry: 'never', code: 'Terminated' });
     }
   }
 

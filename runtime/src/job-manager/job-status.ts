@@ -1,4 +1,4 @@
-import type { CheckpointSummary, JobState, JobStatusDocument, RestoredFrom, VertexStatus } from '../api/rest.ts';
+import type { CheckpointSummary, ImportStatus, JobState, JobStatusDocument, RestoredFrom, VertexStatus } from '../api/rest.ts';
 import { sinkGuarantees } from '../core/checkpoint/sink-guarantees.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
 import type { JobGraph, JobVertex } from '../core/job-graph/job-graph.ts';
@@ -20,6 +20,7 @@ export interface JobFacts {
   readonly executionAttempt: number;
   readonly restarts: number;
   readonly restored: RestoredFrom | undefined;
+  readonly importing?: ImportStatus | undefined;
   readonly latest: CheckpointRecord | undefined;
   readonly checkpointCounts: JobStatusDocument['checkpointCounts'];
   readonly offeredSlots: readonly { readonly slots: number }[];
@@ -42,6 +43,7 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
     parallelism: graph.parallelism,
     maxParallelism: graph.maxParallelism,
     restored,
+    ...(facts.importing === undefined ? {} : { importing: facts.importing }),
     lastCheckpoint: facts.latest === undefined ? undefined : summarize(facts.latest),
     checkpointCounts,
     taskManagers: {
@@ -60,8 +62,8 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
   };
 }
 
-export function restoredFrom({ checkpoint, source, reason, note }: RestoreDecision): RestoredFrom {
-  const path = checkpoint === undefined ? undefined : directoryOfManifest(checkpoint.manifest.path);
+export function restoredFrom({ checkpoint, source, reason, note, import: importRequest }: RestoreDecision): RestoredFrom {
+  const path = checkpoint === undefined ? undefined : (importRequest?.url ?? directoryOfManifest(checkpoint.manifest.path));
   return { source, checkpointId: checkpoint?.checkpointId, path, reason, note };
 }
 

@@ -19,6 +19,8 @@ export const limits = {
   openRetryDelayMaxMs: 10_000,
   /** How often the head may move between proving that it can be restored and opening; only a live predecessor moves it. */
   openAttemptCountMax: 20,
+  /** Between lines about how far an import has come; the status document always says it. */
+  importLogIntervalMs: 10_000,
   /** For a source to say what its splits are. */
   discoverSplitsTimeoutMs: 60_000,
   /** Between runs of housekeeping when no checkpoint completes; condemned files wait at most so much longer than their grace. */

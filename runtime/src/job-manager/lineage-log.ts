@@ -35,6 +35,9 @@ const readConcurrency = 16;
 
 const fencedCode = 'Fenced';
 
+/** What may be said about a lineage without having opened it. */
+type Annotation = Extract<EntryDraft, { readonly type: 'Pinned' | 'Unpinned' | 'SavepointReleased' | 'Condemned' }>;
+
 /** A newer JobManager has opened the lineage: whoever gets this stops, and everything under it. */
 export function isFencedError(error: unknown): error is JobError {
   return error instanceof JobError && error.code === fencedCode;
@@ -143,6 +146,21 @@ export class LineageLog {
         }
         throw error;
       }
+    });
+  }
+
+  /**
+   * `append` for whoever has not opened the lineage and says something about it: a fork that pins, the state tool that releases, the janitor that condemns. The entry carries
+   * the epoch that it follows, so it fences nobody and nobody's `Opened` fences it; a JobManager that runs meets it at its next number (rule 2).
+   * While the outcome of a put is unknown this stays pending, as an append does.
+   */
+  annotate(build: (view: LineageView) => Annotation | undefined): Promise<LineageEntry | undefined> {
+    return this.#serially(async () => {
+      await this.#catchUp();
+      return await this.#appendNext((view) => {
+        const draft = build(view);
+        return draft === undefined ? undefined : { draft, epoch: view.epoch };
+      });
     });
   }
 

@@ -1,4 +1,4 @@
-import type { StateBackendType } from '../core/checkpoint/manifest.ts';
+import type { CheckpointManifest, StateBackendType } from '../core/checkpoint/manifest.ts';
 import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import type { CheckpointRecord } from '../core/lineage/entries.ts';
@@ -30,16 +30,29 @@ export async function proveRestorable(
     readonly stateBackend: StateBackendType;
   },
 ): Promise<Restorable> {
-  const { record, graph, allowed, closedWith, stateBackend } = options;
+  const { record, closedWith } = options;
   const manifest = record === undefined ? undefined : await readManifest(ports, record.manifest);
   const isOutputCommitted = record !== undefined && record.checkpointId === closedWith;
+  const { plan, errors } = await proveManifest(ports, { ...options, manifest, isOutputCommitted });
+  const checkpoint = record === undefined || manifest === undefined ? undefined : { record, manifest, isOutputCommitted };
+  return { checkpoint, plan, errors };
+}
+
+/** The same of a manifest that is at hand, whose paths count from the root of `ports.storage`; undefined: the job starts empty. */
+export async function proveManifest(
+  ports: ManifestPorts,
+  options: {
+    readonly manifest: CheckpointManifest | undefined;
+    readonly isOutputCommitted: boolean;
+    readonly graph: JobGraph;
+    readonly allowed: AllowedStateChanges;
+    readonly stateBackend: StateBackendType;
+  },
+): Promise<Omit<Restorable, 'checkpoint'>> {
+  const { manifest, isOutputCommitted, graph, allowed, stateBackend } = options;
   const plan = planRestore({ manifest, graph, allowed, isOutputCommitted, stateBackend, discoveredSplits: new Map() });
-  if (record === undefined || manifest === undefined) {
-    return { checkpoint: undefined, plan, errors: [] };
-  }
-  const damaged = await findDamagedFiles(ports, manifest);
-  const errors = [...plan.problems.map(incompatible), ...damaged.map((error) => toErrorInfo(error))];
-  return { checkpoint: { record, manifest, isOutputCommitted }, plan, errors };
+  const damaged = manifest === undefined ? [] : await findDamagedFiles(ports, manifest);
+  return { plan, errors: [...plan.problems.map(incompatible), ...damaged.map((error) => toErrorInfo(error))] };
 }
 
 function incompatible({ code, message, remedy }: RestoreProblem): ErrorInfo {

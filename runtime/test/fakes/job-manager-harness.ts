@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
 import type { JobManagerProcessConfig } from '../../src/api/process-config.ts';
 import type { JobState } from '../../src/api/rest.ts';
+import type { CheckpointStorage } from '../../src/checkpoint-storage/checkpoint-storage.ts';
 import type { SplitState } from '../../src/core/checkpoint/manifest.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { JobGraph } from '../../src/core/job-graph/job-graph.ts';
@@ -54,6 +56,8 @@ export class JobManagerHarness {
     { splitId: 'split-0', positionBase64: '' },
     { splitId: 'split-1', positionBase64: '' },
   ];
+  /** What other URLs than the lineage's mean. */
+  storageAt: (url: string) => CheckpointStorage = (url) => assert.fail(`nobody told what ${url} is`);
   #nonce = 0;
 
   constructor(graph = wordCountGraph()) {
@@ -74,6 +78,7 @@ export class JobManagerHarness {
     return {
       clock: this.clock,
       storage: this.storage,
+      openStorageAt: (url) => this.storageAt(url),
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
       nonce: () => `nonce-${++this.#nonce}`,
       discoverSplits: (uid) => this.discoverSplits(uid),

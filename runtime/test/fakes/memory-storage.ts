@@ -19,10 +19,14 @@ export interface StorageFault {
 
 /** A storage in memory that answers at once, or holds its answers, or fails as told. */
 export class MemoryStorage implements CheckpointStorage {
-  readonly url = 'memory:///lineage';
+  readonly url: string;
   readonly objects = new Map<string, Uint8Array>();
   faults: StorageFault[] = [];
   #held: { readonly operation: 'put' | 'get'; readonly path: string; readonly promise: Promise<void> } | undefined;
+
+  constructor(url = 'memory:///lineage') {
+    this.url = url;
+  }
 
   async putIfAbsent(path: string, bytes: Uint8Array): Promise<'Created' | 'Occupied'> {
     await this.#waitIfHeld('put', path);
@@ -51,7 +55,7 @@ export class MemoryStorage implements CheckpointStorage {
     if (!(source instanceof MemoryStorage)) {
       return 'Unsupported';
     }
-    const bytes = source.objects.get(path);
+    const bytes = await source.get(path);
     return bytes === undefined ? 'Missing' : await this.putIfAbsent(to, bytes);
   }
 

@@ -168,6 +168,12 @@ export class ScriptedTaskManager {
       case 'CheckpointCompleted':
         this.commit(message.checkpointId);
         break;
+      case 'ForgetFiles': {
+        // It has no working state, so it holds none of them.
+        const { token, requestId, names } = message;
+        this.send({ type: 'FilesForgotten', token, requestId, names });
+        break;
+      }
       case 'Cancel':
         this.subtasks = [];
         this.send({ type: 'TasksCanceled', token: message.token });

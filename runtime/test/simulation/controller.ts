@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { OpenRequest } from '../../src/core/lineage/open.ts';
 import type { JobManagerConnection } from '../../src/core/protocol/messages.ts';
 import { jobGraphHash } from '../../src/job-loading/job-graph-hash.ts';
@@ -339,6 +340,7 @@ export class Controller {
         storage: this.#simulation.storageOf(process, () => {}),
         log: silentLog,
         nonce: () => String(random.next()).slice(2),
+        openStorageAt: () => assert.fail('the simulated job restores from its own lineage alone'),
         discoverSplits: async () => splitIds.map((splitId) => ({ splitId, positionBase64: encodePosition(0) })),
       },
       rules,

@@ -2,6 +2,7 @@ import type { FencingToken } from '../fencing-token.ts';
 import { compareFencingTokens } from '../fencing-token.ts';
 import { afterPut, classifyCollision, fences } from './append.ts';
 import { condemnableNames, forgettableNames, namesToAsk } from './forgetting.ts';
+import { forkSteps } from './fork.ts';
 import {
   deletableCondemnations,
   namesToCondemn,
@@ -28,6 +29,7 @@ export interface LineageRules {
   readonly sharedFilePath: typeof sharedFilePath;
   readonly isSameContent: typeof isSameContent;
   readonly forgettableNames: typeof forgettableNames;
+  readonly forkSteps: typeof forkSteps;
   readonly subsumedCheckpoints: typeof subsumedCheckpoints;
   readonly namesToCondemn: typeof namesToCondemn;
   readonly orphans: typeof orphans;
@@ -54,6 +56,7 @@ export const lineageRules: LineageRules = {
   sharedFilePath,
   isSameContent,
   forgettableNames,
+  forkSteps,
   subsumedCheckpoints,
   namesToCondemn,
   orphans,

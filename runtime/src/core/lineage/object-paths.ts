@@ -6,7 +6,8 @@ export const lineageFolder = 'lineage/';
 export const probeFolder = 'probe/';
 /** Files that several checkpoints may name. */
 const sharedFolder = 'shared/';
-const manifestName = '_metadata';
+/** Of the manifest in the folder of a checkpoint, a savepoint or an export. */
+export const manifestName = '_metadata';
 
 export type CheckpointKind = 'Checkpoint' | 'Savepoint';
 

@@ -1,5 +1,6 @@
 import type { JobState, JobStatusDocument, OperationStatus, VertexStatus } from '../../api/rest.ts';
 import type { JobGraph, Partitioning } from '../../core/job-graph/job-graph.ts';
+import { isCheckpointUrl } from '../../savepoint-transfer/checkpoint-source.ts';
 import type { CheckpointRecord } from '../job-history.ts';
 import { isOver } from '../job-manager.ts';
 import type { RegisteredTaskManager } from '../task-managers.ts';
@@ -364,7 +365,7 @@ function planOf(jid: string, graph: JobGraph): object {
 }
 
 function externalPath({ checkpointStorageUrl }: ServedJob, path: string | undefined): string | null {
-  return path === undefined ? null : `${checkpointStorageUrl}/${path}`;
+  return path === undefined ? null : isCheckpointUrl(path) ? path : `${checkpointStorageUrl}/${path}`;
 }
 
 function durationMs({ triggeredAtMs, endedAtMs }: CheckpointRecord): number {
