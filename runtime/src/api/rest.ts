@@ -1,6 +1,7 @@
 import type { ErrorInfo } from '../core/job-error.ts';
 
 export { type ErrorInfo, JobError } from '../core/job-error.ts';
+export type * from './rest-documents.ts';
 
 /**
  * What a controller may know and ask of a running job: the `/v1/status` document and the bodies of the POST calls. The rest of the REST
@@ -31,6 +32,11 @@ export interface JobStatusDocument {
   readonly importing?: ImportStatus | undefined;
   readonly lastCheckpoint: CheckpointSummary | undefined;
   readonly checkpointCounts: { readonly completed: number; readonly failed: number; readonly inProgress: number };
+  /**
+   * How much work a failure would repeat now: since the newest completed checkpoint was triggered or, without one, since this JobManager started. Undefined once
+   * the job is over.
+   */
+  readonly restorableAgeSeconds?: number | undefined;
   readonly taskManagers: { readonly registered: number; readonly slotsTotal: number; readonly slotsRequired: number };
   readonly vertices: readonly VertexStatus[];
   /** Newest last; bounded. */
@@ -107,6 +113,9 @@ export interface CheckpointSummary {
   readonly triggeredAtMs: number;
   readonly completedAtMs: number;
   readonly sizeBytes: number;
+  /** Of what the checkpoint before it does not name, and of what was written to storage for it. Only of one that this JobManager has taken. */
+  readonly deltaSizeBytes?: number;
+  readonly uploadedSizeBytes?: number;
 }
 
 export interface VertexStatus {
@@ -120,11 +129,30 @@ export interface VertexStatus {
   readonly stateSizeBytes: number;
   /** Records that came too late for their windows and went to no side output. */
   readonly lateRecordsDropped: number;
+  /** Over the last seconds. Absent until subtasks have reported twice. */
+  readonly load?: VertexLoad | undefined;
+}
+
+export interface VertexLoad {
+  /** Shares of time; each the highest of a subtask, because the slowest one holds up the rest. */
+  readonly busyRatio: number;
+  readonly backPressuredRatio: number;
+  readonly idleRatio: number;
+  /** Of all subtasks. */
+  readonly recordsInPerSecond: number;
+  readonly recordsOutPerSecond: number;
+  /** Of a source, where it knows: what is left to read. */
+  readonly pendingRecords: number | undefined;
+  readonly pendingBytes: number | undefined;
+  /** The lowest of a subtask; undefined before all have one. */
+  readonly watermarkMs: number | undefined;
+  /** Of a source: between the event time of a record and when it was read, the longest of a subtask. */
+  readonly eventTimeLagMs: number | undefined;
 }
 
 export interface OperationStatus {
   readonly operationId: string;
-  readonly type: 'Savepoint' | 'Stop' | 'Cancel';
+  readonly type: 'Savepoint' | 'Stop' | 'Cancel' | 'Release';
   readonly state: 'InProgress' | 'Completed' | 'Failed';
   readonly checkpointId: number | undefined;
   /** Where the savepoint is: absolute URL of its `_metadata`'s folder. */
@@ -144,6 +172,32 @@ export interface SavepointRequest {
 
 /** Flink's words. */
 export type FormatType = 'NATIVE' | 'CANONICAL';
+
+/** One of `GET /v1/savepoints`: what the job's lineage keeps until its owner releases it. */
+export interface SavepointDocument {
+  /** Absolute URL of its `_metadata`'s folder. */
+  readonly location: string;
+  readonly checkpointId: number;
+  /** `clusterId/namespace/name`; undefined of one that is older than the record of owners. */
+  readonly owner: string | undefined;
+  readonly stateFormat: 'Native' | 'Canonical';
+  readonly reason: string | undefined;
+  readonly operationId: string | undefined;
+  readonly completedAtMs: number;
+  /** Of the state that it names. */
+  readonly sizeBytes: number;
+  /** Given free: it goes with the next cleaning, unless it is pinned or the newest. */
+  readonly released: boolean;
+  /** For whom it must stay meanwhile. */
+  readonly pinnedFor: readonly string[];
+}
+
+/** `POST /savepoint-disposal`, as Flink has it. Answer and polling as of a savepoint, at `GET /savepoint-disposal/:request-id`. */
+export interface SavepointDisposalRequest {
+  readonly operationId: string;
+  /** Its location, or its folder in the lineage. */
+  readonly 'savepoint-path': string;
+}
 
 /** `POST /jobs/:id/stop`. The same answer and polling as a savepoint. */
 export interface StopRequest {

@@ -1,4 +1,4 @@
-import type { JobState, JobStatusDocument, OperationStatus, RestoredFrom } from '../api/rest.ts';
+import type { JobState, JobStatusDocument, OperationStatus, RestoredFrom, SavepointDocument } from '../api/rest.ts';
 import { assert } from '../core/assert.ts';
 import type { SnapshotFormat } from '../core/checkpoint/manifest.ts';
 import { sleep } from '../core/clock.ts';
@@ -16,6 +16,7 @@ import { jobStatus, restoredFrom } from './job-status.ts';
 import { limits } from './limits.ts';
 import { type ImportProgress, type OpenResult, openLineage } from './open-lineage.ts';
 import { Operations } from './operations.ts';
+import { findSavepoint, savepointDocuments } from './savepoint-documents.ts';
 import { type RegisteredTaskManager, TaskManagers } from './task-managers.ts';
 
 /** How `run` ends. The object goes on answering `status()` and tells TaskManagers that there is nothing to do. */
@@ -38,6 +39,7 @@ export class JobManager {
   readonly #operations: Operations;
   readonly #terminated = deferred<void>();
   readonly #opened = deferred<void>();
+  readonly #startedAtMs: number;
   #run: JobRun | undefined;
   /** What the lineage says; live while it is open. */
   #view: () => LineageView = () => emptyView;
@@ -56,7 +58,8 @@ export class JobManager {
     this.#ports = ports;
     this.#rules = rules;
     this.#operations = new Operations(ports.storage.url);
-    this.#shown = { state: this.#state, sinceMs: ports.clock.nowMs() };
+    this.#startedAtMs = ports.clock.nowMs();
+    this.#shown = { state: this.#state, sinceMs: this.#startedAtMs };
     this.#taskManagers = new TaskManagers({
       ...{ clock: ports.clock, log: ports.log, heartbeat: input.config.heartbeat },
       jobGraphHash: jobGraphHash(input.graph),
@@ -119,6 +122,27 @@ export class JobManager {
     const operation = this.#operations.begin(operationId, 'Savepoint');
     run.savepoints.request({ operationId, stateFormat, reason });
     return operation;
+  }
+
+  /** Gives a savepoint free for deletion. Throws a `JobError` when there is none of that path. */
+  releaseSavepoint({ operationId, path }: { readonly operationId: string; readonly path: string }): OperationStatus {
+    const known = this.#operations.find(operationId);
+    if (known !== undefined) {
+      return known;
+    }
+    const run = this.#run;
+    if (run === undefined || isOver(this.#currentState())) {
+      throw this.#inNoStateFor('release a savepoint');
+    }
+    const record = findSavepoint(this.#view(), { path, storageUrl: this.#ports.storage.url });
+    const operation = this.#operations.begin(operationId, 'Release');
+    // Not awaited: its outcome is asked for with the operation's id.
+    void run.savepoints.release(operationId, record);
+    return operation;
+  }
+
+  savepoints(): readonly SavepointDocument[] {
+    return savepointDocuments(this.#view(), this.#ports.storage.url);
   }
 
   /** Stops with a savepoint, or runs on when that was not possible within the deadline. */
@@ -191,12 +215,19 @@ export class JobManager {
       restored: this.#restored,
       importing: this.#importing,
       latest: view.latest,
+      latestSizes: this.history.checkpoints.find(({ id, state: taken }) => taken === 'Completed' && id === view.latest?.checkpointId),
+      restorableAgeSeconds: this.#restorableAgeSeconds(state, view),
       checkpointCounts: this.#run?.checkpointCounts ?? { completed: 0, failed: 0, inProgress: 0 },
       offeredSlots: this.#taskManagers.offers(),
       execution: this.#run?.execution,
       operations: this.#operations.list(),
       closed: view.closed,
     });
+  }
+
+  #restorableAgeSeconds(state: JobState, { latest }: LineageView): number | undefined {
+    const sinceMs = latest?.triggeredAtMs ?? this.#startedAtMs;
+    return isOver(state) ? undefined : Math.max(0, (this.#ports.clock.nowMs() - sinceMs) / 1000);
   }
 
   async #live(): Promise<JobManagerOutcome> {

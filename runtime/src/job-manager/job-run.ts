@@ -112,7 +112,10 @@ export class JobRun {
       options.restored,
     );
     const checkpointing = this.#checkpointing;
-    this.#savepoints = new Savepoints({ ...shared, checkpointing, timeoutMs: checkpoints.timeoutSeconds * 1000 });
+    this.#savepoints = new Savepoints({
+      ...{ ...shared, checkpointing, timeoutMs: checkpoints.timeoutSeconds * 1000 },
+      onReleased: () => this.#housekeeping.request(),
+    });
     this.#stopping = new Stopping({
       ...{ ...shared, checkpointing, onChanged: options.onChanged },
       onAborted: ({ needsRestart }) => this.#stopAborted(needsRestart),

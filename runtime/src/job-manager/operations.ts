@@ -1,7 +1,7 @@
 import type { OperationStatus } from '../api/rest.ts';
 import { assert } from '../core/assert.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
-import type { OperationOutcome, OperationType } from '../core/lineage/entries.ts';
+import type { OperationOutcome } from '../core/lineage/entries.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
 import type { LineageView } from '../core/lineage/view.ts';
 import { limits } from './limits.ts';
@@ -28,7 +28,7 @@ export class Operations {
     return [...this.#byId.values()];
   }
 
-  begin(operationId: string, type: OperationType): OperationStatus {
+  begin(operationId: string, type: OperationStatus['type']): OperationStatus {
     assert(!this.#byId.has(operationId), 'an operation begins once');
     const operation: OperationStatus = {
       ...{ operationId, type, state: 'InProgress' },
@@ -42,6 +42,15 @@ export class Operations {
   settle(view: LineageView): void {
     for (const outcome of view.outcomes) {
       this.#set(this.#fromOutcome(outcome));
+    }
+  }
+
+  /** For what has no outcome in the lineage, because repeating it changes nothing. */
+  complete(operationId: string, result: { readonly checkpointId: number; readonly path: string }): void {
+    const operation = this.#byId.get(operationId);
+    if (operation !== undefined) {
+      const location = `${this.#storageUrl}/${directoryOfManifest(result.path)}`;
+      this.#set({ ...operation, state: 'Completed', checkpointId: result.checkpointId, location });
     }
   }
 

@@ -1,6 +1,7 @@
 import type { AbortCause, PendingCheckpoint } from '../core/checkpoint/checkpoint-coordinator.ts';
 import type { Clock } from '../core/clock.ts';
-import { type ErrorInfo, JobError } from '../core/job-error.ts';
+import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
+import type { CheckpointRecord } from '../core/lineage/entries.ts';
 import type { Log } from '../log.ts';
 import type { Checkpointing, SavepointOrder } from './checkpointing.ts';
 import { limits } from './limits.ts';
@@ -15,6 +16,7 @@ export interface SavepointsOptions {
   readonly log: Log;
   /** From the request on, waiting for tasks included. */
   readonly timeoutMs: number;
+  readonly onReleased: () => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -43,6 +45,24 @@ export class Savepoints {
     if (checkpoint.operationId !== undefined) {
       this.#pending.delete(checkpoint.operationId);
       this.#options.operations.settle(this.#options.lineage.view);
+    }
+  }
+
+  /** Rule 8 of the lineage protocol: from here on it goes as a checkpoint does that nothing retains. Never rejects. */
+  async release(operationId: string, { checkpointId, manifest }: CheckpointRecord): Promise<void> {
+    const { lineage, operations, onFatal, onReleased } = this.#options;
+    try {
+      await lineage.append((view) =>
+        view.releasedSavepoints.includes(manifest.path) ? undefined : { type: 'SavepointReleased', savepoint: manifest.path },
+      );
+      operations.complete(operationId, { checkpointId, path: manifest.path });
+      onReleased();
+    } catch (error) {
+      if (!(error instanceof JobError) || isFencedError(error)) {
+        onFatal(error);
+        return;
+      }
+      operations.fail(operationId, toErrorInfo(error));
     }
   }
 

@@ -34,6 +34,13 @@ export const StopBody = z.strictObject({
   formatType: FormatType,
 });
 
+/** Flink's. */
+export const SavepointDisposalBody = z.strictObject({
+  operationId: OperationId.optional(),
+  triggerId: OperationId.optional(),
+  'savepoint-path': z.string().min(1),
+});
+
 export const CancelBody = z.strictObject({ operationId: OperationId.optional() });
 
 /** An empty body counts as `{}`. What is wrong is said field by field. */

@@ -132,6 +132,44 @@ test("Flink's own body is accepted and gets an id of ours", async () => {
   await harness.pass(100);
 });
 
+test('savepoints are listed with owner, format and reason, until they are released', async () => {
+  const body = { operationId: 'kept', formatType: 'CANONICAL', reason: 'before the audit' };
+  assert.equal((await call('POST', `/jobs/${jobId}/savepoints`, body)).status, 202);
+  await harness.pass(100);
+  const asked = (await call('GET', `/jobs/${jobId}/savepoints/kept`)).document;
+  const { location, completedAtMs, ...savepoint } = asked.savepoint;
+  assert.equal(location, asked.operation.location);
+  assert.equal(typeof completedAtMs, 'number');
+  const { checkpointId, sizeBytes } = savepoint;
+  assert.deepEqual(savepoint, {
+    ...{ checkpointId, sizeBytes, owner: 'test/default/word-count', stateFormat: 'Canonical', reason: 'before the audit' },
+    ...{ operationId: 'kept', released: false, pinnedFor: [] },
+  });
+  const listed = async () =>
+    (await call('GET', '/v1/savepoints')).document.savepoints.find((each: { operationId?: string }) => each.operationId === 'kept');
+  assert.deepEqual(await listed(), asked.savepoint);
+  // As Flink's clients dispose of one.
+  const disposed = await call('POST', '/savepoint-disposal', { 'savepoint-path': location });
+  assert.equal(disposed.status, 202);
+  await harness.pass(100);
+  const outcome = await call('GET', `/savepoint-disposal/${disposed.document['request-id']}`);
+  assert.deepEqual(outcome.document, { status: { id: 'COMPLETED' }, operation: { location } });
+  // The newest completed one is the head, and stays until there is a newer one.
+  assert.equal((await listed()).released, true);
+  await harness.pass(11_000);
+  assert.equal(await listed(), undefined);
+});
+
+test('only a savepoint can be released, and the answer names those there are', async () => {
+  const path = 'savepoints/000999-e1';
+  const unknown = await call('POST', '/savepoint-disposal', { 'savepoint-path': path });
+  assert.deepEqual([unknown.status, unknown.document.error.code], [404, 'SavepointUnknown']);
+  assert.match(unknown.document.error.remedy, /savepoints\/0000/);
+  const [newest] = (await call('GET', `/jobs/${jobId}/checkpoints`)).document.history;
+  const checkpoint = await call('POST', '/savepoint-disposal', { 'savepoint-path': newest.external_path });
+  assert.match(checkpoint.document.error.message, /is a checkpoint/);
+});
+
 test('a body that is wrong is answered with field, reason and remedy', async () => {
   const path = `/jobs/${jobId}/savepoints`;
   const unknown = await call('POST', path, { operation: 'x' });

@@ -175,6 +175,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   [notFoundCode]: 404,
   [methodNotAllowedCode]: 405,
   JobNotRunning: 409,
+  SavepointUnknown: 404,
   [bodyTooLargeCode]: 413,
   InvalidRequest: 400,
   TooManySavepoints: 429,

@@ -15,7 +15,7 @@ import {
   taskManagerDocument,
   taskManagersDocument,
 } from './flink-documents.ts';
-import { CancelBody, invalidRequest, parseBody, SavepointBody, StopBody } from './request-bodies.ts';
+import { CancelBody, invalidRequest, parseBody, SavepointBody, SavepointDisposalBody, StopBody } from './request-bodies.ts';
 import type { ServedJob } from './served-job.ts';
 
 /** A stop that was asked for without a deadline, as Flink's clients do. */
@@ -66,6 +66,8 @@ export function routesOf(
     get('/jobs/:jobId/checkpoints', () => checkpointsDocument(job)),
     get('/jobs/:jobId/checkpoints/details/:checkpointId', ({ parameters }) => checkpointDetails(job, parameters['checkpointId'])),
     get('/jobs/:jobId/savepoints/:operationId', ({ parameters }) => savepointDocument(job, parameters['operationId'])),
+    get('/savepoint-disposal/:operationId', ({ parameters }) => disposalDocument(job, parameters['operationId'])),
+    get('/v1/savepoints', () => ({ savepoints: job.savepoints() })),
     get('/taskmanagers', () => taskManagersDocument(job)),
     get('/taskmanagers/:taskManagerId', ({ parameters }) => taskManagerDetails(job, parameters['taskManagerId'])),
     {
@@ -75,6 +77,14 @@ export function routesOf(
         const parsed = parseBody(SavepointBody, body);
         const { formatType: stateFormat, reason } = parsed;
         return accepted(job.requestSavepoint({ operationId: idOf(parsed), stateFormat, reason: reason ?? undefined }));
+      },
+    },
+    {
+      method: 'POST',
+      path: '/savepoint-disposal',
+      handle: ({ body }) => {
+        const parsed = parseBody(SavepointDisposalBody, body);
+        return accepted(job.releaseSavepoint({ operationId: idOf(parsed), path: parsed['savepoint-path'] }));
       },
     },
     {
@@ -115,7 +125,18 @@ function checkpointDetails(job: ServedJob, id: string | undefined): object {
   return checkpointDocument(job, record);
 }
 
+/** Flink's document, and ours about the savepoint as soon as there is one. */
 function savepointDocument(job: ServedJob, operationId = ''): object {
+  const operation = knownOperation(job, operationId);
+  const savepoint = job.savepoints().find(({ location }) => location === operation.location);
+  return { ...operationDocument(operation), ...(savepoint === undefined ? {} : { savepoint }) };
+}
+
+function disposalDocument(job: ServedJob, operationId = ''): object {
+  return operationDocument(knownOperation(job, operationId));
+}
+
+function knownOperation(job: ServedJob, operationId: string): OperationStatus {
   const operation = job.operation(operationId);
   if (operation === undefined) {
     throw notFound(
@@ -123,7 +144,7 @@ function savepointDocument(job: ServedJob, operationId = ''): object {
       'It was never asked for, or so long ago that its outcome is forgotten.',
     );
   }
-  return operationDocument(operation);
+  return operation;
 }
 
 function taskManagerDetails(job: ServedJob, taskManagerId: string | undefined): object {

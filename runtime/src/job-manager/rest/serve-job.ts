@@ -18,6 +18,8 @@ export function servedByJobManager(jobManager: JobManager, input: JobManagerInpu
     taskManagers: () => jobManager.taskManagers(),
     usedSlots: (taskManagerId) => jobManager.execution?.usedSlots(taskManagerId) ?? 0,
     requestSavepoint: (request) => jobManager.requestSavepoint(request),
+    savepoints: () => jobManager.savepoints(),
+    releaseSavepoint: (request) => jobManager.releaseSavepoint(request),
     requestStop: (request) => jobManager.requestStop(request),
     cancel: (request) => jobManager.cancel(request),
     operation: (operationId) => jobManager.operation(operationId),
@@ -47,6 +49,6 @@ export function servedWithoutJobManager(error: ErrorInfo | undefined, sinceMs: n
   return {
     ...{ ...fixed, graph, status },
     ...{ checkpoints: () => [], exceptions: () => [], taskManagers: () => [], usedSlots: () => 0 },
-    ...{ requestSavepoint: refuse, requestStop: refuse, cancel: refuse, operation: () => undefined },
+    ...{ savepoints: () => [], requestSavepoint: refuse, releaseSavepoint: refuse, requestStop: refuse, cancel: refuse, operation: () => undefined },
   };
 }

@@ -1,4 +1,4 @@
-import type { JobStatusDocument, OperationStatus } from '../../api/rest.ts';
+import type { JobStatusDocument, OperationStatus, SavepointDocument } from '../../api/rest.ts';
 import type { JobGraph } from '../../core/job-graph/job-graph.ts';
 import type { CheckpointRecord, ExceptionRecord } from '../job-history.ts';
 import type { JobManager } from '../job-manager.ts';
@@ -17,8 +17,11 @@ export interface ServedJob {
   taskManagers(): readonly RegisteredTaskManager[];
   /** Slots of this TaskManager that tasks are placed in. */
   usedSlots(taskManagerId: string): number;
+  /** Of the job's lineage; empty until it is open. */
+  savepoints(): readonly SavepointDocument[];
   /** These throw a `JobError` when the job is in no state for it. */
   requestSavepoint(request: Parameters<JobManager['requestSavepoint']>[0]): OperationStatus;
+  releaseSavepoint(request: { readonly operationId: string; readonly path: string }): OperationStatus;
   requestStop(request: Parameters<JobManager['requestStop']>[0]): OperationStatus;
   cancel(request: { readonly operationId: string }): OperationStatus;
   operation(operationId: string): OperationStatus | undefined;
