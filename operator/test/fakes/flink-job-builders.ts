@@ -42,6 +42,7 @@ export function planWith(
     slotsRequired: 1,
     restore: [],
     bytesToMove: 0,
+    bytesToMoveBySubtask: [],
     ...overrides,
     lineage: { attemptNumber: 0, epoch: 0, restorePath: undefined, owner: undefined, ...overrides.lineage },
   };

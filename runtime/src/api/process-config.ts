@@ -172,7 +172,20 @@ export interface PlanResult {
     readonly owner: string | undefined;
   };
   /** What maps to what. */
-  readonly restore: readonly { readonly uid: string; readonly action: 'Restore' | 'New' | 'Drop'; readonly detail: string }[];
+  readonly restore: readonly PlannedRestore[];
+  /** Of files that are brought from checkpoint storage, as if no machine had any of them. */
+  readonly bytesToMove: number;
+  /** The same for each subtask that brings something: `{ task: 'counts#0', bytes: 1024 }`. */
+  readonly bytesToMoveBySubtask: readonly { readonly task: string; readonly bytes: number }[];
+}
+
+/** What becomes of one operator's state. */
+interface PlannedRestore {
+  readonly uid: string;
+  readonly action: 'Restore' | 'New' | 'Drop';
+  readonly detail: string;
+  /** What stored values become: `state 'totals': field added: .count (id 2, int, default the number 0)`. */
+  readonly changes: readonly string[];
   readonly bytesToMove: number;
 }
 

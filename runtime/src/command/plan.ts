@@ -47,6 +47,7 @@ const nothing: PlanResult = {
   lineage: { attemptNumber: 0, epoch: 0, restorePath: undefined, owner: undefined },
   restore: [],
   bytesToMove: 0,
+  bytesToMoveBySubtask: [],
 };
 
 /** `plan --config FILE [--json]`: can this revision start, and from what? Changes nothing; the storage is probed. Returns the exit code. */
@@ -140,6 +141,7 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
     problems,
     restore: restorable.value?.plan.lines ?? [],
     bytesToMove: restorable.value?.plan.bytesToMove ?? 0,
+    bytesToMoveBySubtask: [...(restorable.value?.plan.bytesToMoveBySubtask ?? [])].map(([task, bytes]) => ({ task, bytes })),
   };
 }
 
@@ -177,7 +179,10 @@ function formatPlan(result: PlanResult): string {
     lineage.restorePath === undefined
       ? 'Starts from nothing.'
       : `Restores ${lineage.restorePath}, ${result.bytesToMove} bytes to move:`,
-    ...restore.map(({ uid, action, detail }) => `  ${action.padEnd(8)}${uid}  ${detail}`),
+    ...restore.flatMap(({ uid, action, detail, changes, bytesToMove }) => [
+      `  ${action.padEnd(8)}${uid}  ${detail}${bytesToMove === 0 ? '' : `, ${bytesToMove} bytes`}`,
+      ...changes.map((change) => `          ${change}`),
+    ]),
     ...problems.flatMap(({ code, message, remedy }) => [
       `Problem ${code}: ${message}`,
       ...(remedy === undefined ? [] : [`  ${remedy}`]),

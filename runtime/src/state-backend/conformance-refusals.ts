@@ -102,7 +102,7 @@ export function testRefusals(fixture: BackendFixture): void {
     const part = await fixture.checkpoint(backend);
     const ttl = { ttlMs: 1000, renewedBy: 'Write' } as const;
     for (const count of [
-      valueState('count', t.double),
+      valueState('count', t.string),
       valueState('count', t.int, { namespaced: true }),
       valueState('count', t.int, { ttl }),
       listState('count', t.int),

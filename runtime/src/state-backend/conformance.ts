@@ -3,6 +3,7 @@ import { randomProgram } from '../../test/state-programs/random-program.ts';
 import { runStateProgram } from '../../test/state-programs/run-program.ts';
 import { BackendFixture } from './conformance-backends.ts';
 import { testBatches } from './conformance-batches.ts';
+import { testEvolution } from './conformance-evolution.ts';
 import type { BackendUnderTest } from './conformance-fixtures.ts';
 import { testHandles } from './conformance-handles.ts';
 import { testRefusals } from './conformance-refusals.ts';
@@ -23,6 +24,7 @@ export function testKeyedStateBackend(backend: BackendUnderTest): void {
     testTimeToLive(fixture);
     testSnapshots(fixture);
     testRefusals(fixture);
+    testEvolution(fixture);
     testPrograms(fixture);
   });
 
@@ -33,6 +35,7 @@ export function testKeyedStateBackend(backend: BackendUnderTest): void {
     testTimeToLive(fixture);
     testSnapshots(fixture);
     testRefusals(fixture);
+    testEvolution(fixture);
   });
 }
 

@@ -1,6 +1,9 @@
 import { JobError } from '../core/job-error.ts';
 import type { StateDeclaration } from '../core/job-graph/job-graph.ts';
+import { storedTypeOf } from '../core/job-graph/stored-type.ts';
 import { keyGroupHash } from '../core/key-groups/key-group.ts';
+import { compareTypes } from '../core/types/compare-types.ts';
+import { type WrittenValues, writtenValues } from '../core/types/convert-value.ts';
 import type { TypeDescriptor } from '../core/types/type.ts';
 import { descriptorsEqual, formatDescriptor } from '../core/types/type-descriptor.ts';
 import type { KeyedStateBackendOptions } from './state-backend.ts';
@@ -52,6 +55,18 @@ export function checkDeclarations(written: WrittenDeclarations, options: KeyedSt
   }
 }
 
+/** Of each written state, how its values are read; undefined where the type of now reads them, or where the state is gone. */
+export function writtenValuesByState(
+  written: WrittenDeclarations,
+  options: KeyedStateBackendOptions,
+): readonly (WrittenValues | undefined)[] {
+  const declared = new Map(options.states.map(({ declaration }) => [declaration.name, declaration]));
+  return written.states.map((state) => {
+    const now = declared.get(state.name);
+    return now === undefined ? undefined : writtenValues(storedTypeOf(state), storedTypeOf(now));
+  });
+}
+
 function checkState(written: StateDeclaration, now: StateDeclaration): void {
   const name = `the state "${written.name}"`;
   if (written.stateType !== now.stateType) {
@@ -66,25 +81,21 @@ function checkState(written: StateDeclaration, now: StateDeclaration): void {
   if (written.stateType === 'map' && now.stateType === 'map') {
     checkSame(`the keys of ${name}`, written.mapKeyType, now.mapKeyType);
   }
-  checkSame(name, storedType(written), storedType(now));
+  const [problem] = compareTypes(storedTypeOf(written), storedTypeOf(now)).problems;
+  if (problem !== undefined) {
+    const { path, message, remedy } = problem;
+    throw unfit(
+      'StateTypeChanged',
+      `has ${name}, and ${path === '' ? 'its value' : `the field ${path} of it`} ${message}`,
+      remedy,
+    );
+  }
 }
 
 function checkSame(what: string, written: TypeDescriptor | undefined, now: TypeDescriptor | undefined): void {
   if (written === undefined || now === undefined ? written !== now : !descriptorsEqual(written, now)) {
     const format = (type: TypeDescriptor | undefined): string => (type === undefined ? 'nothing' : formatDescriptor(type));
     throw changed(what, format(written), format(now));
-  }
-}
-
-/** What is kept of it: the value, the element, the map's value, the reduced value or the accumulator. */
-function storedType(declaration: StateDeclaration): TypeDescriptor {
-  switch (declaration.stateType) {
-    case 'list':
-      return declaration.elementType;
-    case 'aggregating':
-      return declaration.accumulatorType;
-    default:
-      return declaration.valueType;
   }
 }
 
@@ -100,11 +111,10 @@ function changed(what: string, written: string, now: string): JobError {
   return unfit('StateTypeChanged', `has ${what} as ${written}, and it is declared as ${now}`);
 }
 
-function unfit(code: string, what: string): JobError {
-  return new JobError(`the keyed state to be restored ${what}`, {
-    domain: 'user',
-    retry: 'never',
-    code,
-    remedy: 'Restore with the declarations that the state was written with, or give the operator a new uid to start it empty.',
-  });
+function unfit(
+  code: string,
+  what: string,
+  remedy = 'Restore with the declarations that the state was written with, or give the operator a new uid to start it empty.',
+): JobError {
+  return new JobError(`the keyed state to be restored ${what}`, { domain: 'user', retry: 'never', code, remedy });
 }

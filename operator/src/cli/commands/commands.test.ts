@@ -122,8 +122,20 @@ test('a plan says from what, or why not and what to do', () => {
     vertices: [{ id: 'text', name: 'text -> words', parallelism: 2 }],
     slotsRequired: 2,
     lineage: { attemptNumber: 3, epoch: 3, restorePath: 'chk-000042-e3', owner: undefined },
-    restore: [{ uid: 'counts', action: 'Restore' as const, detail: 'counts: 2 parts' }],
+    restore: [
+      {
+        uid: 'counts',
+        action: 'Restore' as const,
+        detail: 'counts: 2 parts',
+        changes: ["state 'count': widened: the value from int to double"],
+        bytesToMove: 2048,
+      },
+    ],
     bytesToMove: 2048,
+    bytesToMoveBySubtask: [
+      { task: 'counts#0', bytes: 1024 },
+      { task: 'counts#1', bytes: 1024 },
+    ],
   };
   assert.deepEqual(planLines('default/words', plan), [
     'default/words can start from chk-000042-e3, 2.0 KiB to read.',
@@ -132,7 +144,12 @@ test('a plan says from what, or why not and what to do', () => {
     '  text -> words  ×2',
     '',
     'State:',
-    '  Restore  counts: 2 parts',
+    '  Restore  counts: 2 parts, 2.0 KiB',
+    "           state 'count': widened: the value from int to double",
+    '',
+    'To read, by subtask:',
+    '  counts#0  1.0 KiB',
+    '  counts#1  1.0 KiB',
   ]);
   const refused = {
     ...plan,
@@ -140,6 +157,7 @@ test('a plan says from what, or why not and what to do', () => {
     problems: [{ code: 'StateDropped', message: 'counts is gone', remedy: 'Allow it.' }],
     vertices: [],
     restore: [],
+    bytesToMoveBySubtask: [],
   };
   assert.deepEqual(planLines('default/words', refused), [
     'default/words cannot start:',

@@ -90,7 +90,7 @@ function parseAnswer(stdout: string, stderr: string): PlanResult {
 
 /** Pure. */
 export function planLines(name: string, result: PlanResult): readonly string[] {
-  const { problems, vertices, lineage, restore, bytesToMove, slotsRequired } = result;
+  const { problems, vertices, lineage, restore, bytesToMove, bytesToMoveBySubtask, slotsRequired } = result;
   const from =
     lineage.restorePath === undefined
       ? 'from nothing: the lineage has no completed checkpoint, or the file asks for it'
@@ -104,9 +104,12 @@ export function planLines(name: string, result: PlanResult): readonly string[] {
     ...(vertices.length === 0 ? [] : ['', `Vertices, ${plural(slotsRequired, 'slot')} needed:`]),
     ...vertices.map(({ name: vertex, parallelism }) => `  ${vertex}  ×${parallelism}`),
     ...(restore.length === 0 ? [] : ['', 'State:']),
-    ...restore.map(
-      ({ uid, action, detail }) => `  ${action.padEnd(7)}  ${uid}${detail === '' ? '' : `: ${withoutUid(uid, detail)}`}`,
-    ),
+    ...restore.flatMap(({ uid, action, detail, changes, bytesToMove: bytes }) => [
+      `  ${action.padEnd(7)}  ${uid}${detail === '' ? '' : `: ${withoutUid(uid, detail)}`}${bytes > 0 ? `, ${formatBytes(bytes)}` : ''}`,
+      ...changes.map((change) => `           ${change}`),
+    ]),
+    ...(bytesToMoveBySubtask.length < 2 ? [] : ['', 'To read, by subtask:']),
+    ...(bytesToMoveBySubtask.length < 2 ? [] : bytesToMoveBySubtask.map(({ task, bytes }) => `  ${task}  ${formatBytes(bytes)}`)),
   ];
 }
 

@@ -1,7 +1,9 @@
 import type { CheckpointManifest, KeyedOperatorState, OperatorState, StateBackendType } from '../checkpoint/manifest.ts';
 import type { JobGraph, JobVertex, KeyedDescription, OperatorDescription, StateDeclaration } from '../job-graph/job-graph.ts';
+import { storedTypeOf } from '../job-graph/stored-type.ts';
 import { keyGroupHash } from '../key-groups/key-group.ts';
-import type { TypeDescriptor } from '../types/type.ts';
+import { compareTypes } from '../types/compare-types.ts';
+import { haveSameBytes } from '../types/convert-value.ts';
 import { descriptorsEqual, formatDescriptor } from '../types/type-descriptor.ts';
 
 /** Why a checkpoint cannot be read by a JobGraph; shown in status and by `plan`. */
@@ -29,6 +31,10 @@ export interface RestoreLine {
   /** `New`: the checkpoint does not know it, it starts empty. `Drop`: the job no longer has it. */
   readonly action: 'Restore' | 'New' | 'Drop';
   readonly detail: string;
+  /** What stored values become: `state 'totals': field added: .count (id 2, int, default the number 0)`. */
+  readonly changes: readonly string[];
+  /** Of files that the operator's subtasks read, one that several read counted for each. */
+  readonly bytesToMove: number;
 }
 
 export interface Compatibility {
@@ -101,6 +107,8 @@ function checkVanished(
     uid,
     action: 'Drop',
     detail: `${state.name}: ${describeState(state)}; the job no longer has this uid`,
+    changes: [],
+    bytesToMove: 0,
   };
   if (committableCount > 0 && !isOutputCommitted) {
     const problem: RestoreProblem = {
@@ -143,12 +151,13 @@ function checkOperator(
 ): Checked {
   const { uid, operator, vertex } = current;
   if (state === undefined) {
-    return { line: { uid, action: 'New', detail: `${operator.name}: not in the checkpoint, starts empty` }, problems: [] };
+    const detail = `${operator.name}: not in the checkpoint, starts empty`;
+    return { line: { uid, action: 'New', detail, changes: [], bytesToMove: 0 }, problems: [] };
   }
   const kindBefore = kindOf(state);
   const kind = kindOf({ keyed: operator.keyed, splits: operator.source, broadcast: operator.broadcast });
   const detail = `${operator.name}: ${describeState(state)}, parallelism ${state.parallelism} to ${vertex.parallelism}`;
-  const line: RestoreLine = { uid, action: 'Restore', detail };
+  const line: RestoreLine = { uid, action: 'Restore', detail, changes: [], bytesToMove: 0 };
   if (kindBefore !== kind) {
     const problem: RestoreProblem = {
       code: 'OperatorKindChanged',
@@ -157,19 +166,37 @@ function checkOperator(
     };
     return { line, problems: [problem] };
   }
+  const positions = checkPositions(current, state);
+  const broadcast = checkBroadcast(uid, {
+    before: state.broadcast?.states ?? [],
+    now: operator.broadcast?.states ?? [],
+    allowed,
+  });
+  const keyed =
+    state.keyed === undefined || operator.keyed === undefined
+      ? nothingFound
+      : checkKeyed(uid, state.keyed.description, operator.keyed, allowed);
   const problems = [
-    ...checkPositions(current, state),
-    ...checkStates(uid, { before: state.broadcast?.states ?? [], now: operator.broadcast?.states ?? [], allowed }),
+    ...positions.problems,
+    ...broadcast.problems,
     ...(state.keyed === undefined || operator.keyed === undefined
       ? []
       : [
           ...checkKeyGroups(uid, { before: state, keyed: state.keyed, vertex }),
           ...checkBackend(uid, state.keyed, stateBackend),
-          ...checkKeyed(uid, state.keyed.description, operator.keyed, allowed),
+          ...keyed.problems,
         ]),
   ];
-  return { line, problems };
+  return { line: { ...line, changes: [...positions.changes, ...broadcast.changes, ...keyed.changes] }, problems };
 }
+
+/** Of one state, or of many. */
+interface Found {
+  readonly changes: readonly string[];
+  readonly problems: readonly RestoreProblem[];
+}
+
+const nothingFound: Found = { changes: [], problems: [] };
 
 function kindOf(state: { readonly keyed?: unknown; readonly splits?: unknown; readonly broadcast?: unknown }): string {
   if (state.keyed !== undefined) {
@@ -181,19 +208,21 @@ function kindOf(state: { readonly keyed?: unknown; readonly splits?: unknown; re
   return state.broadcast === undefined ? 'sink' : 'operator with broadcast state';
 }
 
-/** Another source under an old uid: its positions mean nothing to the new one. */
-function checkPositions({ uid, operator }: StatefulOperator, { positionType: before }: OperatorState): readonly RestoreProblem[] {
+/** Positions are values like others. What cannot become a position of the new type belongs to another source, and means nothing to this one. */
+function checkPositions({ uid, operator }: StatefulOperator, { positionType: before }: OperatorState): Found {
   const now = operator.source?.positionType;
-  if (before === undefined || now === undefined || descriptorsEqual(before, now)) {
-    return [];
+  if (before === undefined || now === undefined) {
+    return nothingFound;
   }
-  return [
-    {
+  const { changes, problems } = compareTypes(before, now);
+  return {
+    changes: changes.map((change) => `positions: ${change}`),
+    problems: problems.map(({ path, message }) => ({
       code: 'PositionTypeChanged',
-      message: `source '${uid}': positions were ${formatDescriptor(before)} in the checkpoint and are ${formatDescriptor(now)} in the job; it is another source`,
+      message: `source '${uid}': positions were ${formatDescriptor(before)} in the checkpoint and are ${formatDescriptor(now)} in the job (${path === '' ? 'a position' : path} ${message}); it is another source`,
       remedy: `Give the new source another uid (it then starts at its beginning), and name '${uid}' in restore.allowDroppedState.`,
-    },
-  ];
+    })),
+  };
 }
 
 function checkBackend(uid: string, { parts }: KeyedOperatorState, stateBackend: StateBackendType): readonly RestoreProblem[] {
@@ -233,21 +262,17 @@ function checkKeyGroups(
   return problems;
 }
 
-function checkKeyed(
-  uid: string,
-  before: KeyedDescription,
-  now: KeyedDescription,
-  allowed: AllowedStateChanges,
-): readonly RestoreProblem[] {
+function checkKeyed(uid: string, before: KeyedDescription, now: KeyedDescription, allowed: AllowedStateChanges): Found {
   const problems: RestoreProblem[] = [];
   if (!descriptorsEqual(before.keyType, now.keyType)) {
     problems.push({
       code: 'KeyTypeChanged',
       message: `'${uid}': the key type was ${formatDescriptor(before.keyType)} in the checkpoint and is ${formatDescriptor(now.keyType)} in the job`,
-      remedy: `Keep the key type, or give the operator a new uid (it then starts empty) and name '${uid}' in restore.allowDroppedState.`,
+      remedy: `Keep the key type: a key is found by its bytes, which no change leaves as they are. Or give the operator a new uid (it then starts empty) and name '${uid}' in restore.allowDroppedState.`,
     });
   }
-  problems.push(...checkStates(uid, { before: before.states, now: now.states, allowed }));
+  const states = checkStates(uid, { before: before.states, now: now.states, allowed });
+  problems.push(...states.problems);
   if (!sameNamespace(before, now)) {
     problems.push({
       code: 'KeyTypeChanged',
@@ -262,7 +287,7 @@ function checkKeyed(
       remedy: `Declare the timer function again, or name '${uid}.timers' in restore.allowDroppedState to drop pending timers.`,
     });
   }
-  return problems;
+  return { changes: states.changes, problems };
 }
 
 /** Matched by name. Nothing is left behind and nothing starts empty without a word. */
@@ -273,10 +298,10 @@ function checkStates(
     readonly now: readonly StateDeclaration[];
     readonly allowed: AllowedStateChanges;
   },
-): readonly RestoreProblem[] {
+): Found {
   const { before, now, allowed } = states;
   const byName = new Map(before.map((state) => [state.name, state]));
-  const kept = now.flatMap((state) => checkState(uid, { now: state, before: byName.get(state.name), allowed }));
+  const kept = now.map((state) => checkState(uid, { now: state, before: byName.get(state.name), allowed }));
   const names = new Set(now.map(({ name }) => name));
   const dropped = before
     .filter(({ name }) => !names.has(name) && !allowed.dropped.includes(`${uid}.${name}`))
@@ -287,7 +312,29 @@ function checkStates(
         remedy: `Declare '${name}' again, or name '${uid}.${name}' in restore.allowDroppedState to drop it.`,
       }),
     );
-  return [...kept, ...dropped];
+  return {
+    changes: kept.flatMap(({ changes }) => changes),
+    problems: [...kept.flatMap(({ problems }) => problems), ...dropped],
+  };
+}
+
+/** Their values are read with the type of now alone: only what leaves bytes as they are may change. */
+function checkBroadcast(uid: string, states: Parameters<typeof checkStates>[1]): Found {
+  const found = checkStates(uid, states);
+  const byName = new Map(states.before.map((state) => [state.name, state]));
+  const problems = states.now.flatMap((now): RestoreProblem[] => {
+    const before = byName.get(now.name);
+    return before === undefined || haveSameBytes(storedTypeOf(before), storedTypeOf(now)) || found.problems.length > 0
+      ? []
+      : [
+          {
+            code: 'StateTypeChanged',
+            message: `'${uid}': broadcast state '${now.name}' was ${formatState(before)} in the checkpoint and is ${formatState(now)} in the job`,
+            remedy: `Keep the type of '${now.name}', or keep the new values in a broadcast state of another name.`,
+          },
+        ];
+  });
+  return { changes: found.changes, problems: [...found.problems, ...problems] };
 }
 
 function sameNamespace(a: KeyedDescription, b: KeyedDescription): boolean {
@@ -308,57 +355,49 @@ function checkState(
     readonly before: StateDeclaration | undefined;
     readonly allowed: AllowedStateChanges;
   },
-): readonly RestoreProblem[] {
+): Found {
   const { now, before, allowed } = change;
   if (before === undefined) {
-    if (allowed.added.includes(`${uid}.${now.name}`)) {
-      return [];
-    }
-    return [
-      {
-        code: 'StateMissingInSnapshot',
-        message: `'${uid}': the operator declares state '${now.name}', which the checkpoint does not have; it would start empty for keys that are already known`,
-        remedy: `If it may start empty, name '${uid}.${now.name}' in restore.allowNewState; otherwise remove it, or put it into an operator with a new uid.`,
-      },
-    ];
+    const missing: RestoreProblem = {
+      code: 'StateMissingInSnapshot',
+      message: `'${uid}': the operator declares state '${now.name}', which the checkpoint does not have; it would start empty for keys that are already known`,
+      remedy: `If it may start empty, name '${uid}.${now.name}' in restore.allowNewState; otherwise remove it, or put it into an operator with a new uid.`,
+    };
+    return allowed.added.includes(`${uid}.${now.name}`)
+      ? { changes: [`state '${now.name}': new, starts empty for all keys`], problems: [] }
+      : { changes: [], problems: [missing] };
   }
-  if (!sameState(before, now)) {
-    return [
-      {
-        code: 'StateTypeChanged',
-        message: `'${uid}': state '${now.name}' was ${formatState(before)} in the checkpoint and is ${formatState(now)} in the job`,
-        remedy: `Keep the type of '${now.name}', or move it into an operator with a new uid.`,
-      },
-    ];
+  if (!sameForm(before, now)) {
+    const changed: RestoreProblem = {
+      code: 'StateTypeChanged',
+      message: `'${uid}': state '${now.name}' was ${formatState(before)} in the checkpoint and is ${formatState(now)} in the job`,
+      remedy: `Keep what kind of state '${now.name}' is, what it is kept by and whether it has a time to live, or give the new state another name.`,
+    };
+    return { changes: [], problems: [changed] };
   }
-  return [];
+  const { changes, problems } = compareTypes(storedTypeOf(before), storedTypeOf(now));
+  return {
+    changes: changes.map((text) => `state '${now.name}': ${text}`),
+    problems: problems.map(({ path, message, remedy }) => ({
+      code: 'StateTypeChanged',
+      message: `'${uid}': state '${now.name}': ${path === '' ? 'its value' : `the field ${path}`} ${message}`,
+      remedy,
+    })),
+  };
 }
 
 /** How long entries live may change; whether they carry their time of death may not, nor what they are kept by. */
-function sameState(a: StateDeclaration, b: StateDeclaration): boolean {
+function sameForm(a: StateDeclaration, b: StateDeclaration): boolean {
   return (
     a.stateType === b.stateType &&
     (a.namespaced ?? false) === (b.namespaced ?? false) &&
     (a.ttl === undefined) === (b.ttl === undefined) &&
-    descriptorsEqual(storedType(a), storedType(b)) &&
     (a.stateType !== 'map' || b.stateType !== 'map' || descriptorsEqual(a.mapKeyType, b.mapKeyType))
   );
 }
 
-/** Of the value, the element, the map's value or the accumulator. */
-function storedType(state: StateDeclaration): TypeDescriptor {
-  switch (state.stateType) {
-    case 'list':
-      return state.elementType;
-    case 'aggregating':
-      return state.accumulatorType;
-    default:
-      return state.valueType;
-  }
-}
-
 function formatState(state: StateDeclaration): string {
-  const stored = formatDescriptor(storedType(state));
+  const stored = formatDescriptor(storedTypeOf(state));
   const type =
     state.stateType === 'map' ? `map<${formatDescriptor(state.mapKeyType)}, ${stored}>` : `${state.stateType}<${stored}>`;
   return `${type}${state.namespaced === true ? ' by window' : ''}${state.ttl === undefined ? '' : ' with a time to live'}`;

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { operator, wordCountGraph } from '../../../test/fakes/job-graphs.ts';
+import { decodeSplit, encodeSplit } from '../../connectors/split-codec.ts';
 import type { CheckpointManifest, OperatorState, StateBackendType } from '../checkpoint/manifest.ts';
 import type { JobGraph, KeyedDescription, StateDeclaration } from '../job-graph/job-graph.ts';
 import { keyGroupHash, keyGroupRangeOf } from '../key-groups/key-group.ts';
+import { t } from '../types/t.ts';
+import type { Type, TypeDescriptor } from '../types/type.ts';
 import { planRestore } from './plan-restore.ts';
 
 const count: StateDeclaration = { name: 'count', stateType: 'value', valueType: { type: 'int' } };
@@ -320,3 +323,93 @@ test('every problem has a remedy, and all problems are said at once', () => {
   );
   assert.ok(problems.every(({ remedy }) => remedy.length > 0));
 });
+
+test('what a machine has already is not moved, and the plan says what each subtask brings', () => {
+  const from = manifest({ parallelism: 2 });
+  const graph = wordCountGraph({ parallelism: 2 });
+  const request = { manifest: from, graph, allowed: { dropped: [], added: [] }, isOutputCommitted: false };
+  const { bytesToMove, bytesToMoveBySubtask, lines } = planRestore({
+    ...request,
+    stateBackend: 'HashMap',
+    discoveredSplits: new Map(),
+    isLocalPart: (subtask, uid, { keyGroups }) => subtask === 'counts#1' && uid === 'counts' && keyGroups.first === 64,
+  });
+  assert.equal(bytesToMove, 100);
+  assert.deepEqual([...bytesToMoveBySubtask], [['counts#0', 100]]);
+  assert.deepEqual(
+    lines.map(({ uid, bytesToMove: bytes }) => [uid, bytes]),
+    [
+      ['lines', 0],
+      ['counts', 100],
+      ['out', 0],
+    ],
+  );
+});
+
+const total = { name: 'total', stateType: 'value' } as const;
+const totalsBefore = t.struct({ sum: t.field(1, t.int), note: t.field(2, t.string) }).descriptor;
+
+function withTotals(valueType: TypeDescriptor): KeyedDescription {
+  return { keyType: { type: 'string' }, states: [{ ...total, valueType }], timers: false };
+}
+
+function fromTotals(valueType: TypeDescriptor): CheckpointManifest {
+  const described = withTotals(valueType);
+  return manifest({
+    operators: (operators) =>
+      operators.map((state) =>
+        state.keyed === undefined ? state : { ...state, keyed: { ...state.keyed, description: described } },
+      ),
+  });
+}
+
+test('a changed struct is said field by field where stored values can become values of it', () => {
+  const now = t.struct({ sum: t.field(1, t.double), count: t.field(3, t.int, { default: 0 }) }).descriptor;
+  const { lines, problems } = plan(wordCountGraph({ keyed: withTotals(now) }), { from: fromTotals(totalsBefore) });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(lines.find(({ uid }) => uid === 'counts')?.changes, [
+    "state 'total': widened: .sum from int to double",
+    "state 'total': field added: .count (id 3, int, default the number 0)",
+    "state 'total': field removed: .note (id 2, string)",
+  ]);
+});
+
+test('a changed struct is refused by the name of the state and the field, with both types and what to do', () => {
+  const now = t.struct({ sum: t.field(1, t.string), note: t.field(2, t.string) }).descriptor;
+  const { problems } = plan(wordCountGraph({ keyed: withTotals(now) }), { from: fromTotals(totalsBefore) });
+  assert.deepEqual(problems, [
+    {
+      code: 'StateTypeChanged',
+      message: "'counts': state 'total': the field .sum was int and is string",
+      remedy: 'Keep the type int under this id, and put the string into a field with an id that was never used.',
+    },
+  ]);
+});
+
+test('a new field of a source position is given to the positions of the checkpoint', () => {
+  const before = t.struct({ offset: t.field(1, t.int) });
+  const now = t.struct({ offset: t.field(1, t.int), line: t.field(2, t.int, { default: 1 }) });
+  const stored = encodeSplit({ id: 'a', position: { offset: 7 } }, before as Type<unknown>);
+  const from = manifest({
+    operators: (operators) =>
+      operators.map((state) => (state.uid === 'lines' ? { ...state, positionType: before.descriptor, splits: [stored] } : state)),
+  });
+  const graph = withPositionType(wordCountGraph({ parallelism: 1 }), now.descriptor);
+  const { subtasks, problems } = plan(graph, { from });
+  assert.deepEqual(problems, []);
+  const [split] = subtasks.get('lines#0')?.[0]?.splits ?? [];
+  assert.ok(split);
+  assert.deepEqual(decodeSplit(split, now as Type<unknown>), { id: 'a', position: { offset: 7, line: 1 } });
+});
+
+function withPositionType(graph: JobGraph, positionType: TypeDescriptor): JobGraph {
+  return {
+    ...graph,
+    vertices: graph.vertices.map((vertex) => ({
+      ...vertex,
+      operators: vertex.operators.map((each) =>
+        each.source === undefined ? each : { ...each, source: { ...each.source, positionType } },
+      ),
+    })),
+  };
+}

@@ -3,6 +3,7 @@ import { subtaskKey } from '../checkpoint/subtask-key.ts';
 import type { JobGraph } from '../job-graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRangeOf } from '../key-groups/key-group.ts';
 import type { OperatorSubtaskRestore } from '../protocol/messages.ts';
+import { bytesToMoveOf, type IsLocalPart } from './bytes-to-move.ts';
 import {
   type AllowedStateChanges,
   checkCompatibility,
@@ -11,6 +12,7 @@ import {
   type StatefulOperator,
   statefulOperators,
 } from './check-compatibility.ts';
+import { convertPositions } from './convert-positions.ts';
 
 export interface RestoreRequest {
   /** Undefined: the job starts empty. */
@@ -26,6 +28,8 @@ export interface RestoreRequest {
   readonly stateBackend: StateBackendType;
   /** By source uid, each with its first position; a split that the checkpoint knows keeps its stored position. */
   readonly discoveredSplits: ReadonlyMap<string, readonly SplitState[]>;
+  /** What the machines already have, where it is known which subtask goes where; undefined: nothing. */
+  readonly isLocalPart?: IsLocalPart | undefined;
 }
 
 export interface RestorePlan {
@@ -34,8 +38,10 @@ export interface RestorePlan {
   readonly problems: readonly RestoreProblem[];
   /** By subtask key; a subtask without stateful operators has an empty list. */
   readonly subtasks: ReadonlyMap<string, readonly OperatorSubtaskRestore[]>;
-  /** Bytes of files that subtasks will read, a file counted once per reader. */
+  /** Bytes of files that subtasks bring from checkpoint storage, a file counted once per reader. */
   readonly bytesToMove: number;
+  /** The same by subtask key; those that bring nothing are not in it. */
+  readonly bytesToMoveBySubtask: ReadonlyMap<string, number>;
 }
 
 /** Pure: the one planner for start, failover, rescale and `plan`: what of the checkpoint goes to which subtask, or why it cannot. */
@@ -43,15 +49,43 @@ export function planRestore(request: RestoreRequest): RestorePlan {
   const { manifest, graph } = request;
   const { lines, problems } = manifest === undefined ? startEmpty(graph) : checkCompatibility(manifest, graph, request);
   if (problems.length > 0) {
-    return { lines, problems, subtasks: new Map(), bytesToMove: 0 };
+    return { lines, problems, subtasks: new Map(), bytesToMove: 0, bytesToMoveBySubtask: new Map() };
   }
   const subtasks = dealState(request);
-  return { lines, problems, subtasks, bytesToMove: bytesToMove(subtasks) };
+  const { isLocalPart = () => false } = request;
+  const byUid = new Map<string, number>();
+  const bySubtask = new Map<string, number>();
+  for (const [key, restores] of subtasks) {
+    for (const restore of restores) {
+      const bytes = bytesToMoveOf(restore, (part) => isLocalPart(key, restore.uid, part));
+      add(byUid, restore.uid, bytes);
+      add(bySubtask, key, bytes);
+    }
+  }
+  return {
+    lines: lines.map((line) => ({ ...line, bytesToMove: byUid.get(line.uid) ?? 0 })),
+    problems,
+    subtasks,
+    bytesToMove: [...bySubtask.values()].reduce((sum, bytes) => sum + bytes, 0),
+    bytesToMoveBySubtask: bySubtask,
+  };
+}
+
+function add(counts: Map<string, number>, key: string, count: number): void {
+  if (count !== 0) {
+    counts.set(key, (counts.get(key) ?? 0) + count);
+  }
 }
 
 function startEmpty(graph: JobGraph): { readonly lines: readonly RestoreLine[]; readonly problems: readonly RestoreProblem[] } {
   const lines = statefulOperators(graph).map(
-    ({ uid, operator }): RestoreLine => ({ uid, action: 'New', detail: `${operator.name}: starts empty` }),
+    ({ uid, operator }): RestoreLine => ({
+      uid,
+      action: 'New',
+      detail: `${operator.name}: starts empty`,
+      changes: [],
+      bytesToMove: 0,
+    }),
   );
   return { lines, problems: [] };
 }
@@ -83,7 +117,9 @@ function dealOperator(
   { discovered, isOutputCommitted }: { readonly discovered: readonly SplitState[]; readonly isOutputCommitted: boolean },
 ): readonly OperatorSubtaskRestore[] {
   const { parallelism, maxParallelism } = vertex;
-  const splits = operator.source === undefined ? [] : mergeSplits(state?.splits ?? [], discovered);
+  const stored =
+    operator.source === undefined ? [] : convertPositions(state?.splits ?? [], state?.positionType, operator.source.positionType);
+  const splits = operator.source === undefined ? [] : mergeSplits(stored, discovered);
   const parts = state?.keyed?.parts ?? [];
   const floors = state?.keyed?.watermarkFloors ?? [];
   const broadcast = operator.broadcast === undefined ? undefined : state?.broadcast?.handle;
@@ -125,14 +161,4 @@ function overlaps({ keyGroups }: { readonly keyGroups: KeyGroupRange }, range: K
 
 function everyNth<T>(items: readonly T[], count: number, index: number): readonly T[] {
   return items.filter((_, position) => position % count === index);
-}
-
-function bytesToMove(subtasks: ReadonlyMap<string, readonly OperatorSubtaskRestore[]>): number {
-  const handles = [...subtasks.values()]
-    .flat()
-    .flatMap(({ keyedParts, broadcast }) => [
-      ...keyedParts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
-      ...(broadcast === undefined ? [] : [broadcast]),
-    ]);
-  return handles.reduce((sum, handle) => sum + (handle.type === 'file' ? handle.sizeBytes : 0), 0);
 }

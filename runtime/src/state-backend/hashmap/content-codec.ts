@@ -1,9 +1,11 @@
 import type { StateImplementation } from '../../core/job-graph/executable-job.ts';
 import type { BinaryReader } from '../../core/types/binary-reader.ts';
 import type { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { WrittenValues } from '../../core/types/convert-value.ts';
 import { deathMsOf, isDead } from '../time-to-live.ts';
 import { deathOverheadBytes } from './size-account.ts';
 import { createStoredValueCodec } from './stored-value.ts';
+import { readWrittenValue } from './written-value.ts';
 
 /**
  * What a slot or an entry of a map holds: a stored value, with its time of death where the state has a time to live. Contents are
@@ -22,7 +24,8 @@ export interface ContentCodec {
   /** All contents have the same size. */
   readonly hasOneSize: boolean;
   write(content: unknown, writer: BinaryWriter): void;
-  read(reader: BinaryReader): unknown;
+  /** `written`: where values have another type than now. */
+  read(reader: BinaryReader, written: WrittenValues | undefined): unknown;
 }
 
 interface MortalValue {
@@ -33,8 +36,17 @@ interface MortalValue {
 export function createContentCodec({ valueType, declaration }: StateImplementation, nowMs: () => number): ContentCodec {
   const values = createStoredValueCodec(valueType);
   const { ttl } = declaration;
+  const readStored = (reader: BinaryReader, written: WrittenValues | undefined): unknown =>
+    written === undefined ? values.read(reader) : values.store(readWrittenValue(reader, written));
   if (ttl === undefined) {
-    return { ...values, create: values.store, isMortal: false, isDead: () => false, renew: (content) => content };
+    return {
+      ...values,
+      create: values.store,
+      read: readStored,
+      isMortal: false,
+      isDead: () => false,
+      renew: (content) => content,
+    };
   }
   const renewsOnRead = ttl.renewedBy === 'ReadAndWrite';
   return {
@@ -54,9 +66,9 @@ export function createContentCodec({ valueType, declaration }: StateImplementati
       writer.writeZigzag(deathMs);
       values.write(stored, writer);
     },
-    read(reader): MortalValue {
+    read(reader, written): MortalValue {
       const deathMs = reader.readZigzag();
-      return { stored: values.read(reader), deathMs };
+      return { stored: readStored(reader, written), deathMs };
     },
   };
 }

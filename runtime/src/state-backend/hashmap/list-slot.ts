@@ -2,6 +2,7 @@ import type { StateImplementation } from '../../core/job-graph/executable-job.ts
 import type { StateTtl } from '../../core/job-graph/job-graph.ts';
 import type { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { WrittenValues } from '../../core/types/convert-value.ts';
 import type { Type } from '../../core/types/type.ts';
 import type { ListStateHandle } from '../state-backend.ts';
 import { deathMsOf, isDead } from '../time-to-live.ts';
@@ -10,6 +11,7 @@ import type { CellTable } from './cell-table.ts';
 import { listOverheadBytes } from './size-account.ts';
 import type { Slot, SlotOptions, SweepBudget } from './slot.ts';
 import { appendToList, decodeList, dropFront, listOf, readLiving, type StoredList, writeMortalElement } from './stored-list.ts';
+import { convertList } from './written-value.ts';
 
 /** A list per cell: the slot holds a `StoredList`. */
 export class ListSlot implements Slot {
@@ -62,9 +64,11 @@ export class ListSlot implements Slot {
     writer.writeBytes(bytes.subarray(start, end));
   }
 
-  readEntry(reader: BinaryReader): void {
+  readEntry(reader: BinaryReader, written: WrittenValues | undefined): void {
     const elementCount = reader.readVarint();
-    const list = listOf(reader.readBytes(), elementCount);
+    const read = listOf(reader.readBytes(), elementCount);
+    const to = { elementType: this.#elementType, isMortal: this.#ttl !== undefined };
+    const list = written === undefined ? read : convertList(read, written, to);
     if (this.#ttl === undefined) {
       this.#put(list);
       return;

@@ -2,6 +2,7 @@ import { assert } from '../../core/assert.ts';
 import type { StateImplementation } from '../../core/job-graph/executable-job.ts';
 import type { BinaryReader } from '../../core/types/binary-reader.ts';
 import type { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { WrittenValues } from '../../core/types/convert-value.ts';
 import type { MapStateHandle } from '../state-backend.ts';
 import type { Cell } from './cell.ts';
 import type { CellTable } from './cell-table.ts';
@@ -77,9 +78,9 @@ export class MapSlot implements Slot {
     this.#codec.write(content, writer);
   }
 
-  readEntry(reader: BinaryReader): void {
+  readEntry(reader: BinaryReader, written: WrittenValues | undefined): void {
     const mapKey = this.#mapKeys.read(reader);
-    const content = this.#codec.read(reader);
+    const content = this.#codec.read(reader, written);
     if (!this.#codec.isDead(content)) {
       this.#put(mapKey, content);
     }

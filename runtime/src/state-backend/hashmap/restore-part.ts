@@ -1,9 +1,10 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { assert } from '../../core/assert.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
+import type { WrittenValues } from '../../core/types/convert-value.ts';
 import { openCanonicalRows } from '../canonical/part-rows.ts';
 import type { KeyedStateBackendOptions, RestoredPart } from '../state-backend.ts';
-import { checkDeclarations, type WrittenDeclarations } from '../written-declarations.ts';
+import { checkDeclarations, type WrittenDeclarations, writtenValuesByState } from '../written-declarations.ts';
 import type { CellTable } from './cell-table.ts';
 import { restoreRows } from './restore-rows.ts';
 import type { Slot } from './slot.ts';
@@ -28,7 +29,7 @@ export async function restorePart(
   assert(part.files.length === 0, 'a part of HashMap has no files');
   const { declarations, records } = openStatePart(part.bytes);
   checkDeclarations(declarations, options);
-  const slots = slotsOf(declarations, target);
+  const recordTarget = recordTargetOf(declarations, options, target, codecs);
   const { first, last } = options.keyGroups;
   const record = new BinaryReader(part.bytes);
   let sliceEnd = records.position + sliceSizeBytes;
@@ -38,7 +39,7 @@ export async function restorePart(
     record.reset(part.bytes, start, start + sizeBytes);
     const keyGroup = record.readVarint();
     if (keyGroup >= first && keyGroup <= last) {
-      readRecord(record, { cells: target.cells, ...codecs, slots });
+      readRecord(record, recordTarget);
     }
     if (records.position >= sliceEnd) {
       await yieldToEventLoop();
@@ -55,7 +56,7 @@ async function restoreCanonicalPart(
 ): Promise<void> {
   const rows = openCanonicalRows(part);
   checkDeclarations(rows.declarations, options);
-  const recordTarget = { cells: target.cells, ...codecs, slots: slotsOf(rows.declarations, target) };
+  const recordTarget = recordTargetOf(rows.declarations, options, target, codecs);
   const reader = new BinaryReader(part.bytes);
   await restoreRows(rows, options.keyGroups, (record) => {
     reader.reset(record);
@@ -65,24 +66,31 @@ async function restoreCanonicalPart(
   });
 }
 
-/** By section; undefined: the operator does not have it any more. */
-function slotsOf(declarations: WrittenDeclarations, target: Slots): readonly (Slot | undefined)[] {
+function recordTargetOf(
+  declarations: WrittenDeclarations,
+  options: KeyedStateBackendOptions,
+  target: Slots,
+  codecs: Codecs,
+): RecordTarget {
   const slots = [
     target.timers?.ProcessingTime,
     target.timers?.EventTime,
     ...declarations.states.map(({ name }) => target.states.get(name)?.slot),
   ];
   assert(slots.length === firstStateSectionId + declarations.states.length, 'a slot for each section');
-  return slots;
+  const written = [undefined, undefined, ...writtenValuesByState(declarations, options)];
+  return { cells: target.cells, ...codecs, slots, written };
 }
 
 interface RecordTarget extends Codecs {
   readonly cells: CellTable;
-  /** By section. */
+  /** By section; undefined: the operator does not have it any more. */
   readonly slots: readonly (Slot | undefined)[];
+  /** By section, where values have another type than now. The whole part is read anyway, so that is where they become new ones. */
+  readonly written: readonly (WrittenValues | undefined)[];
 }
 
-function readRecord(record: BinaryReader, { cells, keys, namespaces, slots }: RecordTarget): void {
+function readRecord(record: BinaryReader, { cells, keys, namespaces, slots, written }: RecordTarget): void {
   cells.select(keys.read(record));
   if (record.readByte() === 1) {
     assert(namespaces !== undefined, 'a part with namespaces is restored into an operator with namespaces');
@@ -102,7 +110,7 @@ function readRecord(record: BinaryReader, { cells, keys, namespaces, slots }: Re
     }
     const count = record.readVarint();
     for (let index = 0; index < count; index++) {
-      slot.readEntry(record);
+      slot.readEntry(record, written[sectionId]);
     }
     if (record.position !== end) {
       throw record.corrupt(`section ${sectionId} is not what its length says, read up to`);

@@ -1,6 +1,7 @@
 import type { StateImplementation } from '../../core/job-graph/executable-job.ts';
 import type { BinaryReader } from '../../core/types/binary-reader.ts';
 import type { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { WrittenValues } from '../../core/types/convert-value.ts';
 import type { Cell } from './cell.ts';
 import type { CellTable } from './cell-table.ts';
 import { type ContentCodec, createContentCodec } from './content-codec.ts';
@@ -65,8 +66,8 @@ export class SingleSlot implements Slot {
     this.#codec.write(entry, writer);
   }
 
-  readEntry(reader: BinaryReader): void {
-    const content = this.#codec.read(reader);
+  readEntry(reader: BinaryReader, written: WrittenValues | undefined): void {
+    const content = this.#codec.read(reader, written);
     if (!this.#codec.isDead(content)) {
       this.#put(content);
     }

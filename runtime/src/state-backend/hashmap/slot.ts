@@ -1,5 +1,6 @@
 import type { BinaryReader } from '../../core/types/binary-reader.ts';
 import type { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { WrittenValues } from '../../core/types/convert-value.ts';
 import type { Cell } from './cell.ts';
 import type { CellTable } from './cell-table.ts';
 import type { SizeAccount } from './size-account.ts';
@@ -20,8 +21,8 @@ export interface Slot {
   /** What a snapshot alone keeps in memory when the content is replaced; what is preserved in pieces is not counted here. */
   preservedSizeBytes(content: unknown): number;
   writeEntry(entry: unknown, writer: BinaryWriter): void;
-  /** Adds an entry that was written to the current cell, unless it is dead. */
-  readEntry(reader: BinaryReader): void;
+  /** Adds an entry that was written to the current cell, unless it is dead. `written`: where its values have another type than now. */
+  readEntry(reader: BinaryReader, written: WrittenValues | undefined): void;
   /** Drops what is dead, as far as `budget` goes; false when there is more to look at. Undefined where nothing dies. */
   readonly sweep: ((cell: Cell, budget: SweepBudget) => boolean) | undefined;
 }

@@ -80,7 +80,7 @@ function renumber(row: Row, keyType: Type<unknown>, stateIds: ReadonlyMap<number
   return true;
 }
 
-function stateIdPosition({ bytes, keyStart, keyEnd }: Row, keyType: Type<unknown>): number {
+export function stateIdPosition({ bytes, keyStart, keyEnd }: Row, keyType: Type<unknown>): number {
   keyReader.reset(bytes, keyStart + keyGroupSizeBytes, keyEnd - stateIdSizeBytes);
   keyType.decodeKey(keyReader);
   return keyReader.position;

@@ -1,4 +1,5 @@
 import { BinaryReader } from '../../core/types/binary-reader.ts';
+import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import { type RowTypes, rowTypesOf, type StateRowTypes } from '../rows/row-types.ts';
 import {
   batchRowCountMax,
@@ -29,20 +30,29 @@ import type { NativeDatabase, NativeSnapshot } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
 import { RowCursor } from './row-cursor.ts';
 import type { StatePart } from './state-part.ts';
+import { PlainValues } from './value-forms.ts';
 
 /** A database as rows: as it was when reading began, or as of `snapshot`. Both stay the caller's. */
 export function openDatabaseRows(
   database: NativeDatabase,
-  part: Pick<StatePart, 'declarations' | 'stateIds' | 'keyGroups'>,
+  part: Pick<StatePart, 'declarations' | 'stateIds' | 'keyGroups' | 'valueForms'>,
   snapshot?: NativeSnapshot,
 ): SnapshotRows {
   // States in the order of their numbers, which is that of their rows.
   const numbered = part.declarations.states
-    .map((declaration, index) => ({ declaration, stateId: part.stateIds[index] as number }))
+    .map((declaration, index) => ({
+      declaration,
+      stateId: part.stateIds[index] as number,
+      forms: part.valueForms?.[index] ?? undefined,
+    }))
     .sort((a, b) => a.stateId - b.stateId);
   const declarations = { ...part.declarations, states: numbered.map(({ declaration }) => declaration) };
   const stateIndices = new Map(numbered.map(({ stateId }, index) => [stateId, index]));
-  const reading = { database, snapshot, types: rowTypesOf(declarations), stateIndices };
+  const types = rowTypesOf(declarations);
+  const plainValues = numbered.map(
+    ({ forms }, index) => forms && new PlainValues((types.states[index] as StateRowTypes).valueType, forms),
+  );
+  const reading = { database, snapshot, types, plainValues, stateIndices };
   return {
     declarations,
     keyGroups: part.keyGroups,
@@ -58,6 +68,8 @@ interface Reading {
   readonly database: NativeDatabase;
   readonly snapshot: NativeSnapshot | undefined;
   readonly types: RowTypes;
+  /** By place in the declarations; undefined where values are stored as they are. */
+  readonly plainValues: readonly (PlainValues | undefined)[];
   /** By the number in a row. */
   readonly stateIndices: ReadonlyMap<number, number>;
 }
@@ -134,7 +146,9 @@ function keyGroupOfRow({ bytes, keyStart }: RowCursor): number {
 
 class RowsOfCursors {
   readonly #types: RowTypes;
+  readonly #plainValues: Reading['plainValues'];
   readonly #stateIndices: ReadonlyMap<number, number>;
+  readonly #writer = new BinaryWriter();
   readonly #reader = new BinaryReader(new Uint8Array(0));
   #rows: SnapshotRow[] = [];
   #sizeBytes = 0;
@@ -142,8 +156,9 @@ class RowsOfCursors {
   #listPrefix: Uint8Array = new Uint8Array(0);
   #elementIndex = 0;
 
-  constructor({ types, stateIndices }: Reading) {
+  constructor({ types, plainValues, stateIndices }: Reading) {
     this.#types = types;
+    this.#plainValues = plainValues;
     this.#stateIndices = stateIndices;
   }
 
@@ -196,21 +211,23 @@ class RowsOfCursors {
     const namespace = this.#readNamespace(bytes, state);
     const { stateType, ttl } = state.declaration;
     const deathMs = ttl === undefined ? undefined : readDeath(bytes, keyEnd);
-    const value = bytes.subarray(keyEnd + (ttl === undefined ? 0 : deathSizeBytes), valueEnd);
-    this.#sizeBytes += value.length;
+    const stored = bytes.subarray(keyEnd + (ttl === undefined ? 0 : deathSizeBytes), valueEnd);
+    this.#sizeBytes += stored.length;
+    const plain = this.#plainValues[stateIndex];
+    const toPlain = (each: Uint8Array): Uint8Array => (plain === undefined ? each : plain.read(each, this.#writer));
     if (stateType !== 'list') {
       const mapKey = stateType === 'map' ? bytes.subarray(reader.position, keyEnd) : undefined;
-      this.#rows.push({ ...head, namespace, mapKey, elementIndex: undefined, value, deathMs });
+      this.#rows.push({ ...head, namespace, mapKey, elementIndex: undefined, value: toPlain(stored), deathMs });
     } else if (ttl !== undefined) {
       const elementIndex = this.#placeInList(bytes.subarray(keyStart, keyEnd - listSequenceSizeBytes));
-      this.#rows.push({ ...head, namespace, mapKey: undefined, elementIndex, value, deathMs });
+      this.#rows.push({ ...head, namespace, mapKey: undefined, elementIndex, value: toPlain(stored), deathMs });
     } else {
       for (let elementIndex = 0, start = keyEnd; start < valueEnd; elementIndex++) {
         reader.reset(bytes, start, valueEnd);
-        state.valueType.skip(reader);
+        (plain ?? state.valueType).skip(reader);
         const element = bytes.subarray(start, reader.position);
         start = reader.position;
-        this.#rows.push({ ...head, namespace, mapKey: undefined, elementIndex, value: element, deathMs: undefined });
+        this.#rows.push({ ...head, namespace, mapKey: undefined, elementIndex, value: toPlain(element), deathMs: undefined });
         if (this.#rows.length >= batchRowCountMax) {
           yield this.take();
         }

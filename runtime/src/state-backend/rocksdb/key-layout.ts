@@ -5,10 +5,12 @@ import type { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { NativeColumnFamilyOptions } from './native-binding.ts';
 
 /**
- * Where things are in a database: version 1 of docs/decisions/0008-on-disk-state-format.md. The key group comes first in every row, so a
+ * Where things are in a database: version 2 of docs/decisions/0008-on-disk-state-format.md. The key group comes first in every row, so a
  * range of key groups is a range of rows; every piece after it ends by itself, so no row's key begins another's.
  */
-export const formatVersion = 1;
+export const formatVersion = 2;
+/** As version 2, but no value says what form it has. Rows of primitive values are written so still. */
+export const formatVersionWithoutForms = 1;
 
 /** Numbers of the column families, in the order of `columnFamilies`. Number 0 is `default`, which holds nothing. */
 export const stateColumnFamily = 1;

@@ -30,6 +30,7 @@ import { RowKeys } from './row-keys.ts';
 import { createStateHandle, type StateHandleByType } from './state-handles.ts';
 import { StateSlot } from './state-slot.ts';
 import { Timers } from './timers.ts';
+import { formsToWrite, statesWithForms } from './value-forms.ts';
 import { WriteBack } from './write-back.ts';
 
 export type { RocksDbStateBackendLimits } from './limits.ts';
@@ -124,7 +125,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
     this.#writeBack = new WriteBack(database, limits, keyGroups);
     this.#access = new RowAccess({ database, writeBack: this.#writeBack, rowKeys, nowMs, nextListSequence });
     const slotsOf = (isNamespaced: boolean): readonly StateSlot[] =>
-      states
+      statesWithForms(states, opened.forms)
         .filter(({ declaration }) => (declaration.namespaced === true) === isNamespaced)
         .map((state, index) => new StateSlot(state, { stateId: stateIds.byName.get(state.declaration.name) as number, index }));
     const keySlots = slotsOf(false);
@@ -249,6 +250,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
         declarations: declarationsToWrite(this.#options),
         keyGroups: this.#options.keyGroups,
         stateIds: this.#options.states.map(({ declaration }) => byName.get(declaration.name) as number),
+        valueForms: formsToWrite(this.#options.states, this.#opened.forms),
         nextStateId,
         nextListSequence: this.#access.nextListSequence,
         rocksdbVersion: this.#binding.rocksdbVersion,

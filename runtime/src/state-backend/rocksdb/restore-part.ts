@@ -8,13 +8,16 @@ import { afterAllKeys, columnFamiliesWithRows, keyGroupBounds, timersColumnFamil
 import type { NativeDatabase } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
 import { type CheckedPart, cannotRestore, checkPart, type DatabasePlace, openDatabaseAt, openPartAt } from './part-files.ts';
-import { restoreCanonicalPart } from './restore-rows.ts';
+import { type RestoredRowsTarget, restoreCanonicalPart } from './restore-rows.ts';
+import { rewriteValues } from './rewrite-values.ts';
 import { assignStateIds, haveSameStateIds, type StateIds } from './state-ids.ts';
+import { assignForms, checkSameForms, type StateForms } from './value-forms.ts';
 
 /** A database with what a backend goes on from. */
 export interface OpenedDatabase {
   readonly database: NativeDatabase;
   readonly stateIds: StateIds;
+  readonly forms: StateForms;
   readonly nextListSequence: number;
   readonly hasTimers: boolean;
   /** Of files that are in checkpoint storage as they are. */
@@ -35,18 +38,21 @@ export async function openDatabase(
     .sort((a, b) => overlapOf(b.restored.keyGroups, options.keyGroups) - overlapOf(a.restored.keyGroups, options.keyGroups));
   const [largest] = parts;
   const stateIds = assignStateIds(options.states, largest?.part);
+  const forms = assignForms(options.states, largest?.part);
   if (largest === undefined) {
     const database = await openDatabaseAt(place, join(place.directory, databaseName), { createIfMissing: true });
-    const nextListSequence = await restoreRows(database, canonical, { options, stateIds, nextListSequence: 0 });
+    const nextListSequence = await restoreRows(database, canonical, { options, stateIds, forms, nextListSequence: 0 });
     const hasTimers = options.timers && canonical.length > 0;
-    return { database, stateIds, nextListSequence, hasTimers, sha256ByFile: new Map() };
+    return { database, stateIds, forms, nextListSequence, hasTimers, sha256ByFile: new Map() };
   }
-  const database = await openFromParts(place, { options, stateIds, largest, parts });
+  checkSameForms(parts.map(({ part }) => part));
+  const database = await openFromParts(place, { options, stateIds, forms, largest, parts });
   const nextListSequence = Math.max(...parts.map(({ part }) => part.nextListSequence));
   return {
     database,
     stateIds,
-    nextListSequence: await restoreRows(database, canonical, { options, stateIds, nextListSequence }),
+    forms,
+    nextListSequence: await restoreRows(database, canonical, { options, stateIds, forms, nextListSequence }),
     hasTimers: options.timers,
     // Files that are brought together get other names.
     sha256ByFile: parts.length === 1 ? knownFiles(largest) : new Map(),
@@ -57,7 +63,7 @@ export async function openDatabase(
 async function restoreRows(
   database: NativeDatabase,
   canonical: readonly RestoredPart[],
-  to: { readonly options: KeyedStateBackendOptions; readonly stateIds: StateIds; readonly nextListSequence: number },
+  to: RestoredRowsTarget,
 ): Promise<number> {
   let { nextListSequence } = to;
   try {
@@ -74,19 +80,21 @@ async function restoreRows(
 interface PartsToOpen {
   readonly options: KeyedStateBackendOptions;
   readonly stateIds: StateIds;
+  readonly forms: StateForms;
   readonly largest: CheckedPart;
   /** The largest first. */
   readonly parts: readonly CheckedPart[];
 }
 
 async function openFromParts(place: DatabasePlace, all: PartsToOpen): Promise<NativeDatabase> {
-  const { options, stateIds, parts } = all;
+  const { options, stateIds, forms, parts } = all;
   const database = (await openAsFiles(place, all)) ?? (await openAndCopy(place, all));
   try {
     await removeOutside(database, parts, options.keyGroups);
     if (stateIds.dropped.size !== 0) {
       await removeStates(database, stateIds.dropped, options);
     }
+    await rewriteValues(database, options, { rewrites: forms.rewrites, stateIds });
     if (!options.timers) {
       await database.deleteRange(timersColumnFamily, ...rangeOf(options.keyGroups), { files: true });
     }

@@ -1,4 +1,5 @@
 import type { StateDeclaration } from '../../core/job-graph/job-graph.ts';
+import { storedTypeOf } from '../../core/job-graph/stored-type.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import { openCanonicalRows } from '../canonical/part-rows.ts';
 import type { SnapshotRow, StateRow, TimerRow } from '../rows/snapshot-row.ts';
@@ -17,13 +18,22 @@ import {
 } from './key-layout.ts';
 import type { NativeDatabase } from './native-binding.ts';
 import type { StateIds } from './state-ids.ts';
+import { type StateForms, storedValues } from './value-forms.ts';
 import { WriteBatch } from './write-batch.ts';
+
+/** What rows are brought into, and how. */
+export interface RestoredRowsTarget {
+  readonly options: KeyedStateBackendOptions;
+  readonly stateIds: StateIds;
+  readonly forms: StateForms;
+  readonly nextListSequence: number;
+}
 
 /** Writes what a canonical part has of our key groups into the database. Gives the next sequence number of elements. */
 export async function restoreCanonicalPart(
   database: NativeDatabase,
   restored: RestoredPart,
-  to: { readonly options: KeyedStateBackendOptions; readonly stateIds: StateIds; readonly nextListSequence: number },
+  to: RestoredRowsTarget,
 ): Promise<number> {
   const rows = openCanonicalRows(restored);
   checkDeclarations(rows.declarations, to.options);
@@ -48,6 +58,8 @@ interface Target {
   readonly declaration: StateDeclaration;
   readonly columnFamily: number;
   readonly stateId: number;
+  /** Where the value's bytes are not those of the row. */
+  readonly toStored: ((value: Uint8Array) => Uint8Array) | undefined;
 }
 
 class RowsWriter {
@@ -62,19 +74,17 @@ class RowsWriter {
   #listColumnFamily = 0;
   nextListSequence: number;
 
-  constructor(
-    states: readonly StateDeclaration[],
-    {
-      options,
-      stateIds,
-      nextListSequence,
-    }: { readonly options: KeyedStateBackendOptions; readonly stateIds: StateIds; readonly nextListSequence: number },
-  ) {
+  constructor(states: readonly StateDeclaration[], { options, stateIds, forms, nextListSequence }: RestoredRowsTarget) {
     this.#hasTimers = options.timers;
     this.#nowMs = options.nowMs();
     this.#targets = states.map((declaration) => {
       const stateId = stateIds.byName.get(declaration.name);
-      return stateId === undefined ? undefined : { declaration, columnFamily: columnFamilyOf(declaration), stateId };
+      const now = options.states.find((state) => state.declaration.name === declaration.name);
+      if (stateId === undefined || now === undefined) {
+        return undefined;
+      }
+      const toStored = storedValues(storedTypeOf(declaration), now.valueType, forms.byName.get(declaration.name));
+      return { declaration, columnFamily: columnFamilyOf(declaration), stateId, toStored };
     });
     this.nextListSequence = nextListSequence;
   }
@@ -119,7 +129,8 @@ class RowsWriter {
     this.#listKey.reset();
   }
 
-  #addState(row: StateRow, { declaration, columnFamily, stateId }: Target): void {
+  #addState(row: StateRow, { declaration, columnFamily, stateId, toStored }: Target): void {
+    const stored = toStored === undefined ? row.value : toStored(row.value);
     const { key, value } = this.batch;
     writeKeyGroup(key, row.keyGroup);
     key.writeRaw(row.key);
@@ -127,7 +138,7 @@ class RowsWriter {
     writeMaybe(key, row.namespace);
     writeMaybe(key, row.mapKey);
     if (declaration.stateType === 'list' && declaration.ttl === undefined) {
-      this.#addElement(row.value, columnFamily);
+      this.#addElement(stored, columnFamily);
       return;
     }
     if (declaration.stateType === 'list') {
@@ -136,7 +147,7 @@ class RowsWriter {
     if (row.deathMs !== undefined) {
       writeDeath(value, row.deathMs === Number.POSITIVE_INFINITY ? 0 : row.deathMs);
     }
-    value.writeRaw(row.value);
+    value.writeRaw(stored);
     this.batch.put(columnFamily);
   }
 

@@ -3,8 +3,9 @@ import { JobError } from '../../core/job-error.ts';
 import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import type { TypeDescriptor } from '../../core/types/type.ts';
 import type { WrittenDeclarations } from '../written-declarations.ts';
-import { formatVersion } from './key-layout.ts';
+import { formatVersion, formatVersionWithoutForms } from './key-layout.ts';
 
 /**
  * What a snapshot's files are. Its bytes:
@@ -18,6 +19,8 @@ export interface StatePart {
   readonly keyGroups: KeyGroupRange;
   /** Of each state in `declarations`, in the same order. */
   readonly stateIds: readonly number[];
+  /** Of each state, see `value-forms`: null where its values have no byte for their form. Absent in version 1: none has one. */
+  readonly valueForms?: readonly (readonly TypeDescriptor[] | null)[];
   /** Below it an id may have been given to a state that is gone. */
   readonly nextStateId: number;
   readonly nextListSequence: number;
@@ -41,7 +44,7 @@ const checksumSizeBytes = 4;
 export function encodeStatePart(part: StatePart): Uint8Array {
   const writer = new BinaryWriter(4096);
   writer.writeUint32(magic);
-  writer.writeUint32(formatVersion);
+  writer.writeUint32(part.valueForms?.some((forms) => forms !== null) === true ? formatVersion : formatVersionWithoutForms);
   writer.writeString(JSON.stringify(part));
   writer.writeUint32(crc32(writer.view()));
   return writer.toBytes();
