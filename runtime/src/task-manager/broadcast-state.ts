@@ -5,13 +5,11 @@ import type { StateByName } from '../core/job-graph/operator-context.ts';
 import { BinaryReader } from '../core/types/binary-reader.ts';
 import { BinaryWriter } from '../core/types/binary-writer.ts';
 import type { Type } from '../core/types/type.ts';
+import { decodeBroadcastState, encodeBroadcastState } from '../state-backend/broadcast-format.ts';
 import type { MapStateHandle } from '../state-backend/state-backend.ts';
 
 /** Encoded keys and values of one operator in one subtask. It is in memory in every subtask: rules and settings, not data. */
 const broadcastStateSizeBytesMax = 64 * 1024 * 1024;
-
-/** The first byte of what `encode` gives. */
-const format = 1;
 
 /**
  * Maps that every subtask of an operator holds whole, changed only by the elements of the operator's broadcast input. Values are kept encoded, for
@@ -39,31 +37,15 @@ export class BroadcastState {
 
   /** The content as of now. */
   encode(): Uint8Array {
-    const writer = new BinaryWriter(Math.min(this.#sizeBytes * 2, broadcastStateSizeBytesMax) + 256);
-    writer.writeByte(format);
-    writer.writeVarint(this.#states.length);
-    for (const state of this.#states) {
-      writer.writeString(state.name);
-      state.write(writer);
-    }
-    return writer.toBytes();
+    const states = this.#states.map((state) => ({ name: state.name, entries: state.encodedEntries() }));
+    return encodeBroadcastState(states, Math.min(this.#sizeBytes * 2, broadcastStateSizeBytesMax) + 256);
   }
 
   /** States that the operator does not have any more are passed over: the restore planner has refused what must not be dropped. */
   restore(bytes: Uint8Array): void {
-    const reader = new BinaryReader(bytes);
-    const found = reader.readByte();
-    assert(found === format, `broadcast state of format ${found}, this runtime reads ${format}`);
-    for (let count = reader.readVarint(); count > 0; count--) {
-      const name = reader.readString();
-      const state = this.#states.find((candidate) => candidate.name === name);
-      for (let entries = reader.readVarint(); entries > 0; entries--) {
-        const key = reader.readBytes();
-        const value = reader.readBytes();
-        state?.restore(key, value);
-      }
+    for (const { state, key, value } of decodeBroadcastState(bytes)) {
+      this.#states.find(({ name }) => name === state)?.restore(key, value);
     }
-    assert(reader.remaining === 0, 'broadcast state holds its states and nothing else');
   }
 
   #account(operatorId: string, bytes: number): void {
@@ -151,12 +133,8 @@ class BroadcastMap implements MapStateHandle<unknown, unknown> {
     this.#ordered = undefined;
   }
 
-  write(writer: BinaryWriter): void {
-    writer.writeVarint(this.#entries.size);
-    for (const { keyBytes, valueBytes } of this.#entries.values()) {
-      writer.writeBytes(keyBytes);
-      writer.writeBytes(valueBytes);
-    }
+  encodedEntries(): readonly { readonly key: Uint8Array; readonly value: Uint8Array }[] {
+    return [...this.#entries.values()].map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
   }
 
   /** Key and value are decoded from their bytes: what is inside is nobody else's. */

@@ -1,0 +1,59 @@
+import { JobError } from '../core/job-error.ts';
+import { BinaryReader } from '../core/types/binary-reader.ts';
+import { BinaryWriter } from '../core/types/binary-writer.ts';
+
+/**
+ * Broadcast state of one operator, version 1: it is small, so it is one piece of bytes.
+ *
+ *     version (a byte), count of states (varint), then of each: its name (a string), count of entries (varint), then of each the `encodeKey` bytes of its
+ *     key and the `encode` bytes of its value (both bytes with their length)
+ */
+const version = 1;
+
+export interface BroadcastEntry {
+  readonly state: string;
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export interface BroadcastMapEntries {
+  readonly name: string;
+  readonly entries: readonly Pick<BroadcastEntry, 'key' | 'value'>[];
+}
+
+export function encodeBroadcastState(states: readonly BroadcastMapEntries[], expectedSizeBytes = 256): Uint8Array {
+  const writer = new BinaryWriter(expectedSizeBytes);
+  writer.writeByte(version);
+  writer.writeVarint(states.length);
+  for (const { name, entries } of states) {
+    writer.writeString(name);
+    writer.writeVarint(entries.length);
+    for (const { key, value } of entries) {
+      writer.writeBytes(key);
+      writer.writeBytes(value);
+    }
+  }
+  return writer.toBytes();
+}
+
+export function* decodeBroadcastState(bytes: Uint8Array): Generator<BroadcastEntry> {
+  const reader = new BinaryReader(bytes);
+  const found = reader.readByte();
+  if (found !== version) {
+    throw new JobError(`broadcast state was written in version ${found} of its format; this runtime knows version ${version}`, {
+      domain: 'user',
+      retry: 'never',
+      code: 'StateVersionUnknown',
+      remedy: 'Restore with the runtime release that wrote the checkpoint, or a newer one.',
+    });
+  }
+  for (let count = reader.readVarint(); count > 0; count--) {
+    const state = reader.readString();
+    for (let entries = reader.readVarint(); entries > 0; entries--) {
+      yield { state, key: reader.readBytes(), value: reader.readBytes() };
+    }
+  }
+  if (reader.remaining !== 0) {
+    throw reader.corrupt('broadcast state goes on after its last entry');
+  }
+}
