@@ -4,6 +4,9 @@ import { openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts'
 import { JobError } from '../core/job-error.ts';
 import type { LineageEntry } from '../core/lineage/entries.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
+import { formatSize } from './format-size.ts';
+import { formatTable } from './format-table.ts';
+import { lineageCheckCommand } from './janitor.ts';
 import { type LineageReport, refuseNoLineage, reportLineage } from './lineage-report.ts';
 import { storageUrlOf } from './storage-argument.ts';
 
@@ -12,6 +15,9 @@ import { storageUrlOf } from './storage-argument.ts';
  * not 0 when an entry is corrupt.
  */
 export async function lineageCommand(argv: readonly string[]): Promise<number> {
+  if (argv[0] === 'check') {
+    return await lineageCheckCommand(argv.slice(1));
+  }
   const { directory, output } = parse(argv);
   const report = await reportLineage(openStorageAt(storageUrlOf(directory)), Date.now());
   refuseNoLineage(report, directory);
@@ -50,7 +56,7 @@ export function formatLineage(report: LineageReport): string {
     '',
     ...checkpointLines(report),
     '',
-    ...table(['NUMBER', 'WRITTEN', 'EPOCH', 'ENTRY', 'SAYS'], report.entries.map(entryRow)),
+    ...formatTable(['NUMBER', 'WRITTEN', 'EPOCH', 'ENTRY', 'SAYS'], report.entries.map(entryRow)),
     ...garbageLines(report),
   ];
   return `${lines.join('\n')}\n`;
@@ -94,11 +100,11 @@ function checkpointLines({ checkpoints }: LineageReport): readonly string[] {
     checkpoint.path,
     checkpoint.kind,
     time(checkpoint.completedAtMs),
-    size(checkpoint.stateSizeBytes),
-    size(checkpoint.folderSizeBytes),
+    formatSize(checkpoint.stateSizeBytes),
+    formatSize(checkpoint.folderSizeBytes),
     [checkpoint.isHead ? 'head' : '', checkpoint.isManifestPresent ? '' : 'MANIFEST MISSING OR CUT'].filter(Boolean).join(', '),
   ]);
-  return table(['CHECKPOINT', 'KIND', 'COMPLETED', 'STATE', 'FILES', ''], rows);
+  return formatTable(['CHECKPOINT', 'KIND', 'COMPLETED', 'STATE', 'FILES', ''], rows);
 }
 
 function garbageLines({ garbageIslands, corruptEntries }: LineageReport): readonly string[] {
@@ -126,7 +132,7 @@ function describeEntry(entry: LineageEntry): string {
             entry.restored.path === undefined ? 'nothing' : directoryOfManifest(entry.restored.path)
           } (${entry.restored.reason})`;
     case 'Completed':
-      return `${directoryOfManifest(entry.manifest.path)}, ${size(entry.stateSizeBytes)}${byOperation(entry.operationId)}`;
+      return `${directoryOfManifest(entry.manifest.path)}, ${formatSize(entry.stateSizeBytes)}${byOperation(entry.operationId)}`;
     case 'Stopping':
       return `operation ${entry.operationId}, until ${time(entry.deadlineMs)}`;
     case 'StopAborted':
@@ -154,22 +160,6 @@ function byOperation(operationId: string | undefined): string {
   return operationId === undefined ? '' : ` for operation ${operationId}`;
 }
 
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = titles.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [titles, ...rows].map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
 function time(ms: number): string {
   return Number.isFinite(ms) && Math.abs(ms) < 8.64e15 ? new Date(ms).toISOString().slice(0, 19).replace('T', ' ') : String(ms);
-}
-
-function size(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
-  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
 }

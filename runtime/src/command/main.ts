@@ -19,8 +19,12 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./plan.ts')).planCommand,
   },
   lineage: {
-    summary: 'lineage DIR: what the checkpoint storage of a job says',
+    summary: 'lineage DIR: what the checkpoint storage of a job says; lineage check DIR: is it all there, and nothing else?',
     load: async () => (await import('./lineage.ts')).lineageCommand,
+  },
+  janitor: {
+    summary: 'janitor DIR [--delete]: what every object in checkpoint storage is there for, of one job or of many',
+    load: async () => (await import('./janitor.ts')).janitorCommand,
   },
   'job-manager': {
     summary: 'job-manager --config FILE: the JobManager process of a platform',

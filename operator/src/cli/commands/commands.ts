@@ -1,6 +1,6 @@
 import type { Command } from '../command.ts';
 import { apply } from './apply.ts';
-import { lineage, run } from './delegated.ts';
+import { janitor, lineage, run } from './delegated.ts';
 import { deleteCommand } from './delete.ts';
 import { describe } from './describe.ts';
 import { dev } from './dev.ts';
@@ -22,5 +22,6 @@ export const commands: readonly Command[] = [
   apply,
   deleteCommand,
   lineage,
+  janitor,
   version,
 ];

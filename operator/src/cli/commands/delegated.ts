@@ -48,5 +48,31 @@ export const lineage = delegated({
       line: 'flinkjob lineage examples/word-count/checkpoints/default/word-count',
       meaning: 'checkpoints, savepoints, owners and epochs',
     },
+    {
+      line: 'flinkjob lineage check examples/word-count/checkpoints/default/word-count',
+      meaning: 'is everything there that checkpoints name, and nothing else?',
+    },
+  ],
+});
+
+export const janitor = delegated({
+  name: 'janitor',
+  summary: 'Prove what every object in checkpoint storage is there for, and delete garbage',
+  positionals: [
+    { name: 'DIR', required: true, meaning: 'directory or URL of one lineage, or of the storage that holds those of many jobs' },
+  ],
+  options: {
+    delete: { type: 'boolean', meaning: 'condemn garbage in the log, wait for the grace period, and delete it' },
+    unattended: {
+      type: 'boolean',
+      meaning: 'you know that no JobManager of these lineages runs: files of their last epoch are judged too',
+    },
+    grace: { type: 'string', value: 'SECONDS', meaning: 'between condemning and deleting (default 60)' },
+    young: { type: 'string', value: 'SECONDS', meaning: 'what is newer is left alone (default 900)' },
+    output: { type: 'string', short: 'o', value: 'FORMAT', choices: ['json'], meaning: 'for programs' },
+  },
+  examples: [
+    { line: 'flinkjob janitor s3://my-bucket/checkpoints', meaning: 'exit code 1 when something is garbage, missing or damaged' },
+    { line: 'flinkjob janitor s3://my-bucket/checkpoints --delete', meaning: 'also beside jobs that run' },
   ],
 });
