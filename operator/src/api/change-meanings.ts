@@ -41,6 +41,7 @@ export const changeMeanings = {
   'jobManager.restPort': 'Restart',
   'taskManager.slots': 'Restart',
   'taskManager.replicas': 'Restart',
+  'taskManager.spare': 'Restart',
   'taskManager.resources.limits.memory': 'Restart',
   'restartStrategy.type': 'Restart',
   'restartStrategy.attempts': 'Restart',
@@ -48,7 +49,10 @@ export const changeMeanings = {
   'restartStrategy.initialDelaySeconds': 'Restart',
   'restartStrategy.maxDelaySeconds': 'Restart',
   'restartStrategy.multiplier': 'Restart',
+  'restartStrategy.jitterPercent': 'Restart',
   'restartStrategy.resetAfterSeconds': 'Restart',
+  'restartStrategy.maxFailuresPerInterval': 'Restart',
+  'restartStrategy.intervalSeconds': 'Restart',
 } as const satisfies Readonly<Record<string, ChangeMeaning>>;
 
 export type SpecPath = keyof typeof changeMeanings;

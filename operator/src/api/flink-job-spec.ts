@@ -192,7 +192,11 @@ const TaskManager = z
       .min(1)
       .max(10000)
       .optional()
-      .meta({ description: 'How many TaskManagers. Default: as many as the parallelism needs.' }),
+      .meta({ description: 'How many TaskManagers, without spare ones. Default: as many as the parallelism needs.' }),
+    spare: z.int().min(0).max(1000).default(0).meta({
+      description:
+        'TaskManagers beyond those, which wait without work: when one is lost, the job goes on there at once, and the lost one is replaced meanwhile.',
+    }),
     resources: z
       .strictObject({
         limits: z
@@ -213,7 +217,7 @@ const TaskManager = z
 const RestartStrategy = z
   .strictObject({
     type: z
-      .enum(['None', 'FixedDelay', 'ExponentialDelay'])
+      .enum(['None', 'FixedDelay', 'ExponentialDelay', 'FailureRate'])
       .default('ExponentialDelay')
       .meta({ description: 'What happens when a subtask fails. The fields below apply to the type that names them.' }),
     attempts: z
@@ -227,13 +231,13 @@ const RestartStrategy = z
       .min(0)
       .max(86400)
       .optional()
-      .meta({ description: 'FixedDelay: wait before each restart. Default 1.' }),
+      .meta({ description: 'FixedDelay and FailureRate: wait before each restart. Default 1.' }),
     initialDelaySeconds: z
       .number()
       .min(0)
       .max(86400)
       .optional()
-      .meta({ description: 'ExponentialDelay: wait before the first restart. Default 1.' }),
+      .meta({ description: 'ExponentialDelay: wait before the first restart; none when a TaskManager was lost. Default 1.' }),
     maxDelaySeconds: z
       .number()
       .min(0)
@@ -241,18 +245,47 @@ const RestartStrategy = z
       .optional()
       .meta({ description: 'ExponentialDelay: the longest wait. Default 60.' }),
     multiplier: z.int().min(1).max(100).optional().meta({ description: 'ExponentialDelay: growth of the wait. Default 2.' }),
+    jitterPercent: z.int().min(0).max(100).optional().meta({
+      description: 'ExponentialDelay: how far a wait may be from that, so that jobs do not come back all at once. Default 10.',
+    }),
     resetAfterSeconds: z
       .int()
       .min(0)
       .max(86400)
       .optional()
       .meta({ description: 'ExponentialDelay: a run this long without failure starts the waits anew. Default 600.' }),
+    maxFailuresPerInterval: z
+      .int()
+      .min(0)
+      .max(1000)
+      .optional()
+      .meta({ description: 'FailureRate: the job fails on more failures than that within the interval. Default 1.' }),
+    intervalSeconds: z
+      .int()
+      .min(1)
+      .max(86400)
+      .optional()
+      .meta({ description: 'FailureRate: the interval in which failures are counted. Default 60.' }),
   })
-  .refine((it) => it.type === 'FixedDelay' || (it.attempts === undefined && it.delaySeconds === undefined), {
+  .refine((it) => it.type === 'FixedDelay' || it.attempts === undefined, {
     path: ['type'],
     params: {
-      expected: 'FixedDelay, because attempts or delaySeconds is set',
-      remedy: 'Set type to FixedDelay, or remove attempts and delaySeconds.',
+      expected: 'FixedDelay, because attempts is set',
+      remedy: 'Set type to FixedDelay, or remove attempts.',
+    },
+  })
+  .refine((it) => it.type === 'FixedDelay' || it.type === 'FailureRate' || it.delaySeconds === undefined, {
+    path: ['type'],
+    params: {
+      expected: 'FixedDelay or FailureRate, because delaySeconds is set',
+      remedy: 'Set type to FixedDelay or FailureRate, or remove delaySeconds.',
+    },
+  })
+  .refine((it) => it.type === 'FailureRate' || (it.maxFailuresPerInterval === undefined && it.intervalSeconds === undefined), {
+    path: ['type'],
+    params: {
+      expected: 'FailureRate, because maxFailuresPerInterval or intervalSeconds is set',
+      remedy: 'Set type to FailureRate, or remove maxFailuresPerInterval and intervalSeconds.',
     },
   })
   .refine(
@@ -261,12 +294,14 @@ const RestartStrategy = z
       (it.initialDelaySeconds === undefined &&
         it.maxDelaySeconds === undefined &&
         it.multiplier === undefined &&
+        it.jitterPercent === undefined &&
         it.resetAfterSeconds === undefined),
     {
       path: ['type'],
       params: {
         expected: 'ExponentialDelay, because one of its fields is set',
-        remedy: 'Set type to ExponentialDelay, or remove initialDelaySeconds, maxDelaySeconds, multiplier and resetAfterSeconds.',
+        remedy:
+          'Set type to ExponentialDelay, or remove initialDelaySeconds, maxDelaySeconds, multiplier, jitterPercent and resetAfterSeconds.',
       },
     },
   )
@@ -274,12 +309,21 @@ const RestartStrategy = z
     description: 'What happens when a subtask fails.',
     'x-kubernetes-validations': [
       {
-        rule: "self.type == 'FixedDelay' || (!has(self.attempts) && !has(self.delaySeconds))",
-        message: 'attempts and delaySeconds go with type FixedDelay',
+        rule: "self.type == 'FixedDelay' || !has(self.attempts)",
+        message: 'attempts goes with type FixedDelay',
       },
       {
-        rule: "self.type == 'ExponentialDelay' || (!has(self.initialDelaySeconds) && !has(self.maxDelaySeconds) && !has(self.multiplier) && !has(self.resetAfterSeconds))",
-        message: 'initialDelaySeconds, maxDelaySeconds, multiplier and resetAfterSeconds go with type ExponentialDelay',
+        rule: "self.type == 'FixedDelay' || self.type == 'FailureRate' || !has(self.delaySeconds)",
+        message: 'delaySeconds goes with type FixedDelay or FailureRate',
+      },
+      {
+        rule: "self.type == 'FailureRate' || (!has(self.maxFailuresPerInterval) && !has(self.intervalSeconds))",
+        message: 'maxFailuresPerInterval and intervalSeconds go with type FailureRate',
+      },
+      {
+        rule: "self.type == 'ExponentialDelay' || (!has(self.initialDelaySeconds) && !has(self.maxDelaySeconds) && !has(self.multiplier) && !has(self.jitterPercent) && !has(self.resetAfterSeconds))",
+        message:
+          'initialDelaySeconds, maxDelaySeconds, multiplier, jitterPercent and resetAfterSeconds go with type ExponentialDelay',
       },
     ],
   });

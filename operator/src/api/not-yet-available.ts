@@ -4,7 +4,6 @@ import type { Problem } from './flink-job-status.ts';
 const values: Readonly<Record<string, { readonly pattern: RegExp; readonly instead: string }>> = {
   'spec.engine': { pattern: /^Flink$/, instead: 'Use TypeScript.' },
   'spec.upgrade.strategy': { pattern: /^BlueGreen$/, instead: 'Use InPlace.' },
-  'spec.restartStrategy.type': { pattern: /^FailureRate$/, instead: 'Use ExponentialDelay or FixedDelay.' },
 };
 
 export function notYetAvailable(path: string, input: unknown): Problem | undefined {

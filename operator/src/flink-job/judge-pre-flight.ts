@@ -65,6 +65,10 @@ function sizeTaskManagers(input: DecideInput, rollout: Rollout, result: PlanResu
   }
   return {
     ok: true,
-    facts: { leastAttempt: result.lineage.attemptNumber, slotsRequired: result.slotsRequired, taskManagers: replicas },
+    facts: {
+      leastAttempt: result.lineage.attemptNumber,
+      slotsRequired: result.slotsRequired,
+      taskManagers: replicas + (revision?.spec.taskManager.spare ?? 0),
+    },
   };
 }

@@ -52,8 +52,16 @@ export const RestartStrategyConfig = z.discriminatedUnion('type', [
     initialDelaySeconds: z.number().min(0).default(1),
     maxDelaySeconds: z.number().min(0).default(60),
     multiplier: z.number().min(1).default(2),
+    /** As in Flink: enough that jobs that failed together come back apart. */
+    jitterPercent: z.int().min(0).max(100).default(10),
     /** A run this long without failure starts the delays anew. */
     resetAfterSeconds: z.number().min(0).default(600),
+  }),
+  z.strictObject({
+    type: z.literal('FailureRate'),
+    maxFailuresPerInterval: z.int().min(0).max(1000).default(1),
+    intervalSeconds: z.number().positive().default(60),
+    delaySeconds: z.number().min(0).default(1),
   }),
 ]);
 
@@ -93,8 +101,8 @@ export const JobManagerProcessConfig = z.strictObject({
   restartStrategy: RestartStrategyConfig,
   heartbeat: z.strictObject({
     intervalMs: z.int().positive().default(500),
-    /** Silence after which a TaskManager counts as lost. */
-    timeoutMs: z.int().positive().default(4000),
+    /** Silence after which a TaskManager counts as lost: four heartbeats. Records run in threads of their own and do not delay them. */
+    timeoutMs: z.int().positive().default(2000),
     /** Without a word from its JobManager for so long a TaskManager stops its sinks and tasks. */
     leaseMs: z.int().positive().default(10000),
   }),

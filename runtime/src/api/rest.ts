@@ -37,7 +37,15 @@ export interface JobStatusDocument {
    * the job is over.
    */
   readonly restorableAgeSeconds?: number | undefined;
-  readonly taskManagers: { readonly registered: number; readonly slotsTotal: number; readonly slotsRequired: number };
+  readonly taskManagers: {
+    readonly registered: number;
+    readonly slotsTotal: number;
+    readonly slotsRequired: number;
+    /** Of the registered ones. Absent where an older runtime answers. */
+    readonly ids?: readonly string[];
+  };
+  /** How much of their state the deployed tasks have; no record enters an operator before its key groups are restored. Undefined without tasks. */
+  readonly restoring?: RestoreStatus | undefined;
   readonly vertices: readonly VertexStatus[];
   /** Newest last; bounded. */
   readonly operations: readonly OperationStatus[];
@@ -85,6 +93,18 @@ export type JobState =
   | 'Fenced'
   /** Terminal: this JobManager may not open the lineage, or cannot start; `error` says why. Nothing was changed. */
   | 'Refused';
+
+export interface RestoreStatus {
+  readonly restoredKeyGroups: number;
+  /** Of all keyed operators. */
+  readonly keyGroups: number;
+  /** Taken from local disks. */
+  readonly linkedSizeBytes: number;
+  /** Brought from checkpoint storage. */
+  readonly fetchedSizeBytes: number;
+  /** Of the files that are to be restored; both of the above together in the end. */
+  readonly sizeBytes: number;
+}
 
 export interface RestoredFrom {
   readonly source: 'Nothing' | 'Checkpoint' | 'Savepoint';

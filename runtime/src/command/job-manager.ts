@@ -122,7 +122,7 @@ class JobManagerProcess {
     const { rest: _rest, rpc: _rpc, addressFile: _addressFile, ...config } = this.#config;
     const input = { config, graph: job.graph };
     const jobManager = new JobManager(input, {
-      ...{ clock: systemClock, storage, openStorageAt, log: this.#log, nonce: randomUUID },
+      ...{ clock: systemClock, storage, openStorageAt, log: this.#log, nonce: randomUUID, random: Math.random },
       discoverSplits: splitDiscovery(job),
     });
     this.#served = servedByJobManager(jobManager, input, this.#fixed(storage));

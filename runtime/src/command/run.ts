@@ -187,6 +187,7 @@ async function runJob(options: RunArguments, directories: RunDirectories): Promi
     openStorageAt,
     log: consoleLog,
     nonce: randomUUID,
+    random: Math.random,
     discoverSplits: splitDiscovery(job),
   };
   const signals = new Signals(options.checkpointStorage !== undefined);

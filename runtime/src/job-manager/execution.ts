@@ -7,6 +7,7 @@ import type {
   JobManagerMessage,
   OperatorSubtaskRestore,
   SourceEventTime,
+  RestoreProgress,
   SubtaskId,
   SubtaskLocation,
   SubtaskMetrics,
@@ -33,6 +34,8 @@ export interface ExecutionOptions {
   readonly placements: readonly SubtaskPlacement[];
   /** By subtask key. */
   readonly restores: ReadonlyMap<string, readonly OperatorSubtaskRestore[]>;
+  /** Of the files that the tasks restore. */
+  readonly restoreSizeBytes: number;
   readonly taskManagers: TaskManagers;
   readonly clock: Clock;
   /** Called for every failure until the tasks are gone; the first one ends the execution. */
@@ -58,7 +61,11 @@ export class Execution {
   readonly #options: ExecutionOptions;
   /** TaskManagers with tasks that are not known to be gone. */
   readonly #participants: Set<string>;
+  /** By subtask key. */
+  readonly #taskManagers: ReadonlyMap<string, string>;
   readonly #ready = new Set<string>();
+  /** By TaskManager. */
+  readonly #restoreProgress = new Map<string, RestoreProgress>();
   readonly #whenReady = deferred<void>();
   readonly #whenFailed = deferred<ExecutionFailure>();
   readonly #whenGone = deferred<void>();
@@ -78,6 +85,7 @@ export class Execution {
     this.#options = options;
     this.token = options.token;
     this.subtasks = options.placements.map(({ task }) => task);
+    this.#taskManagers = new Map(options.placements.map(({ task, taskManagerId }) => [subtaskKey(task), taskManagerId]));
     this.#participants = new Set(options.placements.map(({ taskManagerId }) => taskManagerId));
     this.#forgetRequests = new ForgetRequests({
       clock: options.clock,
@@ -147,6 +155,9 @@ export class Execution {
 
   receive(taskManagerId: string, message: TaskManagerMessage): void {
     switch (message.type) {
+      case 'RestoreProgress':
+        this.#restoreProgress.set(taskManagerId, message);
+        return;
       case 'TasksReady':
         this.#tasksReady(taskManagerId);
         return;
@@ -230,10 +241,31 @@ export class Execution {
 
   isEnded(task: SubtaskId): boolean {
     return this.#ended.has(subtaskKey(task));
+  taskManagerOf(task: SubtaskId): string | undefined {
+    return this.#taskManagers.get(subtaskKey(task));
+  }
+
   }
 
   /** Slots of this TaskManager that hold tasks. */
   usedSlots(taskManagerId: string): number {
+  /** How much of the state is back, over all TaskManagers. */
+  get restoreProgress(): RestoreProgress & { readonly keyGroups: number; readonly sizeBytes: number } {
+    const { graph, restoreSizeBytes } = this.#options;
+    const keyed = graph.vertices.flatMap(({ operators, maxParallelism }) =>
+      operators.filter(({ keyed }) => keyed !== undefined).map(() => maxParallelism),
+    );
+    const progress = [...this.#restoreProgress.values()];
+    const sumOf = (of: (each: RestoreProgress) => number) => progress.reduce((sum, each) => sum + of(each), 0);
+    return {
+      restoredKeyGroups: sumOf(({ restoredKeyGroups }) => restoredKeyGroups),
+      keyGroups: keyed.reduce((sum, count) => sum + count, 0),
+      linkedSizeBytes: sumOf(({ linkedSizeBytes }) => linkedSizeBytes),
+      fetchedSizeBytes: sumOf(({ fetchedSizeBytes }) => fetchedSizeBytes),
+      sizeBytes: restoreSizeBytes,
+    };
+  }
+
     const placements = this.#options.placements.filter((placement) => placement.taskManagerId === taskManagerId);
     return new Set(placements.map(({ slotIndex }) => slotIndex)).size;
   }

@@ -15,6 +15,8 @@ export interface JobManagerPorts {
   readonly log: Log;
   /** A new unguessable string on each call; the simulator's come from its seed. */
   readonly nonce: () => string;
+  /** 0 ≤ x < 1, for delays that should not coincide; the simulator's come from its seed. */
+  readonly random: () => number;
   /** Runs `discoverSplits` of a source operator and encodes the positions. */
   readonly discoverSplits: (uid: string) => Promise<readonly SplitState[]>;
 }

@@ -29,7 +29,7 @@ test('a job waits for its slots, loads its state, and starts when every TaskMana
   const { restored, epoch, taskManagers } = started.jobManager.status();
   assert.deepEqual(restored, { source: 'Nothing', checkpointId: undefined, path: undefined, reason: 'Empty', note: undefined });
   assert.equal(epoch, 1);
-  assert.deepEqual(taskManagers, { registered: 2, slotsTotal: 2, slotsRequired: 2 });
+  assert.deepEqual(taskManagers, { registered: 2, slotsTotal: 2, slotsRequired: 2, ids: ['tm-1', 'tm-2'] });
 });
 
 test('a checkpoint is told to the tasks only when it is in the lineage', async () => {

@@ -8,9 +8,10 @@ import type { EntryDraft } from '../core/lineage/entries.ts';
 import type { LineageRules } from '../core/lineage/lineage-rules.ts';
 import type { OpenDecision } from '../core/lineage/open.ts';
 import type { TaskManagerMessage } from '../core/protocol/messages.ts';
-import { planRestore } from '../core/restore/plan-restore.ts';
+import { planRestore, type RestorePlan } from '../core/restore/plan-restore.ts';
 import { decideRestart, noFailures } from '../core/scheduling/restart-strategy.ts';
-import { assignSlots, type SubtaskPlacement } from '../core/scheduling/slot-assignment.ts';
+import { assignSlots, type SlotAssignment } from '../core/scheduling/slot-assignment.ts';
+import { restoreSizeBytes, type StateToPlace, stateToPlace } from '../core/scheduling/state-placement.ts';
 import { Checkpointing, type CompletedCheckpoint } from './checkpointing.ts';
 import { type Deferred, deferred } from './deferred.ts';
 import { discoverAllSplits } from './discover-splits.ts';
@@ -21,6 +22,7 @@ import type { JobManagerInput, JobManagerPorts } from './job-manager-ports.ts';
 import { limits } from './limits.ts';
 import { LineageHousekeeping } from './lineage-housekeeping.ts';
 import { isFencedError, type LineageLog } from './lineage-log.ts';
+import { localPartsOf } from './local-parts.ts';
 import { namesIn, readManifest } from './manifest-store.ts';
 import { allowedStateChanges } from './open-lineage.ts';
 import type { Operations } from './operations.ts';
@@ -71,6 +73,8 @@ export class JobRun {
   readonly #interruption = deferred<JobEnd>();
   #execution: Execution | undefined;
   #executionAttempt = 0;
+  /** A checkpoint of this execution attempt has completed. */
+  #hasProgressed = false;
   #restarts = 0;
   #restartHistory = noFailures;
   #state: JobState = 'WaitingForTaskManagers';
@@ -254,11 +258,11 @@ export class JobRun {
       return prepared;
     }
     // Asked again without a wait in between: whoever is placed now is there, and a later loss reaches the execution.
-    const placements = this.#placements();
-    if (placements === undefined) {
+    const assigned = this.#assignSlots(prepared.state);
+    if (assigned === undefined) {
       return await this.#attempt();
     }
-    const execution = this.#deploy(placements, prepared.splits);
+    const execution = this.#deploy(assigned, prepared);
     const end = await this.#orInterruptedBy(this.#accompany(execution));
     return await this.#windDown(execution, end);
   }
@@ -266,12 +270,11 @@ export class JobRun {
   async #prepare(): Promise<Prepared | AttemptEnd> {
     const { input, ports } = this.#options;
     try {
-      const splits = await discoverAllSplits(input.graph, ports);
-      while (this.#placements() === undefined) {
-        this.#slotsChanged = deferred();
-        await this.#slotsChanged.promise;
-      }
-      return { type: 'Prepared', splits };
+      const plan = this.#planRestore(await discoverAllSplits(input.graph, ports));
+      const head = this.#checkpointing.head;
+      const state = head === undefined ? undefined : stateToPlace(input.graph, head.manifest, plan.subtasks);
+      await this.#whenPlaceable(state);
+      return { type: 'Prepared', plan, state };
     } catch (error) {
       const failure = { error: toErrorInfo(error, 'external'), task: undefined, taskManagerId: undefined };
       this.#recordFailure(failure);
@@ -279,13 +282,31 @@ export class JobRun {
     }
   }
 
-  #placements(): readonly SubtaskPlacement[] | undefined {
-    return assignSlots(this.#options.input.graph, this.#options.taskManagers.offers());
+  /** Enough slots are there; and, if this JobManager has just come, those that have the state have had the time to come too. */
+  async #whenPlaceable(state: StateToPlace | undefined): Promise<void> {
+    const { clock } = this.#options.ports;
+    for (let enoughSinceMs: number | undefined; ; ) {
+      const assigned = this.#assignSlots(state);
+      const nowMs = clock.monotonicMs();
+      enoughSinceMs = assigned === undefined ? undefined : (enoughSinceMs ?? nowMs);
+      const isBest = this.#executionAttempt > 0 || assigned?.bytesToMove === 0;
+      if (enoughSinceMs !== undefined && (isBest || nowMs - enoughSinceMs >= limits.registrationPatienceMs)) {
+        return;
+      }
+      this.#slotsChanged = deferred();
+      const changed = this.#slotsChanged.promise;
+      await (enoughSinceMs === undefined
+        ? changed
+        : Promise.race([changed, sleep(clock, enoughSinceMs + limits.registrationPatienceMs - nowMs)]));
+    }
   }
 
-  #deploy(placements: readonly SubtaskPlacement[], discoveredSplits: Prepared['splits']): Execution {
-    const { input, ports, lineage, taskManagers } = this.#options;
-    const { graph, config } = input;
+  #assignSlots(state: StateToPlace | undefined): SlotAssignment | undefined {
+    return assignSlots(this.#options.input.graph, this.#options.taskManagers.offers(), state);
+  }
+
+  #planRestore(discoveredSplits: ReadonlyMap<string, readonly SplitState[]>): RestorePlan {
+    const { graph, config } = this.#options.input;
     const head = this.#checkpointing.head;
     const plan = planRestore({
       manifest: head?.manifest,
@@ -296,12 +317,20 @@ export class JobRun {
       discoveredSplits,
     });
     assert(plan.problems.length === 0, 'what was proven restorable before the lineage was opened stays so');
+    return plan;
+  }
+
+  #deploy({ placements, bytesToMove }: SlotAssignment, { plan, state }: Prepared): Execution {
+    const { input, ports, lineage, taskManagers } = this.#options;
+    const { graph } = input;
+    const head = this.#checkpointing.head;
     const { epoch } = lineage;
     assert(epoch !== undefined, 'tasks run under an open lineage');
     this.#executionAttempt += 1;
     const execution = new Execution({
       token: { epoch, executionAttempt: this.#executionAttempt },
       ...{ graph, placements, taskManagers, restores: plan.subtasks, clock: ports.clock },
+      restoreSizeBytes: state?.parts.reduce((sum, _, index) => sum + restoreSizeBytes(state, index), 0) ?? 0,
       onFailure: (failure) => this.#recordFailure(failure),
       onInputEnded: () => {
         this.#options.onChanged();
@@ -309,10 +338,12 @@ export class JobRun {
       },
     });
     this.#execution = execution;
+    this.#hasProgressed = false;
     this.#restoringPath = head?.record.manifest.path;
     this.#enter('Deploying', this.#error);
     const { token } = execution;
-    ports.log.info({ token, checkpointId: head?.record.checkpointId, subtasks: execution.subtasks.length }, 'deploying tasks');
+    const subtasks = execution.subtasks.length;
+    ports.log.info({ token, checkpointId: head?.record.checkpointId, subtasks, bytesToMove }, 'deploying tasks');
     execution.deploy();
     return execution;
   }
@@ -392,7 +423,10 @@ export class JobRun {
     if (isOrdered) {
       return { type: 'Retry', delayMs: 0 };
     }
-    const failure = { error, nowMs: ports.clock.monotonicMs() };
+    const failure = {
+      ...{ error, nowMs: ports.clock.monotonicMs() },
+      ...{ hasProgressed: this.#hasProgressed, random: ports.random() },
+    };
     const { decision, history } = decideRestart(input.config.restartStrategy, this.#restartHistory, failure);
     this.#restartHistory = history;
     if (decision.type === 'Restart') {
@@ -405,6 +439,11 @@ export class JobRun {
 
   #checkpointCompleted(checkpoint: PendingCheckpoint): void {
     this.#housekeeping.request();
+    this.#hasProgressed = true;
+    const execution = this.#execution;
+    if (execution !== undefined) {
+      this.#options.taskManagers.keepLocally(localPartsOf(checkpoint, (task) => execution.taskManagerOf(task)));
+    }
     if (checkpoint.purpose === 'Savepoint') {
       this.#savepoints.completed(checkpoint);
     } else if (checkpoint.purpose !== 'Periodic') {
@@ -589,7 +628,9 @@ export class JobRun {
 
 interface Prepared {
   readonly type: 'Prepared';
-  readonly splits: ReadonlyMap<string, readonly SplitState[]>;
+  readonly plan: RestorePlan;
+  /** Undefined when the job starts empty. */
+  readonly state: StateToPlace | undefined;
 }
 
 function commitTimedOut(checkpointId: number): ErrorInfo {

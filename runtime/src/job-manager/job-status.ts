@@ -23,7 +23,8 @@ export interface JobFacts {
   readonly importing?: ImportStatus | undefined;
   readonly latest: CheckpointRecord | undefined;
   readonly checkpointCounts: JobStatusDocument['checkpointCounts'];
-  readonly offeredSlots: readonly { readonly slots: number }[];
+  readonly restorableAgeSeconds?: number | undefined;
+  readonly offeredSlots: readonly { readonly taskManagerId: string; readonly slots: number }[];
   readonly execution: Execution | undefined;
   readonly operations: JobStatusDocument['operations'];
   readonly closed: ClosedEntry | undefined;
@@ -55,7 +56,9 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
     operations,
     guarantees: sinkGuarantees(graph, config.checkpoints.mode),
     closed: facts.closed && {
+      ids: facts.offeredSlots.map(({ taskManagerId }) => taskManagerId).sort(),
       reason: facts.closed.reason,
+    restoring: facts.execution?.restoreProgress,
       checkpointId: facts.closed.checkpointId,
       operationId: facts.closed.operationId,
     },

@@ -2,6 +2,11 @@
 export const limits = {
   /** Between looks at the log's head (lineage protocol, rule 10): how long a superseded JobManager may go on unawares. */
   headWatchIntervalMs: 3_000,
+  /**
+   * How long a JobManager that has just started waits for TaskManagers that have the state on their disks, once others offer enough slots: they all
+   * look for it every 200 ms.
+   */
+  registrationPatienceMs: 500,
   /** For tasks to end after `Cancel`; a TaskManager that needs longer is hung and loses its connection. */
   cancelTimeoutMs: 10_000,
   /** For all tasks to load their state; generous, because silence of a process is noticed by its heartbeat. */

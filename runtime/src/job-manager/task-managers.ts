@@ -1,6 +1,12 @@
 import type { Clock } from '../core/clock.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
-import type { JobManagerMessage, TaskManagerConnection, TaskManagerMessage } from '../core/protocol/messages.ts';
+import type {
+  JobManagerMessage,
+  LocalStatePart,
+  ProcessMetric,
+  TaskManagerConnection,
+  TaskManagerMessage,
+} from '../core/protocol/messages.ts';
 import type { OfferedSlots } from '../core/scheduling/slot-assignment.ts';
 import type { Log } from '../log.ts';
 import { limits } from './limits.ts';
@@ -18,6 +24,10 @@ export interface RegisteredTaskManager {
   /** The same moment by the wall clock; for people. */
   readonly lastHeardAtMs: number;
   readonly residentSizeBytes: number;
+  /** Parts of state whose files are on its local disk. */
+  readonly localParts: readonly LocalStatePart[];
+  /** What its process measured last. */
+  readonly metrics: readonly ProcessMetric[];
 }
 
 export interface TaskManagersOptions {
@@ -97,7 +107,17 @@ export class TaskManagers {
   }
 
   offers(): readonly OfferedSlots[] {
-    return [...this.#registered.values()].map(({ taskManagerId, slots }) => ({ taskManagerId, slots }));
+    return [...this.#registered.values()].map(({ taskManagerId, slots, localParts }) => ({ taskManagerId, slots, localParts }));
+  }
+
+  /** By TaskManager: what each has kept of the newest checkpoint, instead of what it had before. */
+  keepLocally(parts: ReadonlyMap<string, readonly LocalStatePart[]>): void {
+    for (const [taskManagerId, localParts] of parts) {
+      const taskManager = this.#registered.get(taskManagerId);
+      if (taskManager !== undefined) {
+        this.#registered.set(taskManagerId, { ...taskManager, localParts });
+      }
+    }
   }
 
   list(): readonly RegisteredTaskManager[] {
@@ -173,7 +193,7 @@ export class TaskManagers {
   }
 
   #register(connection: TaskManagerConnection, registration: Registration, epoch: number): void {
-    const { taskManagerId, slots, dataAddress, pid, jobGraphHash } = registration;
+    const { taskManagerId, slots, dataAddress, pid, jobGraphHash, localParts } = registration;
     const { clock, log, heartbeat } = this.#options;
     this.#unregistered.delete(connection);
     if (jobGraphHash !== this.#options.jobGraphHash) {
@@ -187,7 +207,7 @@ export class TaskManagers {
       this.#lose(earlier, 'the TaskManager registered again');
     }
     this.#registered.set(taskManagerId, {
-      ...{ taskManagerId, slots, dataAddress, pid, connection },
+      ...{ taskManagerId, slots, dataAddress, pid, connection, localParts },
       registeredAtMs: clock.nowMs(),
       lastHeardMs: clock.monotonicMs(),
       lastHeardAtMs: clock.nowMs(),

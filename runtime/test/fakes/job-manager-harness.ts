@@ -5,6 +5,7 @@ import type { CheckpointStorage } from '../../src/checkpoint-storage/checkpoint-
 import type { SplitState } from '../../src/core/checkpoint/manifest.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { JobGraph } from '../../src/core/job-graph/job-graph.ts';
+import type { LocalStatePart } from '../../src/core/protocol/messages.ts';
 import { JobManager, type JobManagerOutcome } from '../../src/job-manager/job-manager.ts';
 import type { JobManagerInput, JobManagerPorts } from '../../src/job-manager/job-manager-ports.ts';
 import { VirtualTime } from '../simulation/virtual-time.ts';
@@ -81,6 +82,7 @@ export class JobManagerHarness {
       openStorageAt: (url) => this.storageAt(url),
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
       nonce: () => `nonce-${++this.#nonce}`,
+      random: () => 0.5,
       discoverSplits: (uid) => this.discoverSplits(uid),
     };
   }
@@ -119,7 +121,11 @@ export class StartedJobManager {
     return this.jobManager.status().state;
   }
 
-  taskManager(id: string, slots = 2, overrides: { readonly jobGraphHash?: string } = {}): ScriptedTaskManager {
+  taskManager(
+    id: string,
+    slots = 2,
+    overrides: { readonly jobGraphHash?: string; readonly localParts?: readonly LocalStatePart[] } = {},
+  ): ScriptedTaskManager {
     const accept = (connection: Parameters<JobManager['acceptTaskManager']>[0]) => this.jobManager.acceptTaskManager(connection);
     return new ScriptedTaskManager({ id, slots, graph: this.#graph, accept, ...overrides });
   }

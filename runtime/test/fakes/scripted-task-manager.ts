@@ -1,3 +1,4 @@
+import type { StateFile } from '../../src/core/checkpoint/manifest.ts';
 import type { FencingToken } from '../../src/core/fencing-token.ts';
 import type { ErrorInfo } from '../../src/core/job-error.ts';
 import type { JobGraph, OperatorDescription } from '../../src/core/job-graph/job-graph.ts';
@@ -5,6 +6,7 @@ import { keyGroupRangeOf } from '../../src/core/key-groups/key-group.ts';
 import type {
   JobManagerConnection,
   JobManagerMessage,
+  LocalStatePart,
   OperatorSubtaskState,
   SubtaskDeployment,
   SubtaskId,
@@ -55,6 +57,8 @@ export interface TaskManagerScript {
   /** Answers to these are left to the test. */
   readonly silentOn?: readonly JobManagerMessage['type'][];
   readonly decline?: ErrorInfo;
+  /** Of the one file that each part of keyed state has; without it there are none. */
+  readonly stateFileSizeBytes?: number;
 }
 
 /** A TaskManager that does at once what it is told, or does not, as the test says. It holds no state but counts what it was given. */
@@ -74,6 +78,7 @@ export class ScriptedTaskManager {
     readonly graph: JobGraph;
     readonly accept: (connection: TaskManagerConnection) => void;
     readonly jobGraphHash?: string;
+    readonly localParts?: readonly LocalStatePart[];
   }) {
     const { id, slots, graph, accept } = options;
     this.id = id;
@@ -90,7 +95,7 @@ export class ScriptedTaskManager {
     this.send({
       ...{ type: 'Register', taskManagerId: id, slots, dataAddress: `${id}:1`, pid: 1 },
       jobGraphHash: options.jobGraphHash ?? jobGraphHash(graph),
-      localParts: [],
+      localParts: options.localParts ?? [],
     });
   }
 
@@ -196,6 +201,14 @@ export class ScriptedTaskManager {
     return this.#graph.vertices.find(({ id }) => id === vertexId)?.operators ?? [];
   }
 
+  #files({ vertexId, subtaskIndex }: SubtaskId, checkpointId: number): readonly StateFile[] {
+    const { stateFileSizeBytes: sizeBytes } = this.script;
+    const path = `chk-${checkpointId}/${vertexId}-${subtaskIndex}.sst`;
+    return sizeBytes === undefined
+      ? []
+      : [{ name: '000001.sst', handle: { type: 'file', path, sizeBytes, sha256: '0'.repeat(64) } }];
+  }
+
   #states(task: SubtaskId, checkpointId: number): readonly OperatorSubtaskState[] {
     const { vertexId, subtaskIndex } = task;
     const { parallelism = 1, maxParallelism = 1 } = this.#graph.vertices.find(({ id }) => id === vertexId) ?? {};
@@ -203,7 +216,12 @@ export class ScriptedTaskManager {
     const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
     return this.#operators(task).map(({ id, uid, keyed, source, sink }) => ({
       uid: uid ?? id,
-      keyed: keyed && { backend: 'HashMap', keyGroups, handle: { type: 'inline', base64 }, files: [] },
+      keyed: keyed && {
+        backend: 'HashMap',
+        keyGroups,
+        handle: { type: 'inline', base64 },
+        files: this.#files(task, checkpointId),
+      },
       splits: source && [{ splitId: `split-${subtaskIndex}`, positionBase64: base64 }],
       committables: sink && [{ checkpointId, data: `${vertexId}#${subtaskIndex}@${checkpointId}` }],
     }));

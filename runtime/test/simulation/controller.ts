@@ -340,6 +340,7 @@ export class Controller {
         storage: this.#simulation.storageOf(process, () => {}),
         log: silentLog,
         nonce: () => String(random.next()).slice(2),
+        random: () => random.next(),
         openStorageAt: () => assert.fail('the simulated job restores from its own lineage alone'),
         discoverSplits: async () => splitIds.map((splitId) => ({ splitId, positionBase64: encodePosition(0) })),
       },

@@ -122,20 +122,28 @@ function lineage(input: {
 }
 
 function restartStrategy(spec: FlinkJobSpec): RestartStrategyConfig {
-  const { type, attempts, delaySeconds, initialDelaySeconds, maxDelaySeconds, multiplier, resetAfterSeconds } =
-    spec.restartStrategy;
+  const it = spec.restartStrategy;
+  const { type } = it;
   switch (type) {
     case 'None':
       return { type };
     case 'FixedDelay':
-      return { type, attempts: attempts ?? 10, delaySeconds: delaySeconds ?? 1 };
+      return { type, attempts: it.attempts ?? 10, delaySeconds: it.delaySeconds ?? 1 };
     case 'ExponentialDelay':
       return {
         type,
-        initialDelaySeconds: initialDelaySeconds ?? 1,
-        maxDelaySeconds: maxDelaySeconds ?? 60,
-        multiplier: multiplier ?? 2,
-        resetAfterSeconds: resetAfterSeconds ?? 600,
+        initialDelaySeconds: it.initialDelaySeconds ?? 1,
+        maxDelaySeconds: it.maxDelaySeconds ?? 60,
+        multiplier: it.multiplier ?? 2,
+        jitterPercent: it.jitterPercent ?? 10,
+        resetAfterSeconds: it.resetAfterSeconds ?? 600,
+      };
+    case 'FailureRate':
+      return {
+        type,
+        maxFailuresPerInterval: it.maxFailuresPerInterval ?? 1,
+        intervalSeconds: it.intervalSeconds ?? 60,
+        delaySeconds: it.delaySeconds ?? 1,
       };
   }
 }

@@ -1,0 +1,28 @@
+import type { PendingCheckpoint } from '../core/checkpoint/checkpoint-coordinator.ts';
+import type { LocalStatePart, SubtaskId } from '../core/protocol/messages.ts';
+
+/**
+ * What the TaskManagers of a completed checkpoint have of it on their local disks, without asking them: each keeps the files that it wrote. One that
+ * registers says itself what it has.
+ */
+export function localPartsOf(
+  { id, token, acknowledgements }: PendingCheckpoint,
+  taskManagerOf: (task: SubtaskId) => string | undefined,
+): ReadonlyMap<string, readonly LocalStatePart[]> {
+  const byTaskManager = new Map<string, LocalStatePart[]>();
+  for (const { task, operators } of acknowledgements.values()) {
+    const taskManagerId = taskManagerOf(task);
+    for (const { uid, keyed } of taskManagerId === undefined ? [] : operators) {
+      const sizeBytes = (keyed?.files ?? []).reduce(
+        (sum, { handle }) => sum + (handle.type === 'file' ? handle.sizeBytes : 0),
+        0,
+      );
+      if (keyed !== undefined && taskManagerId !== undefined && sizeBytes > 0) {
+        const parts = byTaskManager.get(taskManagerId) ?? [];
+        parts.push({ uid, keyGroups: keyed.keyGroups, checkpointId: id, epoch: token.epoch, sizeBytes });
+        byTaskManager.set(taskManagerId, parts);
+      }
+    }
+  }
+  return byTaskManager;
+}
