@@ -158,6 +158,11 @@ export class JobUnderTest {
     return run(process.execPath, [cli, ...args, '--work-dir', this.workDirectory], this.environment);
   }
 
+  /** Runs a command that knows nothing of controllers, where the job's processes run. */
+  runtimeCommand(...args: readonly string[]): ReturnType<typeof run> {
+    return run(process.execPath, [cli, ...args], this.environment);
+  }
+
   /** The resource once the controller has looked at it: before that it has no status, as in Kubernetes. */
   async view(): Promise<FlinkJobView | undefined> {
     const { code, stdout } = await this.flinkjob('get', this.name, '-o', 'json');

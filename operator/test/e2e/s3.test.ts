@@ -65,7 +65,7 @@ async function testS3(t: TestContext, stateBackend: string): Promise<void> {
   await job.untilView('Finished', ({ status }) => status.state === 'Finished');
   assert.deepEqual(job.committedLines().toSorted(), undisturbed.committedLines().toSorted());
 
-  const lineage = await job.flinkjob('lineage', `${storage}/default/${job.name}`);
+  const lineage = await job.runtimeCommand('lineage', `${storage}/default/${job.name}`);
   assert.equal(lineage.code, 0, lineage.stderr);
   assert.match(lineage.stdout, new RegExp(`^${storage}/default/${job.name}\n`));
   assert.match(lineage.stdout, /Closed: Finished/);
