@@ -20,6 +20,7 @@ import type {
   KeyedStateBackend,
   KeyedStateBackendFactory,
   KeyedStateBackendOptions,
+  KeyedStateSnapshot,
   RestoredPart,
   SnapshotTarget,
 } from './state-backend.ts';
@@ -140,6 +141,10 @@ export class BackendFixture {
     await Promise.all([...this.#open].map((backend) => this.close(backend)));
   }
 
+  snapshot(backend: KeyedStateBackend): KeyedStateSnapshot {
+    return backend.snapshot(this.#format);
+  }
+
   /** For one snapshot. */
   createTarget(): SnapshotTarget {
     return this.directories.createTarget(this.#format);
@@ -147,7 +152,7 @@ export class BackendFixture {
 
   /** Takes a snapshot, writes it at once and gives what a restore is given. */
   async checkpoint(backend: KeyedStateBackend, keyGroups = allKeyGroups): Promise<RestoredPart> {
-    const written = await backend.snapshot().write(this.createTarget());
+    const written = await this.snapshot(backend).write(this.createTarget());
     return this.directories.toRestoredPart(written, keyGroups);
   }
 

@@ -29,7 +29,7 @@ export function testSnapshots(fixture: BackendFixture): void {
   test('writes what was there when the snapshot was taken, whatever changes while it is written', async () => {
     const backend = await fixture.open();
     fill(backend, 'before');
-    const restoring = restore(backend.snapshot());
+    const restoring = restore(fixture.snapshot(backend));
     change(backend);
     const restored = await restoring;
     assert.deepEqual(dump(restored), await dumpOf((fresh) => fill(fresh, 'before')));
@@ -45,7 +45,7 @@ export function testSnapshots(fixture: BackendFixture): void {
   test('writes what was there when changes come before writing begins', async () => {
     const backend = await fixture.open();
     fill(backend, 'before');
-    const snapshot = backend.snapshot();
+    const snapshot = fixture.snapshot(backend);
     change(backend);
     fill(backend, 'after');
     assert.deepEqual(dump(await restore(snapshot)), await dumpOf((fresh) => fill(fresh, 'before')));
@@ -54,11 +54,11 @@ export function testSnapshots(fixture: BackendFixture): void {
   test('writes what was there when everything is cleared meanwhile', async () => {
     const backend = await fixture.open();
     fill(backend, 'before');
-    const snapshot = backend.snapshot();
+    const snapshot = fixture.snapshot(backend);
     clear(backend);
     assert.deepEqual(dump(await restore(snapshot)), await dumpOf((fresh) => fill(fresh, 'before')));
     assert.deepEqual(dump(backend), dump(await fixture.open()));
-    assert.deepEqual(dump(await restore(backend.snapshot())), dump(await fixture.open()));
+    assert.deepEqual(dump(await restore(fixture.snapshot(backend))), dump(await fixture.open()));
   });
 
   test('takes one snapshot after the other, each of its own moment', async () => {
@@ -71,7 +71,7 @@ export function testSnapshots(fixture: BackendFixture): void {
         change(backend);
       }
       expected.push(dump(backend));
-      const snapshot = backend.snapshot();
+      const snapshot = fixture.snapshot(backend);
       fill(backend, `${text} and more`);
       const restoring = restore(snapshot);
       await nextTurn();
@@ -87,21 +87,21 @@ export function testSnapshots(fixture: BackendFixture): void {
   test('goes on after a snapshot that was discarded', async () => {
     const backend = await fixture.open();
     fill(backend, 'before');
-    const discarded = backend.snapshot();
+    const discarded = fixture.snapshot(backend);
     change(backend);
     discarded.discard();
     discarded.discard();
     await assertRejects(discarded.write(fixture.createTarget()), 'SnapshotDiscarded');
     fill(backend, 'after');
     assert.ok(backend.hasRoom);
-    assert.deepEqual(dump(await restore(backend.snapshot())), dump(backend));
+    assert.deepEqual(dump(await restore(fixture.snapshot(backend))), dump(backend));
   });
 
   test('rejects what is being written when it is discarded or closed meanwhile', async () => {
     for (const end of ['discard', 'close'] as const) {
       const backend = await fixture.open();
       fill(backend, 'before');
-      const snapshot = backend.snapshot();
+      const snapshot = fixture.snapshot(backend);
       const rejected = assertRejects(snapshot.write(fixture.createTarget()), 'SnapshotDiscarded');
       if (end === 'discard') {
         snapshot.discard();
@@ -111,7 +111,7 @@ export function testSnapshots(fixture: BackendFixture): void {
       await rejected;
       if (end === 'discard') {
         change(backend);
-        assert.deepEqual(dump(await restore(backend.snapshot())), dump(backend));
+        assert.deepEqual(dump(await restore(fixture.snapshot(backend))), dump(backend));
       }
     }
   });
@@ -123,9 +123,9 @@ export function testSnapshots(fixture: BackendFixture): void {
       throw new Error('no space');
     };
     const refusing = { putBytes: async () => full(), putFile: async () => full(), putSharedFile: async () => full() };
-    await assert.rejects(backend.snapshot().write({ ...fixture.createTarget(), ...refusing }), /no space/u);
+    await assert.rejects(fixture.snapshot(backend).write({ ...fixture.createTarget(), ...refusing }), /no space/u);
     change(backend);
-    assert.deepEqual(dump(await restore(backend.snapshot())), dump(backend));
+    assert.deepEqual(dump(await restore(fixture.snapshot(backend))), dump(backend));
   });
 
   test('keeps everything over a rescale from 1 to 3 to 2, and over two generations', async () => {

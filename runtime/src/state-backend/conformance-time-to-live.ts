@@ -215,7 +215,7 @@ export function testTimeToLive(fixture: BackendFixture): void {
     backend.value('Value').set(1);
     backend.list('List').set(['x']);
     backend.map('Map').set('x', 1);
-    const snapshot = backend.snapshot();
+    const snapshot = fixture.snapshot(backend);
     fixture.nowMs += 600;
     backend.value('Value').get();
     backend.list('List').get();

@@ -53,9 +53,9 @@ export interface KeyedStateBackend {
 
   /**
    * Fixes the content as of now, quickly; later writes are not seen by it. `write()` is called at most once, later, while records flow.
-   * One at a time: not before the last one's `write()` or `discard()` has settled.
+   * One at a time: not before the last one's `write()` or `discard()` has settled. `format`, `Native` unless said, is the target's.
    */
-  snapshot(): KeyedStateSnapshot;
+  snapshot(format?: SnapshotFormat): KeyedStateSnapshot;
 
   /**
    * Puts files that the next snapshot will most likely name, one after the other, for as long as `mayGoOn`. Only of a backend that shares files, and only

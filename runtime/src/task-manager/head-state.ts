@@ -64,13 +64,13 @@ export class HeadState {
     return (keyed?.backend.sizeBytes() ?? 0) + (broadcast?.state.sizeBytes ?? 0);
   }
 
-  fix(checkpointId: number): FixedHeadState {
+  fix({ checkpointId, format }: Pick<SnapshotPlace, 'checkpointId' | 'format'>): FixedHeadState {
     const { keyed, broadcast, place } = this.#options;
     const watermarkFloors = keyed?.stage.watermarkFloors();
     // All subtasks hold the same after the same barrier; one of them keeps it for all.
     const encoded = place.subtaskIndex === 0 ? broadcast?.state.encode() : undefined;
     // Last: what is open must be known, and nothing may fail in between.
-    const snapshot = keyed?.backend.snapshot();
+    const snapshot = keyed?.backend.snapshot(format);
     if (snapshot !== undefined) {
       this.#open.set(snapshot, checkpointId);
     }

@@ -454,7 +454,7 @@ export class Task {
     let fixed: FixedState;
     try {
       const alignmentDurationMs = input?.gate.alignmentDurationMs ?? 0;
-      fixed = { source: source?.state(), head: headState.fix(checkpointId), alignmentDurationMs };
+      fixed = { source: source?.state(), head: headState.fix(barrier), alignmentDurationMs };
     } catch (error) {
       reporter.declined(this.id, checkpointId, error);
       return;

@@ -37,7 +37,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'a snapshot is of the time when it is written',
     plant: changed((backend) => ({
-      snapshot: () => ({ write: (target) => backend.snapshot().write(target), discard: () => undefined }),
+      snapshot: (format) => ({ write: (target) => backend.snapshot(format).write(target), discard: () => undefined }),
     })),
   },
   {

@@ -230,7 +230,7 @@ class ProgramRun {
 
   async #checkpoint({ before, during, outcome, format, parallelism }: CheckpointStep): Promise<void> {
     const model = this.#model.copy();
-    const snapshots = this.#backends.map((backends) => backends.map((backend) => backend.snapshot()));
+    const snapshots = this.#backends.map((backends) => backends.map((backend) => backend.snapshot(format)));
     await this.#runBatches(before, false);
     if (outcome === 'Discard' && during.length === 0) {
       discardAll(snapshots);

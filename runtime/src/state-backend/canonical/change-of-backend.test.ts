@@ -141,7 +141,7 @@ describe('a change of the state backend through the canonical format', {
           backend.list('words').add(`word ${index}`);
           backend.registerTimer('ProcessingTime', index);
         }
-        const written = await backend.snapshot().write(directories.createTarget('Canonical'));
+        const written = await backend.snapshot('Canonical').write(directories.createTarget('Canonical'));
         const part = await directories.toRestoredPart(written, allKeyGroups);
         files.push([part.bytes, ...(await Promise.all(part.files.map((file) => file.read())))]);
         await backend.close();

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../../core/assert.ts';
+import type { SnapshotFormat } from '../../core/checkpoint/manifest.ts';
 import type { FiredTimer, TimeDomain } from '../../core/time/event-time.ts';
 import type {
   AggregatingStateHandle,
@@ -239,7 +240,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
     return this.#writeBack.hasRoom;
   }
 
-  snapshot(): KeyedStateSnapshot {
+  snapshot(format: SnapshotFormat = 'Native'): KeyedStateSnapshot {
     const { byName, nextStateId } = this.#opened.stateIds;
     this.#snapshot?.discard();
     this.#snapshot = new RocksDbSnapshot({
@@ -257,6 +258,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
       },
       sha256ByFile: this.#opened.sha256ByFile,
       storedFiles: this.#options.storedFiles,
+      format,
       times: this.#snapshotTimes,
       onFixed: this.#options.onRoom,
     });

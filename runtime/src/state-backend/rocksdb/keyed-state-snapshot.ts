@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { assert } from '../../core/assert.ts';
-import type { StateFile } from '../../core/checkpoint/manifest.ts';
+import type { SnapshotFormat, StateFile } from '../../core/checkpoint/manifest.ts';
 import { JobError } from '../../core/job-error.ts';
 import { writeCanonicalPart } from '../canonical/write-part.ts';
 import type { KeyedStateSnapshot, SnapshotTarget, StoredFiles, WrittenState } from '../state-backend.ts';
@@ -34,6 +34,7 @@ export interface KeyedStateSnapshotOptions {
   /** What is known of the database's files, which are never changed; brought up to date. */
   readonly sha256ByFile: Map<string, string>;
   readonly storedFiles: StoredFiles | undefined;
+  readonly format: SnapshotFormat;
   readonly times: SnapshotTimes;
   /** The links exist, or never will. */
   readonly onFixed: () => void;
@@ -84,7 +85,7 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
   }
 
   async #fix(): Promise<readonly StatePartFile[]> {
-    const { database, writeBack, directory, times, storedFiles } = this.#options;
+    const { database, writeBack, directory, format, times, storedFiles } = this.#options;
     try {
       // Not in the step that sends the barrier on.
       await yieldToEventLoop();
@@ -104,8 +105,9 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
       const linkStartedAtMs = performance.now();
       times.flushMs = linkStartedAtMs - flushStartedAtMs;
       const files = await database.checkpoint(directory);
-      // What the links show, for rows. Whoever wants files closes it at once: it keeps compaction from dropping what was overwritten.
-      this.#frozenRows = database.snapshot();
+      // What the links show. Only for rows: when such a snapshot ends, RocksDB writes files of its last level anew that have nothing to wait for any more, and
+      // with each checkpoint all of them would be new files to put.
+      this.#frozenRows = format === 'Canonical' ? database.snapshot() : undefined;
       times.linkMs = performance.now() - linkStartedAtMs;
       storedFiles?.retain(files.map(({ name }) => name).filter(isImmutable));
       return files.filter(({ name }) => isNeeded(name));
@@ -129,10 +131,10 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
     try {
       const files = await this.#fixed;
       const startedAtMs = performance.now();
+      assert(target.format === this.#options.format, 'a snapshot is written in the format that it was taken for');
       if (target.format === 'Canonical') {
         return await this.#writeRows(target);
       }
-      this.#frozenRows?.close();
       const written = await this.#putFiles(target, files);
       this.#throwIfEnded();
       const bytes = encodeStatePart({ ...part, files: written.map(({ file }) => file) });
