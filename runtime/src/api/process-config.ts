@@ -118,6 +118,15 @@ export const JobManagerProcessConfig = z.strictObject({
 
 export const TaskManagerProcessConfig = z.strictObject({
   job: JobSourceConfig,
+/** `flinkjob-runtime purge --config FILE [--json]`: the lineage of a FlinkJob that is deleted for good. */
+export const PurgeProcessConfig = z.strictObject({
+  lineage: LineageConfig,
+  /** The same for every try of one purge: it goes on with what an earlier one began. */
+  operationId: z.string().min(1),
+  /** 0 when it is known that no process of the job is left, because nobody else needs it. */
+  deleteGraceSeconds: z.number().min(0).default(60),
+});
+
   lineage: LineageConfig,
   revision: z.string().min(1),
   taskManagerId: z.string().min(1),
@@ -141,6 +150,7 @@ export type JobManagerProcessConfig = z.infer<typeof JobManagerProcessConfig>;
 export type JobManagerProcessConfigInput = z.input<typeof JobManagerProcessConfig>;
 export type TaskManagerProcessConfig = z.infer<typeof TaskManagerProcessConfig>;
 export type TaskManagerProcessConfigInput = z.input<typeof TaskManagerProcessConfig>;
+export type PurgeProcessConfigInput = z.input<typeof PurgeProcessConfig>;
 
 /** Content of the address file. */
 export interface JobManagerAddress {
@@ -201,4 +211,15 @@ export interface PlanProblem {
   readonly code: string;
   readonly message: string;
   readonly remedy: string | undefined;
+/** What `flinkjob-runtime purge --json` prints. */
+export interface PurgeResult {
+  readonly ok: boolean;
+  readonly deletedCount: number;
+  readonly deletedSizeBytes: number;
+  /** Objects whose names are not the runtime's; they stay. */
+  readonly leftCount: number;
+  /** Why it is not purged, or not wholly; a later try goes on. */
+  readonly problem: PlanProblem | undefined;
+}
+
 }

@@ -26,6 +26,14 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'janitor DIR [--delete]: what every object in checkpoint storage is there for, of one job or of many',
     load: async () => (await import('./janitor.ts')).janitorCommand,
   },
+  savepoint: {
+    summary: 'savepoint ls|export|release|import PLACE: savepoints in checkpoint storage, whether or not the job runs',
+    load: async () => (await import('./savepoint.ts')).savepointCommand,
+  },
+  purge: {
+    summary: 'purge --config FILE [--json]: delete all that the lineage of a job holds, for good',
+    load: async () => (await import('./purge.ts')).purgeCommand,
+  },
   'job-manager': {
     summary: 'job-manager --config FILE: the JobManager process of a platform',
     load: async () => (await import('./job-manager.ts')).jobManagerCommand,

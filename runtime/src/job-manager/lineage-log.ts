@@ -242,13 +242,15 @@ export class LineageLog {
   }
 
   #withHeader(draft: EntryDraft, epoch: number): LineageEntry {
+    const number = this.#view.headNumber + 1;
     return {
       format: lineageFormat,
-      number: this.#view.headNumber + 1,
+      number,
       nonce: this.#ports.nonce(),
       epoch,
       writtenAtMs: this.#ports.clock.nowMs(),
-      oldestNumber: this.#rules.nextOldestNumber(this.#view, this.#deletedCondemnations),
+      // Nothing before `Purged` says anything any more.
+      oldestNumber: draft.type === 'Purged' ? number : this.#rules.nextOldestNumber(this.#view, this.#deletedCondemnations),
       ...draft,
     };
   }

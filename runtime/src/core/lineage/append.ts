@@ -59,7 +59,10 @@ export function classifyCollision(
   return mine.epoch !== undefined && fences(found, mine.epoch) ? 'Fenced' : 'Apply';
 }
 
-/** Rule 2: only an `Opened` with a higher epoch ends a JobManager. */
+/**
+ * Rule 2: only an `Opened` with a higher epoch ends a JobManager. `Purged` stands for the `Opened` of its purge, which goes with everything
+ * before it.
+ */
 export function fences(entry: LineageEntry, epoch: number): boolean {
-  return entry.type === 'Opened' && entry.epoch > epoch;
+  return (entry.type === 'Opened' || entry.type === 'Purged') && entry.epoch > epoch;
 }
