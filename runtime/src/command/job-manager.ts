@@ -11,6 +11,7 @@ import { loadJob } from '../job-loading/load-job.ts';
 import { jobIdOf } from '../job-manager/job-id.ts';
 import { JobManager } from '../job-manager/job-manager.ts';
 import { limits } from '../job-manager/limits.ts';
+import { JobManagerProcessMeter } from '../job-manager/metrics/job-manager-process.ts';
 import { startRestServer } from '../job-manager/rest/rest-server.ts';
 import { routesOf } from '../job-manager/rest/routes.ts';
 import { servedByJobManager, servedWithoutJobManager } from '../job-manager/rest/serve-job.ts';
@@ -49,6 +50,7 @@ class JobManagerProcess {
   readonly #config: JobManagerProcessConfig;
   readonly #log: Log;
   readonly #startedAtMs = Date.now();
+  readonly #meter = new JobManagerProcessMeter();
   readonly #terminated = Promise.withResolvers<void>();
   #isAbandoned = false;
   readonly #closeables: (() => Promise<void>)[] = [];
@@ -70,6 +72,7 @@ class JobManagerProcess {
       return this.#isAbandoned ? exitCodes.failed : code;
     } finally {
       await Promise.all(this.#closeables.map((close) => close()));
+      this.#meter.close();
       process.off('SIGTERM', terminate);
       process.off('SIGINT', terminate);
     }
@@ -81,7 +84,10 @@ class JobManagerProcess {
     const jobId = jobIdOf(this.#config.lineage);
     const rest = await startRestServer({
       ...{ ...restConfig, log: this.#log },
-      routes: () => ({ jobId, routes: routesOf(this.#served, { nowMs: Date.now, newId: randomUUID }) }),
+      routes: () => ({
+        jobId,
+        routes: routesOf(this.#served, { nowMs: Date.now, newId: randomUUID, measureProcess: () => this.#meter.measure() }),
+      }),
     });
     this.#closeables.push(() => rest.close());
     this.#rest = rest.address;

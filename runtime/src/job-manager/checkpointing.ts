@@ -29,6 +29,7 @@ import { manifestPath } from '../core/lineage/object-paths.ts';
 import type { LineageView } from '../core/lineage/view.ts';
 import type { TaskManagerMessage } from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
+import { CheckpointDetails } from './checkpoint-details.ts';
 import type { Execution } from './execution.ts';
 import type { JobHistory } from './job-history.ts';
 import { limits } from './limits.ts';
@@ -103,6 +104,8 @@ export class Checkpointing {
   #failedCount = 0;
   #stopTimer: () => void = () => {};
   #isStopped = false;
+  /** Of the checkpoint that was triggered last. */
+  #details = new CheckpointDetails(undefined);
 
   constructor(options: CheckpointingOptions, head: CompletedCheckpoint | undefined) {
     this.#options = options;
@@ -199,8 +202,11 @@ export class Checkpointing {
 
   receive(message: TaskManagerMessage): void {
     if (message.type === 'CheckpointAcknowledged') {
-      const { token, checkpointId, task, operators } = message;
-      this.#feed({ type: 'Acknowledged', token, checkpointId, acknowledgement: { task, operators } });
+      const { token, checkpointId, task, operators, syncDurationMs, asyncDurationMs, alignmentDurationMs, uploadedSizeBytes } =
+        message;
+      const acknowledgedAtMs = this.#options.clock.nowMs();
+      const statistics = { acknowledgedAtMs, syncDurationMs, asyncDurationMs, alignmentDurationMs, uploadedSizeBytes };
+      this.#feed({ type: 'Acknowledged', token, checkpointId, acknowledgement: { task, operators, statistics } });
     } else if (message.type === 'CheckpointDeclined') {
       const { token, checkpointId, task, error } = message;
       this.#feed({ type: 'Declined', token, checkpointId, task, error });
@@ -315,6 +321,7 @@ export class Checkpointing {
     if (checkpoint.purpose === 'Savepoint') {
       this.#savepoints = this.#savepoints.filter(({ operationId }) => operationId !== checkpoint.operationId);
     }
+    this.#details = new CheckpointDetails(this.#head?.manifest);
     this.#record(checkpoint, 'InProgress');
     log.debug({ checkpointId: checkpoint.id, purpose: checkpoint.purpose }, 'checkpoint triggered');
     this.#execution?.broadcast({
@@ -429,17 +436,23 @@ export class Checkpointing {
     state: 'InProgress' | 'Completed' | 'Failed',
     result: { readonly sizeBytes?: number; readonly error?: ErrorInfo } = {},
   ): void {
+    const details = this.#details;
+    // What is over must not hold the state that was acknowledged.
+    const subtasks = state === 'InProgress' ? undefined : details.of(checkpoint);
     this.#options.history.recordCheckpoint({
       id: checkpoint.id,
       kind: isSavepoint(checkpoint) ? 'Savepoint' : 'Checkpoint',
       state,
       triggeredAtMs: checkpoint.triggeredAtMs,
       endedAtMs: state === 'InProgress' ? undefined : this.#options.clock.nowMs(),
-      sizeBytes: result.sizeBytes ?? 0,
+      stateSizeBytes: result.sizeBytes ?? 0,
+      deltaSizeBytes: (subtasks ?? []).reduce((sum, { deltaSizeBytes }) => sum + deltaSizeBytes, 0),
+      uploadedSizeBytes: (subtasks ?? []).reduce((sum, { uploadedSizeBytes }) => sum + uploadedSizeBytes, 0),
       acknowledgedSubtasks: checkpoint.acknowledgements.size,
       subtasks: checkpoint.subtaskCount,
       path: this.#directory(checkpoint),
       error: result.error,
+      details: subtasks === undefined ? () => details.of(checkpoint) : () => subtasks,
     });
   }
 }

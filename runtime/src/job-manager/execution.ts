@@ -3,14 +3,14 @@ import type { Clock } from '../core/clock.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
+import { addReport, type MetricWindow } from '../core/metrics/metric-window.ts';
 import type {
   JobManagerMessage,
   OperatorSubtaskRestore,
-  SourceEventTime,
   RestoreProgress,
+  SourceEventTime,
   SubtaskId,
   SubtaskLocation,
-  SubtaskMetrics,
   TaskManagerMessage,
 } from '../core/protocol/messages.ts';
 import type { SubtaskPlacement } from '../core/scheduling/slot-assignment.ts';
@@ -74,7 +74,7 @@ export class Execution {
   /** Highest checkpoint whose output each sink subtask has committed. */
   readonly #committed = new Map<string, number>();
   #commitWaits: readonly CommitWait[] = [];
-  readonly #metrics = new Map<string, SubtaskMetrics>();
+  readonly #metrics = new Map<string, MetricWindow>();
   readonly #alignmentGroups = new AlignmentGroups();
   readonly #forgetRequests: ForgetRequests;
   #lastLossMs: number | undefined;
@@ -175,7 +175,8 @@ export class Execution {
         return;
       case 'Metrics':
         for (const metrics of message.subtasks) {
-          this.#metrics.set(subtaskKey(metrics.task), metrics);
+          const key = subtaskKey(metrics.task);
+          this.#metrics.set(key, addReport(this.#metrics.get(key), metrics));
         }
         return;
       case 'FilesForgotten':
@@ -235,20 +236,19 @@ export class Execution {
     });
   }
 
-  metricsOf(task: SubtaskId): SubtaskMetrics | undefined {
+  /** What it reported last; undefined before it has. */
+  metricsOf(task: SubtaskId): MetricWindow | undefined {
     return this.#metrics.get(subtaskKey(task));
   }
 
-  isEnded(task: SubtaskId): boolean {
-    return this.#ended.has(subtaskKey(task));
   taskManagerOf(task: SubtaskId): string | undefined {
     return this.#taskManagers.get(subtaskKey(task));
   }
 
+  isEnded(task: SubtaskId): boolean {
+    return this.#ended.has(subtaskKey(task));
   }
 
-  /** Slots of this TaskManager that hold tasks. */
-  usedSlots(taskManagerId: string): number {
   /** How much of the state is back, over all TaskManagers. */
   get restoreProgress(): RestoreProgress & { readonly keyGroups: number; readonly sizeBytes: number } {
     const { graph, restoreSizeBytes } = this.#options;
@@ -266,6 +266,8 @@ export class Execution {
     };
   }
 
+  /** Slots of this TaskManager that hold tasks. */
+  usedSlots(taskManagerId: string): number {
     const placements = this.#options.placements.filter((placement) => placement.taskManagerId === taskManagerId);
     return new Set(placements.map(({ slotIndex }) => slotIndex)).size;
   }

@@ -215,7 +215,9 @@ export class JobManager {
       restored: this.#restored,
       importing: this.#importing,
       latest: view.latest,
-      latestSizes: this.history.checkpoints.find(({ id, state: taken }) => taken === 'Completed' && id === view.latest?.checkpointId),
+      latestSizes: this.history.checkpoints.find(
+        ({ id, state: taken }) => taken === 'Completed' && id === view.latest?.checkpointId,
+      ),
       restorableAgeSeconds: this.#restorableAgeSeconds(state, view),
       checkpointCounts: this.#run?.checkpointCounts ?? { completed: 0, failed: 0, inProgress: 0 },
       offeredSlots: this.#taskManagers.offers(),

@@ -606,7 +606,8 @@ export class JobRun {
   #recordFailure(failure: ExecutionFailure): void {
     const { history, ports } = this.#options;
     const { error, task, taskManagerId } = failure;
-    history.recordException({ atMs: ports.clock.nowMs(), error, task, taskManagerId });
+    const executionAttempt = this.#executionAttempt;
+    history.recordException({ atMs: ports.clock.nowMs(), error, task, taskManagerId, executionAttempt });
     ports.log.warn({ err: error, task, taskManagerId }, 'a task failed');
   }
 

@@ -5,10 +5,12 @@ import type { JobGraph, JobVertex } from '../core/job-graph/job-graph.ts';
 import type { CheckpointRecord, ClosedEntry } from '../core/lineage/entries.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
 import type { RestoreDecision } from '../core/lineage/open.ts';
+import { type MetricWindow, newest } from '../core/metrics/metric-window.ts';
 import { slotsRequired } from '../core/scheduling/slot-assignment.ts';
 import type { Execution } from './execution.ts';
 import { jobIdOf } from './job-id.ts';
 import type { JobManagerInput } from './job-manager-ports.ts';
+import { vertexLoad } from './vertex-load.ts';
 
 /** What a JobManager knows of itself, for the status document. */
 export interface JobFacts {
@@ -22,6 +24,8 @@ export interface JobFacts {
   readonly restored: RestoredFrom | undefined;
   readonly importing?: ImportStatus | undefined;
   readonly latest: CheckpointRecord | undefined;
+  /** Of `latest`, if this JobManager has taken it. */
+  readonly latestSizes?: { readonly deltaSizeBytes: number; readonly uploadedSizeBytes: number } | undefined;
   readonly checkpointCounts: JobStatusDocument['checkpointCounts'];
   readonly restorableAgeSeconds?: number | undefined;
   readonly offeredSlots: readonly { readonly taskManagerId: string; readonly slots: number }[];
@@ -45,20 +49,21 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
     maxParallelism: graph.maxParallelism,
     restored,
     ...(facts.importing === undefined ? {} : { importing: facts.importing }),
-    lastCheckpoint: facts.latest === undefined ? undefined : summarize(facts.latest),
+    lastCheckpoint: facts.latest === undefined ? undefined : summarize(facts.latest, facts.latestSizes),
     checkpointCounts,
+    restorableAgeSeconds: facts.restorableAgeSeconds,
     taskManagers: {
       registered: facts.offeredSlots.length,
       slotsTotal: facts.offeredSlots.reduce((sum, { slots }) => sum + slots, 0),
       slotsRequired: graph.vertices.length === 0 ? 0 : slotsRequired(graph),
+      ids: facts.offeredSlots.map(({ taskManagerId }) => taskManagerId).sort(),
     },
+    restoring: facts.execution?.restoreProgress,
     vertices: graph.vertices.map((vertex) => vertexStatus(vertex, facts.execution)),
     operations,
     guarantees: sinkGuarantees(graph, config.checkpoints.mode),
     closed: facts.closed && {
-      ids: facts.offeredSlots.map(({ taskManagerId }) => taskManagerId).sort(),
       reason: facts.closed.reason,
-    restoring: facts.execution?.restoreProgress,
       checkpointId: facts.closed.checkpointId,
       operationId: facts.closed.operationId,
     },
@@ -70,7 +75,7 @@ export function restoredFrom({ checkpoint, source, reason, note, import: importR
   return { source, checkpointId: checkpoint?.checkpointId, path, reason, note };
 }
 
-function summarize(record: CheckpointRecord): CheckpointSummary {
+function summarize(record: CheckpointRecord, sizes: JobFacts['latestSizes']): CheckpointSummary {
   return {
     id: record.checkpointId,
     kind: record.kind,
@@ -78,14 +83,18 @@ function summarize(record: CheckpointRecord): CheckpointSummary {
     triggeredAtMs: record.triggeredAtMs,
     completedAtMs: record.completedAtMs,
     sizeBytes: record.stateSizeBytes,
+    ...(sizes === undefined ? {} : { deltaSizeBytes: sizes.deltaSizeBytes, uploadedSizeBytes: sizes.uploadedSizeBytes }),
   };
 }
 
 function vertexStatus({ id, name, parallelism }: JobVertex, execution: Execution | undefined): VertexStatus {
   const totals = { runningSubtasks: 0, endedSubtasks: 0, recordsIn: 0, recordsOut: 0, stateSizeBytes: 0, lateRecordsDropped: 0 };
+  const windows: MetricWindow[] = [];
   for (let subtaskIndex = 0; execution !== undefined && subtaskIndex < parallelism; subtaskIndex++) {
     const task = { vertexId: id, subtaskIndex };
-    const metrics = execution.metricsOf(task);
+    const window = execution.metricsOf(task);
+    const metrics = window && newest(window);
+    windows.push(...(window === undefined ? [] : [window]));
     totals.runningSubtasks += execution.isRunning && !execution.isEnded(task) ? 1 : 0;
     totals.endedSubtasks += execution.isEnded(task) ? 1 : 0;
     totals.recordsIn += metrics?.recordsIn ?? 0;
@@ -93,7 +102,8 @@ function vertexStatus({ id, name, parallelism }: JobVertex, execution: Execution
     totals.stateSizeBytes += metrics?.stateSizeBytes ?? 0;
     totals.lateRecordsDropped += metrics?.lateRecordsDropped ?? 0;
   }
-  return { id, name, parallelism, ...totals };
+  const load = vertexLoad(windows, parallelism);
+  return { id, name, parallelism, ...totals, ...(load === undefined ? {} : { load }) };
 }
 
 /** For a JobManager that has no graph: its module could not be loaded. */

@@ -163,12 +163,13 @@ export class TaskManagers {
       return;
     }
     const residentSizeBytes = message.type === 'Heartbeat' ? message.residentSizeBytes : taskManager.residentSizeBytes;
+    const metrics = message.type === 'ProcessMetrics' ? message.metrics : taskManager.metrics;
     const { clock } = this.#options;
     this.#registered.set(taskManager.taskManagerId, {
-      ...{ ...taskManager, residentSizeBytes },
+      ...{ ...taskManager, residentSizeBytes, metrics },
       ...{ lastHeardMs: clock.monotonicMs(), lastHeardAtMs: clock.nowMs() },
     });
-    if (message.type !== 'Heartbeat') {
+    if (message.type !== 'Heartbeat' && message.type !== 'ProcessMetrics') {
       this.#options.onMessage(taskManager.taskManagerId, message);
     }
   }
@@ -212,6 +213,7 @@ export class TaskManagers {
       lastHeardMs: clock.monotonicMs(),
       lastHeardAtMs: clock.nowMs(),
       residentSizeBytes: 0,
+      metrics: [],
     });
     log.info({ taskManagerId, slots, dataAddress, pid }, 'TaskManager registered');
     connection.send({ type: 'Registered', epoch, heartbeatIntervalMs: heartbeat.intervalMs, leaseMs: heartbeat.leaseMs });

@@ -18,6 +18,7 @@ import type {
   TaskManagerMessage,
 } from '../core/protocol/messages.ts';
 import type { Log } from '../log.ts';
+import type { ThreadMetrics } from '../process-meters.ts';
 import type {
   ChannelCredit,
   ChannelFrame,
@@ -29,7 +30,6 @@ import { inputChannels, outputChannels, planChannels } from './exchange/channel-
 import { pageBuffers } from './exchange/exchange-outbox.ts';
 import { initialPageCredits } from './exchange/output-channel.ts';
 import { type AllocatedState, keyedOperators } from './local-state.ts';
-import type { ThreadMetrics } from './process-metrics.ts';
 import type { FromSlotThread, SlotThreadInput, ThreadState, ToSlotThread } from './slot-thread-messages.ts';
 
 /** For tasks to end in an orderly way; then their threads are ended, whatever they do. Below the JobManager's patience. */

@@ -1,62 +1,8 @@
-import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
 import type { MemoryBudget } from '../core/memory/memory-budget.ts';
 import type { taskManagerMetrics } from '../core/metrics/metric-definitions.ts';
 import type { ProcessMetric } from '../core/protocol/messages.ts';
+import { EventLoopDelay, ThreadMeter, type ThreadMetrics } from '../process-meters.ts';
 import type { LocalState } from './local-state.ts';
-
-/** Of one thread, measured by itself. */
-export interface ThreadMetrics {
-  readonly heapUsedSizeBytes: number;
-  readonly heapLimitSizeBytes: number;
-  /** Share of the time since the last look in which it did not wait for events. */
-  readonly utilization: number;
-}
-
-/** Looks are this coarse, which costs fifty timers a second. */
-const eventLoopResolutionMs = 20;
-
-/** Measures the thread that calls it. */
-export class ThreadMeter {
-  #last = performance.eventLoopUtilization();
-
-  measure(): ThreadMetrics {
-    const { used_heap_size: heapUsedSizeBytes, heap_size_limit: heapLimitSizeBytes } = getHeapStatistics();
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, this.#last);
-    this.#last = now;
-    return { heapUsedSizeBytes, heapLimitSizeBytes, utilization };
-  }
-}
-
-/** How late the thread that made it comes to its timers. */
-export class EventLoopDelay {
-  readonly #histogram: IntervalHistogram = monitorEventLoopDelay({ resolution: eventLoopResolutionMs });
-
-  constructor() {
-    this.#histogram.enable();
-  }
-
-  /** Since the last look; empty before anything was measured. */
-  take(): readonly { readonly quantile: string; readonly seconds: number }[] {
-    const histogram = this.#histogram;
-    if (histogram.count === 0) {
-      return [];
-    }
-    const seconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - eventLoopResolutionMs / 1000);
-    const taken = [
-      { quantile: '0.5', seconds: seconds(histogram.percentile(50)) },
-      { quantile: '0.99', seconds: seconds(histogram.percentile(99)) },
-      { quantile: '1', seconds: seconds(histogram.max) },
-    ];
-    histogram.reset();
-    return taken;
-  }
-
-  close(): void {
-    this.#histogram.disable();
-  }
-}
 
 /** Of a whole TaskManager process, whatever it runs. */
 export class ProcessMetrics {
@@ -80,7 +26,7 @@ export class ProcessMetrics {
         metric('heapLimit', measured.heapLimitSizeBytes, { thread }),
         metric('threadUtilization', measured.utilization, { thread }),
       ]),
-      ...this.#eventLoopDelay.take().map(({ quantile, seconds }) => metric('eventLoopDelaySeconds', seconds, { quantile })),
+      ...this.#eventLoopDelay.recent().map(({ quantile, seconds }) => metric('eventLoopDelaySeconds', seconds, { quantile })),
       ...(localState === undefined ? [] : localStateMetrics(localState)),
     ];
   }

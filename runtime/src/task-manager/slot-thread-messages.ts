@@ -11,10 +11,10 @@ import type {
   SubtaskId,
   SubtaskMetrics,
 } from '../core/protocol/messages.ts';
+import type { ThreadMetrics } from '../process-meters.ts';
 import type { ChannelCredit, ChannelFrame, CheckpointBarrier } from '../transport/data/data-transport.ts';
 import type { PendingTimers } from './chain/keyed-process-stage.ts';
 import type { LocalFile } from './local-recovery/local-parts.ts';
-import type { ThreadMetrics } from './process-metrics.ts';
 
 /**
  * What the main thread of a TaskManager and a thread of its slots say to each other. A thread lives for one deployment, so nothing

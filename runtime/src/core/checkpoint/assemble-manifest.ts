@@ -34,10 +34,7 @@ export function isSavepoint({ purpose }: PendingCheckpoint): boolean {
 
 /** Bytes of state that a manifest names, inline pieces included. */
 export function stateSizeBytes(manifest: CheckpointManifest): number {
-  return stateHandles(manifest).reduce(
-    (sum, handle) => sum + (handle.type === 'file' ? handle.sizeBytes : decodedSizeBytes(handle.base64)),
-    0,
-  );
+  return stateHandles(manifest).reduce((sum, handle) => sum + handleSizeBytes(handle), 0);
 }
 
 /** Files that a manifest names, relative to the lineage's directory. */
@@ -59,15 +56,15 @@ function stateHandles(manifest: CheckpointManifest): readonly StateHandle[] {
   return manifest.operators.flatMap(({ keyed, broadcast }) => handlesOf(keyed?.parts ?? [], broadcast?.handle));
 }
 
-function handlesOf(parts: readonly KeyedStatePart[], broadcast: StateHandle | undefined): readonly StateHandle[] {
+export function handlesOf(parts: readonly KeyedStatePart[], broadcast: StateHandle | undefined): readonly StateHandle[] {
   return [
     ...parts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
     ...(broadcast === undefined ? [] : [broadcast]),
   ];
 }
 
-function decodedSizeBytes(base64: string): number {
-  return Math.floor((base64.replace(/=+$/, '').length * 3) / 4);
+export function handleSizeBytes(handle: StateHandle): number {
+  return handle.type === 'file' ? handle.sizeBytes : Math.floor((handle.base64.replace(/=+$/, '').length * 3) / 4);
 }
 
 function vertexStates(vertex: JobVertex, checkpoint: PendingCheckpoint): readonly OperatorState[] {

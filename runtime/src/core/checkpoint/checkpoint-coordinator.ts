@@ -49,9 +49,20 @@ export interface PendingCheckpoint {
 /** `Final`: all input has ended. `Stop`: the savepoint of a stop. Sources emit nothing after the barrier of these two. */
 export type CheckpointPurpose = 'Periodic' | 'Savepoint' | 'Stop' | 'Final';
 
-interface SubtaskAcknowledgement {
+export interface SubtaskAcknowledgement {
   readonly task: SubtaskId;
   readonly operators: readonly OperatorSubtaskState[];
+  /** For people; only kept here. */
+  readonly statistics?: AcknowledgementStatistics;
+}
+
+interface AcknowledgementStatistics {
+  /** By the JobManager's wall clock. */
+  readonly acknowledgedAtMs: number;
+  readonly syncDurationMs: number;
+  readonly asyncDurationMs: number;
+  readonly alignmentDurationMs: number;
+  readonly uploadedSizeBytes: number;
 }
 
 export type CheckpointEvent =

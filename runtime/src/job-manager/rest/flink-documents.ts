@@ -1,7 +1,6 @@
 import type { JobState, JobStatusDocument, OperationStatus, VertexStatus } from '../../api/rest.ts';
 import type { JobGraph, Partitioning } from '../../core/job-graph/job-graph.ts';
 import { isCheckpointUrl } from '../../savepoint-transfer/checkpoint-source.ts';
-import type { CheckpointRecord } from '../job-history.ts';
 import { isOver } from '../job-manager.ts';
 import type { RegisteredTaskManager } from '../task-managers.ts';
 import type { ServedJob } from './served-job.ts';
@@ -115,91 +114,6 @@ export function jobConfigDocument(job: ServedJob): object {
       'object-reuse-mode': false,
       'user-config': job.config.job.args,
     },
-  };
-}
-
-export function exceptionsDocument(job: ServedJob): object {
-  const entries = job.exceptions().toReversed();
-  const newest = entries[0];
-  return {
-    'root-exception': newest?.error.stack ?? newest?.error.message ?? null,
-    timestamp: newest?.atMs ?? null,
-    'all-exceptions': [],
-    truncated: false,
-    exceptionHistory: {
-      entries: entries.map(({ atMs, error, task, taskManagerId }) => ({
-        exceptionName: error.code,
-        stacktrace: error.stack ?? error.message,
-        timestamp: atMs,
-        taskName: task === undefined ? null : `${task.vertexId} (${task.subtaskIndex + 1})`,
-        endpoint: taskManagerId ?? null,
-        taskManagerId: taskManagerId ?? null,
-        failureLabels: { domain: error.domain, retry: error.retry },
-        concurrentExceptions: [],
-      })),
-      truncated: false,
-    },
-  };
-}
-
-export function checkpointsDocument(job: ServedJob): object {
-  const { restored, checkpointCounts } = job.status();
-  const history = job.checkpoints().toReversed();
-  const newest = (matches: (record: CheckpointRecord) => boolean) => {
-    const record = history.find(matches);
-    return record === undefined ? null : checkpointDocument(job, record);
-  };
-  const { completed, failed, inProgress } = checkpointCounts;
-  const isRestored = restored?.checkpointId !== undefined;
-  const done = history.filter(({ state }) => state === 'Completed');
-  return {
-    counts: {
-      restored: isRestored ? 1 : 0,
-      total: completed + failed + inProgress,
-      ...{ in_progress: inProgress, completed, failed },
-    },
-    summary: {
-      state_size: minMaxAvg(done.map(({ sizeBytes }) => sizeBytes)),
-      checkpointed_size: minMaxAvg(done.map(({ sizeBytes }) => sizeBytes)),
-      end_to_end_duration: minMaxAvg(done.map(durationMs)),
-    },
-    latest: {
-      completed: newest(({ state, kind }) => state === 'Completed' && kind === 'Checkpoint'),
-      savepoint: newest(({ state, kind }) => state === 'Completed' && kind === 'Savepoint'),
-      failed: newest(({ state }) => state === 'Failed'),
-      restored: isRestored
-        ? {
-            id: restored.checkpointId,
-            restore_timestamp: job.startedAtMs,
-            is_savepoint: restored.source === 'Savepoint',
-            external_path: externalPath(job, restored.path),
-          }
-        : null,
-    },
-    history: history.map((record) => checkpointDocument(job, record)),
-  };
-}
-
-export function checkpointDocument(job: ServedJob, record: CheckpointRecord): object {
-  const status = { InProgress: 'IN_PROGRESS', Completed: 'COMPLETED', Failed: 'FAILED' }[record.state];
-  return {
-    className: status.toLowerCase(),
-    id: record.id,
-    status,
-    is_savepoint: record.kind === 'Savepoint',
-    checkpoint_type: record.kind === 'Savepoint' ? 'SAVEPOINT' : 'CHECKPOINT',
-    trigger_timestamp: record.triggeredAtMs,
-    latest_ack_timestamp: record.endedAtMs ?? -1,
-    end_to_end_duration: durationMs(record),
-    state_size: record.sizeBytes,
-    checkpointed_size: record.sizeBytes,
-    processed_data: 0,
-    persisted_data: 0,
-    num_subtasks: record.subtasks,
-    num_acknowledged_subtasks: record.acknowledgedSubtasks,
-    tasks: {},
-    ...(record.state === 'Completed' ? { external_path: externalPath(job, record.path), discarded: false } : {}),
-    ...(record.error === undefined ? {} : { failure_timestamp: record.endedAtMs, failure_message: record.error.message }),
   };
 }
 
@@ -364,18 +278,6 @@ function planOf(jid: string, graph: JobGraph): object {
   };
 }
 
-function externalPath({ checkpointStorageUrl }: ServedJob, path: string | undefined): string | null {
+export function externalPath({ checkpointStorageUrl }: ServedJob, path: string | undefined): string | null {
   return path === undefined ? null : isCheckpointUrl(path) ? path : `${checkpointStorageUrl}/${path}`;
-}
-
-function durationMs({ triggeredAtMs, endedAtMs }: CheckpointRecord): number {
-  return endedAtMs === undefined ? -1 : endedAtMs - triggeredAtMs;
-}
-
-function minMaxAvg(values: readonly number[]): object {
-  if (values.length === 0) {
-    return { min: 0, max: 0, avg: 0 };
-  }
-  const sum = values.reduce((total, value) => total + value, 0);
-  return { min: Math.min(...values), max: Math.max(...values), avg: Math.round(sum / values.length) };
 }

@@ -28,7 +28,10 @@ before(async () => {
   served = servedByJobManager(started.jobManager, { config, graph: harness.graph }, fixed);
   server = await startRestServer({
     ...{ host: '127.0.0.1', port: 0, log: silent },
-    routes: () => ({ jobId, routes: routesOf(served, { nowMs: () => harness.time.nowMs(), newId: () => `made-${++nextId}` }) }),
+    routes: () => ({
+      jobId,
+      routes: routesOf(served, { nowMs: () => harness.time.nowMs(), newId: () => `made-${++nextId}`, measureProcess: () => [] }),
+    }),
   });
 });
 after(() => server.close());
@@ -146,7 +149,9 @@ test('savepoints are listed with owner, format and reason, until they are releas
     ...{ operationId: 'kept', released: false, pinnedFor: [] },
   });
   const listed = async () =>
-    (await call('GET', '/v1/savepoints')).document.savepoints.find((each: { operationId?: string }) => each.operationId === 'kept');
+    (await call('GET', '/v1/savepoints')).document.savepoints.find(
+      (each: { operationId?: string }) => each.operationId === 'kept',
+    );
   assert.deepEqual(await listed(), asked.savepoint);
   // As Flink's clients dispose of one.
   const disposed = await call('POST', '/savepoint-disposal', { 'savepoint-path': location });
@@ -228,10 +233,11 @@ test('exceptions are listed with the newest as root', async () => {
     error: { code: 'UserCodeFailed', message: 'boom', domain: 'user', retry: 'backoff' },
     task: { vertexId: 'counts', subtaskIndex: 0 },
     taskManagerId: 'tm-1',
+    executionAttempt: 1,
   });
   const { document } = await call('GET', `/jobs/${jobId}/exceptions`);
   assert.equal(document['root-exception'], 'boom');
-  assert.equal(document.exceptionHistory.entries[0].taskName, 'counts (1)');
+  assert.equal(document.exceptionHistory.entries[0].taskName, 'counts (1/2) - execution #1');
 });
 
 test('a port in use is said so', async () => {

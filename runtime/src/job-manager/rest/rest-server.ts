@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { JobError, toErrorInfo } from '../../core/job-error.ts';
 import type { Log } from '../../log.ts';
+import { notFound, notFoundCode } from './not-found.ts';
 import { invalidRequest } from './request-bodies.ts';
-import { notFound, notFoundCode, type RestAnswer, type Route } from './routes.ts';
+import type { RestAnswer, Route } from './route.ts';
 
 /** No body that we understand is nearly as long. */
 const bodySizeBytesMax = 64 * 1024;
@@ -71,9 +72,10 @@ async function serve(options: RestServerOptions, request: IncomingMessage, respo
       options.log.error({ err: error, method: request.method, url: request.url }, 'a REST request failed');
     }
   }
-  const text = JSON.stringify(answer.document);
+  const { text, contentType } =
+    'text' in answer ? answer : { text: JSON.stringify(answer.document), contentType: 'application/json; charset=UTF-8' };
   response.writeHead(answer.status, {
-    'content-type': 'application/json; charset=UTF-8',
+    'content-type': contentType,
     'cache-control': 'no-store',
     // The rest of a body that was refused is not waited for.
     ...(request.complete ? {} : { connection: 'close' }),

@@ -1,10 +1,9 @@
 import type { OperationStatus } from '../../api/rest.ts';
-import { JobError } from '../../core/job-error.ts';
+import type { CheckpointRecord } from '../job-history.ts';
+import { checkpointDetailsDocument, checkpointsDocument, checkpointTaskDocument } from './checkpoint-documents.ts';
+import { exceptionsDocument } from './exception-documents.ts';
 import {
-  checkpointDocument,
-  checkpointsDocument,
   configDocument,
-  exceptionsDocument,
   jobConfigDocument,
   jobDocument,
   jobsDocument,
@@ -15,36 +14,17 @@ import {
   taskManagerDocument,
   taskManagersDocument,
 } from './flink-documents.ts';
+import { type MetricsPorts, metricsRoutes, vertexOf } from './metrics-routes.ts';
+import { notFound } from './not-found.ts';
 import { CancelBody, invalidRequest, parseBody, SavepointBody, SavepointDisposalBody, StopBody } from './request-bodies.ts';
+import type { RestAnswer, RestRequest, Route } from './route.ts';
 import type { ServedJob } from './served-job.ts';
 
 /** A stop that was asked for without a deadline, as Flink's clients do. */
 const stopDeadlineSecondsDefault = 300;
 
-interface RestRequest {
-  /** What the `:name` parts of the path stand for, decoded. */
-  readonly parameters: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
-  readonly body: string;
-}
-
-export interface RestAnswer {
-  readonly status: number;
-  readonly document: object;
-}
-
-export interface Route {
-  readonly method: 'GET' | 'POST' | 'PATCH';
-  /** `/jobs/:jobId`; a `:name` part matches one part of a path. */
-  readonly path: string;
-  readonly handle: (request: RestRequest) => RestAnswer;
-}
-
 /** Our job as Flink's REST shows one, and `/v1/status` on top. `newId` makes operation ids for clients that give none. */
-export function routesOf(
-  job: ServedJob,
-  ports: { readonly nowMs: () => number; readonly newId: () => string },
-): readonly Route[] {
+export function routesOf(job: ServedJob, ports: MetricsPorts & { readonly newId: () => string }): readonly Route[] {
   const { nowMs } = ports;
   const get = (path: string, document: (request: RestRequest) => object): Route => ({
     method: 'GET',
@@ -62,9 +42,15 @@ export function routesOf(
     get('/jobs/:jobId', () => jobDocument(job, nowMs())),
     get('/jobs/:jobId/plan', () => planDocument(job)),
     get('/jobs/:jobId/config', () => jobConfigDocument(job)),
-    get('/jobs/:jobId/exceptions', () => exceptionsDocument(job)),
+    get('/jobs/:jobId/exceptions', ({ query }) => exceptionsDocument(job, countIn(query, 'maxExceptions'))),
     get('/jobs/:jobId/checkpoints', () => checkpointsDocument(job)),
-    get('/jobs/:jobId/checkpoints/details/:checkpointId', ({ parameters }) => checkpointDetails(job, parameters['checkpointId'])),
+    get('/jobs/:jobId/checkpoints/details/:checkpointId', ({ parameters }) =>
+      checkpointDetailsDocument(job, checkpointOf(job, parameters)),
+    ),
+    get('/jobs/:jobId/checkpoints/details/:checkpointId/subtasks/:vertexId', ({ parameters }) =>
+      checkpointTaskDocument(checkpointOf(job, parameters), vertexOf(job, parameters)),
+    ),
+    ...metricsRoutes(job, ports),
     get('/jobs/:jobId/savepoints/:operationId', ({ parameters }) => savepointDocument(job, parameters['operationId'])),
     get('/savepoint-disposal/:operationId', ({ parameters }) => disposalDocument(job, parameters['operationId'])),
     get('/v1/savepoints', () => ({ savepoints: job.savepoints() })),
@@ -114,18 +100,31 @@ function accepted({ operationId }: OperationStatus): RestAnswer {
   return { status: 202, document: { 'request-id': operationId } };
 }
 
-function checkpointDetails(job: ServedJob, id: string | undefined): object {
-  const record = job.checkpoints().find((checkpoint) => String(checkpoint.id) === id);
+function checkpointOf(job: ServedJob, { checkpointId }: RestRequest['parameters']): CheckpointRecord {
+  const { checkpoints, latest } = job.history;
+  const known = [...checkpoints, latest.completed, latest.savepoint, latest.failed];
+  const record = known.find((checkpoint) => String(checkpoint?.id) === checkpointId);
   if (record === undefined) {
     throw notFound(
-      `checkpoint ${id} is not known`,
+      `checkpoint ${checkpointId} is not known`,
       'Only the newest checkpoints are kept in memory; `flinkjob lineage DIR` shows what the storage holds.',
     );
   }
-  return checkpointDocument(job, record);
+  return record;
 }
 
-/** Flink's document, and ours about the savepoint as soon as there is one. */
+function countIn(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) {
+    return undefined;
+  }
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) {
+    throw invalidRequest(`${name}: '${text}' is no count`, 'Use a whole number from 1.');
+  }
+  return count;
+}
+
 function savepointDocument(job: ServedJob, operationId = ''): object {
   const operation = knownOperation(job, operationId);
   const savepoint = job.savepoints().find(({ location }) => location === operation.location);
@@ -154,9 +153,3 @@ function taskManagerDetails(job: ServedJob, taskManagerId: string | undefined): 
   }
   return taskManagerDocument(job, taskManager);
 }
-
-export function notFound(message: string, remedy: string): JobError {
-  return new JobError(message, { domain: 'user', retry: 'never', code: notFoundCode, remedy });
-}
-
-export const notFoundCode = 'NotFound';

@@ -1,9 +1,11 @@
 import type { ErrorInfo } from '../../core/job-error.ts';
 import { JobError } from '../../core/job-error.ts';
+import type { Execution } from '../execution.ts';
+import { JobHistory } from '../job-history.ts';
 import type { JobManager } from '../job-manager.ts';
 import type { JobManagerInput } from '../job-manager-ports.ts';
 import { emptyGraph, jobStatus } from '../job-status.ts';
-import type { ServedJob } from './served-job.ts';
+import type { ServedJob, ServedSubtask } from './served-job.ts';
 
 type Fixed = Pick<ServedJob, 'config' | 'startedAtMs' | 'checkpointStorageUrl'>;
 
@@ -13,8 +15,8 @@ export function servedByJobManager(jobManager: JobManager, input: JobManagerInpu
     ...fixed,
     graph: input.graph,
     status: () => jobManager.status(),
-    checkpoints: () => jobManager.history.checkpoints,
-    exceptions: () => jobManager.history.exceptions,
+    history: jobManager.history,
+    subtasks: () => servedSubtasks(jobManager.execution),
     taskManagers: () => jobManager.taskManagers(),
     usedSlots: (taskManagerId) => jobManager.execution?.usedSlots(taskManagerId) ?? 0,
     requestSavepoint: (request) => jobManager.requestSavepoint(request),
@@ -24,6 +26,14 @@ export function servedByJobManager(jobManager: JobManager, input: JobManagerInpu
     cancel: (request) => jobManager.cancel(request),
     operation: (operationId) => jobManager.operation(operationId),
   };
+}
+
+function servedSubtasks(execution: Execution | undefined): readonly ServedSubtask[] {
+  return (execution?.subtasks ?? []).flatMap((task) => {
+    const window = execution?.metricsOf(task);
+    const taskManagerId = execution?.taskManagerOf(task);
+    return window === undefined || taskManagerId === undefined ? [] : [{ taskManagerId, window }];
+  });
 }
 
 /** A job that is not there yet, or, with an error, never will be: its module cannot be loaded, its storage cannot be named. */
@@ -48,7 +58,14 @@ export function servedWithoutJobManager(error: ErrorInfo | undefined, sinceMs: n
   };
   return {
     ...{ ...fixed, graph, status },
-    ...{ checkpoints: () => [], exceptions: () => [], taskManagers: () => [], usedSlots: () => 0 },
-    ...{ savepoints: () => [], requestSavepoint: refuse, releaseSavepoint: refuse, requestStop: refuse, cancel: refuse, operation: () => undefined },
+    ...{ history: new JobHistory(), subtasks: () => [], taskManagers: () => [], usedSlots: () => 0 },
+    ...{
+      savepoints: () => [],
+      requestSavepoint: refuse,
+      releaseSavepoint: refuse,
+      requestStop: refuse,
+      cancel: refuse,
+      operation: () => undefined,
+    },
   };
 }

@@ -1,6 +1,7 @@
 import type { JobStatusDocument, OperationStatus, SavepointDocument } from '../../api/rest.ts';
 import type { JobGraph } from '../../core/job-graph/job-graph.ts';
-import type { CheckpointRecord, ExceptionRecord } from '../job-history.ts';
+import type { MetricWindow } from '../../core/metrics/metric-window.ts';
+import type { JobHistory } from '../job-history.ts';
 import type { JobManager } from '../job-manager.ts';
 import type { JobManagerInput } from '../job-manager-ports.ts';
 import type { RegisteredTaskManager } from '../task-managers.ts';
@@ -12,8 +13,9 @@ export interface ServedJob {
   readonly startedAtMs: number;
   readonly checkpointStorageUrl: string;
   status(): JobStatusDocument;
-  checkpoints(): readonly CheckpointRecord[];
-  exceptions(): readonly ExceptionRecord[];
+  readonly history: Pick<JobHistory, 'checkpoints' | 'latest' | 'completedSizes' | 'exceptions'>;
+  /** Those that have reported. */
+  subtasks(): readonly ServedSubtask[];
   taskManagers(): readonly RegisteredTaskManager[];
   /** Slots of this TaskManager that tasks are placed in. */
   usedSlots(taskManagerId: string): number;
@@ -25,4 +27,9 @@ export interface ServedJob {
   requestStop(request: Parameters<JobManager['requestStop']>[0]): OperationStatus;
   cancel(request: { readonly operationId: string }): OperationStatus;
   operation(operationId: string): OperationStatus | undefined;
+}
+
+export interface ServedSubtask {
+  readonly taskManagerId: string;
+  readonly window: MetricWindow;
 }
