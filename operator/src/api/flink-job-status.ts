@@ -29,6 +29,21 @@ const Attempt = z.strictObject({
   restorePath: z.string().optional().meta({ description: 'The folder, when restoreFrom is Path.' }),
   restoreToken: z.string().optional().meta({ description: 'The request it belongs to, when restoreFrom is not Latest.' }),
   ranTime: time().optional().meta({ description: 'When it was first seen to run; none while it has not.' }),
+  unregistered: z
+    .array(
+      z.strictObject({
+        taskManagerId: z.string().min(1).meta({ description: 'Its id.' }),
+        sinceTime: time().meta({ description: 'Since when.' }),
+      }),
+    )
+    .max(64)
+    .optional()
+    .meta({
+      description:
+        'TaskManagers whose processes live but are not registered with the JobManager; those that stay so are replaced.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['taskManagerId'],
+    }),
   unresponsiveSinceTime: time()
     .optional()
     .meta({ description: 'Since when its JobManager has not answered although its process lives.' }),

@@ -407,6 +407,50 @@ test('a silent JobManager is replaced in the same attempt, and ended only after 
   assert.equal(world.jobManagers.includes(old), false);
 });
 
+test('a TaskManager whose process lives and is not registered is replaced, once it has had time to come back', () => {
+  const { world, controller, said } = running(revisionWith({ taskManager: { spare: 1 } }));
+  assert.equal(world.taskManagers.length, 2);
+  controller.run(70);
+  const [hung, other] = world.taskManagers;
+  assert.ok(hung !== undefined && other !== undefined);
+  hung.paused = true;
+  controller.run(5);
+  assert.deepEqual(
+    controller.status.attempt?.unregistered?.map(({ taskManagerId }) => taskManagerId),
+    [hung.id],
+  );
+  assert.ok(world.taskManagers.includes(hung));
+  controller.run(10);
+  assert.ok(!world.taskManagers.includes(hung));
+  assert.ok(world.taskManagers.includes(other));
+  assert.equal(world.taskManagers.length, 2);
+  assert.equal(controller.status.attempt?.unregistered, undefined);
+  const terminated = said.filter((command) => command.type === 'Terminate');
+  assert.ok(
+    terminated.every(({ which, graceMs }) => which.type === 'TaskManager' && which.taskManagerId === hung.id && graceMs === 0),
+  );
+});
+
+test('a TaskManager that comes back in time, is just starting, or whose JobManager does not answer is left alone', () => {
+  const { world, controller } = running();
+  const [taskManager] = world.taskManagers;
+  const [jobManager] = world.jobManagers;
+  assert.ok(taskManager !== undefined && jobManager !== undefined);
+  taskManager.paused = true;
+  controller.run(20);
+  assert.equal(controller.status.attempt?.unregistered, undefined);
+  taskManager.paused = false;
+  controller.run(60);
+  taskManager.paused = true;
+  controller.run(5);
+  taskManager.paused = false;
+  controller.run(30);
+  jobManager.paused = true;
+  taskManager.paused = true;
+  controller.run(13);
+  assert.deepEqual(world.taskManagers, [taskManager]);
+});
+
 test('a silent JobManager is ended at once when it holds the only port that its replacement may use', () => {
   const { world, controller, said } = running(revisionWith({ jobManager: { restPort: 8081 } }));
   const [old] = world.jobManagers;

@@ -2,6 +2,7 @@ import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { Ended, FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import type { ExitFact } from '../platform/platform.ts';
 import { currentJobManager, type DecideInput, toMs, toTime, wantsProcesses } from './decision.ts';
+import { findUnregistered } from './unregistered-task-managers.ts';
 
 /** What was seen of the current attempt, put into the status: progress, silence, and how it ended. Ends are never taken back. */
 export function foldFacts(input: DecideInput): FlinkJobStatus {
@@ -10,10 +11,11 @@ export function foldFacts(input: DecideInput): FlinkJobStatus {
     return status;
   }
   const { document } = facts;
-  if (document !== undefined) {
-    return foldEnd(input, foldProgress(input, document), document);
-  }
-  return foldSilence(input);
+  const folded = document === undefined ? foldSilence(input) : foldEnd(input, foldProgress(input, document), document);
+  return {
+    ...folded,
+    attempt: folded.attempt && { ...folded.attempt, unregistered: findUnregistered({ ...input, status: folded }) },
+  };
 }
 
 function foldProgress({ status, nowMs }: DecideInput, document: JobStatusDocument): FlinkJobStatus {

@@ -2,6 +2,7 @@ import type { FlinkJobStatus } from '../api/flink-job-status.ts';
 import type { ProcessState } from '../platform/platform.ts';
 import { attemptOperationId, type Command, currentJobManager, type DecideInput, toMs, wantsProcesses } from './decision.ts';
 import { fromRestoreFields } from './restore-request.ts';
+import { replaceUnregistered } from './unregistered-task-managers.ts';
 
 /** Processes as the status wants them: what is missing is started, what belongs to the past is ended. */
 export function keepProcesses(input: DecideInput): { readonly status: FlinkJobStatus; readonly commands: readonly Command[] } {
@@ -9,7 +10,7 @@ export function keepProcesses(input: DecideInput): { readonly status: FlinkJobSt
   const address = wantsProcesses(status) ? currentJobManager(status, input.facts)?.restAddress : undefined;
   return {
     status: { ...status, jobManagerAddress: address },
-    commands: wantsProcesses(status) ? [...endPast(input), ...startMissing(input)] : endAll(input),
+    commands: wantsProcesses(status) ? [...endPast(input), ...replaceUnregistered(input), ...startMissing(input)] : endAll(input),
   };
 }
 

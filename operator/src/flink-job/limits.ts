@@ -17,6 +17,13 @@ export interface DecideLimits {
   readonly unresponsiveMs: number;
   /** The same, just after its start: the module is being loaded. */
   readonly unresponsiveAtStartMs: number;
+  /**
+   * How long a TaskManager whose process lives may not be registered with a JobManager that answers, before its process is replaced: it hangs, or is
+   * stopped. One that lost its connection is back after its tasks have ended, which takes up to five seconds.
+   */
+  readonly unregisteredMs: number;
+  /** It is not looked at before its process is that old: its module is being loaded. */
+  readonly unregisteredAtStartMs: number;
   /** How long a replaced JobManager is left to end itself by its fence before it is killed. */
   readonly replacedGraceMs: number;
   /** From the polite to the forced end of a process. */
@@ -38,6 +45,8 @@ export const defaultLimits: DecideLimits = {
   startTimeoutMs: 300_000,
   unresponsiveMs: 15_000,
   unresponsiveAtStartMs: 60_000,
+  unregisteredMs: 10_000,
+  unregisteredAtStartMs: 60_000,
   replacedGraceMs: 60_000,
   terminateGraceMs: 10_000,
   deletionTimeoutMs: 60_000,

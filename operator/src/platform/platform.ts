@@ -72,7 +72,9 @@ export interface TerminateRequest {
     /** Everything of attempts before this one. */
     | { readonly type: 'AttemptsBefore'; readonly attemptNumber: number }
     /** JobManagers of this attempt with a lower instance. */
-    | { readonly type: 'InstancesBefore'; readonly attemptNumber: number; readonly instance: number };
+    | { readonly type: 'InstancesBefore'; readonly attemptNumber: number; readonly instance: number }
+    /** One process; another one in its place has another id. */
+    | { readonly type: 'TaskManager'; readonly taskManagerId: string };
 }
 
 export interface PlatformFacts {
@@ -109,6 +111,8 @@ export interface JobManagerFact {
 export interface TaskManagerFact {
   readonly attemptNumber: number;
   readonly index: number;
+  /** As it registers; another one for every process. */
+  readonly taskManagerId: string;
   readonly revision: string;
   readonly process: ProcessState;
 }

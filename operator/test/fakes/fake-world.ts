@@ -51,9 +51,10 @@ export class FakeWorld {
       process: it.process,
       restAddress: it.process.state === 'Alive' && it.listening ? `127.0.0.1:${it.podUid}` : undefined,
     }));
-    const taskManagers: TaskManagerFact[] = this.taskManagers.map(({ attemptNumber, index, revision, process }) => ({
+    const taskManagers: TaskManagerFact[] = this.taskManagers.map(({ attemptNumber, index, id, revision, process }) => ({
       attemptNumber,
       index,
+      taskManagerId: id,
       revision,
       process,
     }));
@@ -107,7 +108,12 @@ export class FakeWorld {
           (which.type === 'InstancesBefore' && it.attempt.number === which.attemptNumber && it.instance < which.instance);
         this.jobManagers = this.jobManagers.filter((it) => !meantJobManager(it));
         this.taskManagers = this.taskManagers.filter(
-          (it) => !(which.type === 'All' || (which.type === 'AttemptsBefore' && it.attemptNumber < which.attemptNumber)),
+          (it) =>
+            !(
+              which.type === 'All' ||
+              (which.type === 'AttemptsBefore' && it.attemptNumber < which.attemptNumber) ||
+              (which.type === 'TaskManager' && it.id === which.taskManagerId)
+            ),
         );
         return;
       }
@@ -201,8 +207,10 @@ export class FakeWorld {
       this.taskManagers.push({
         attemptNumber: command.attemptNumber,
         index,
+        id: `task-manager-${++this.#pods}`,
         revision: command.revision,
         process: { state: 'Alive', pid: 0, startedAtMs: this.nowMs },
+        paused: false,
       });
     }
   }
@@ -243,15 +251,12 @@ export class FakeWorld {
         return;
       case 'WaitingForTaskManagers':
       case 'Restarting':
-        if (
-          !this.doomed.has(jobManager.revision) &&
-          this.taskManagers.some((it) => it.attemptNumber === jobManager.attempt.number && it.process.state === 'Alive')
-        ) {
+        if (!this.doomed.has(jobManager.revision) && this.#registered(jobManager).length > 0) {
           jobManager.state = 'Running';
         }
         return;
       case 'Running':
-        if (!this.taskManagers.some((it) => it.attemptNumber === jobManager.attempt.number && it.process.state === 'Alive')) {
+        if (this.#registered(jobManager).length === 0) {
           jobManager.state = 'Restarting';
           return;
         }
@@ -372,6 +377,10 @@ export class FakeWorld {
     lineage.latest = { id, kind, path: `chk-${id}-e${lineage.epoch}`, triggeredAtMs: nowMs, completedAtMs: nowMs, sizeBytes: 1 };
   }
 
+  #registered({ attempt }: FakeJobManager): readonly FakeTaskManager[] {
+    return this.taskManagers.filter((it) => it.attemptNumber === attempt.number && it.process.state === 'Alive' && !it.paused);
+  }
+
   #document(jobManager: FakeJobManager): JobStatusDocument {
     const { lineage } = this;
     const closed = jobManager.state === 'Stopped' || jobManager.state === 'Finished' ? lineage.closed : undefined;
@@ -386,6 +395,10 @@ export class FakeWorld {
       lastCheckpoint: opened ? lineage.latest : undefined,
       operations: opened ? lineage.operations : [],
       closed,
+      taskManagers: {
+        ...{ registered: this.#registered(jobManager).length, slotsTotal: 1, slotsRequired: 1 },
+        ids: this.#registered(jobManager).map(({ id }) => id),
+      },
       error:
         jobManager.error === undefined
           ? undefined
@@ -428,8 +441,11 @@ export interface FakeJobManager {
 export interface FakeTaskManager {
   readonly attemptNumber: number;
   readonly index: number;
+  readonly id: string;
   readonly revision: string;
   process: ProcessState;
+  /** Alive, but does nothing: its JobManager has lost it. */
+  paused: boolean;
 }
 
 interface FakePreFlight {

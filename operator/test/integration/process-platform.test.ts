@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -285,4 +285,45 @@ test('processes of a resource that had this name before are ended', { timeout: 6
       await platform.observe(recreated, undefined);
     }
   }),
+);
+
+test(
+  'one TaskManager is replaced by force, stopped as it is, and its local directory goes over to the next',
+  { timeout: 60_000 },
+  () =>
+    withPlatform(async ({ directory, platform }) => {
+      await platform.ensureTaskManagers(job, taskManagersRequest(2));
+      const before = await platform.observe(job, undefined);
+      const [hung, other] = before.taskManagers;
+      assert.ok(hung !== undefined && other !== undefined);
+      const pid = pidOf(hung.process);
+      process.kill(pid, 'SIGSTOP');
+      const state = path.join(directory, 'default/stub/state/0');
+      await mkdir(state, { recursive: true });
+      await writeFile(path.join(state, 'kept'), 'x');
+      const which = { type: 'TaskManager', taskManagerId: hung.taskManagerId } as const;
+      await platform.terminate(job, { operationId: 'replace', which, graceMs: 0 });
+      await until(platform, ({ taskManagers }) =>
+        taskManagers.every((fact) => fact.index !== 0 || fact.process.state !== 'Alive'),
+      );
+      await platform.ensureTaskManagers(job, taskManagersRequest(2));
+      const after = await platform.observe(job, undefined);
+      const next = after.taskManagers.find(({ index }) => index === 0);
+      assert.ok(next !== undefined && next.taskManagerId !== hung.taskManagerId);
+      assert.ok(!isThere(pid));
+      assert.deepEqual(
+        after.taskManagers.find(({ index }) => index === 1),
+        other,
+      );
+      assert.equal(await readFile(path.join(state, 'kept'), 'utf8'), 'x');
+      await endAll(platform);
+      assert.ok(existsSync(state));
+      // What there will be no TaskManager for is not kept.
+      await platform.ensureTaskManagers(job, taskManagersRequest(1));
+      await mkdir(path.join(directory, 'default/stub/state/1'));
+      await endAll(platform);
+      await platform.ensureTaskManagers(job, taskManagersRequest(1));
+      assert.deepEqual(await readdir(path.join(directory, 'default/stub/state')), ['0']);
+      await endAll(platform);
+    }),
 );

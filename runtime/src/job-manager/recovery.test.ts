@@ -5,11 +5,12 @@ import { test } from 'node:test';
 import { JobManagerHarness } from '../../test/fakes/job-manager-harness.ts';
 import type { ScriptedTaskManager } from '../../test/fakes/scripted-task-manager.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
+import type { RestartStrategy } from '../core/scheduling/restart-strategy.ts';
 
-const exponential = {
+const exponential: RestartStrategy = {
   ...{ type: 'ExponentialDelay', initialDelaySeconds: 1, maxDelaySeconds: 60, multiplier: 2, jitterPercent: 0 },
   resetAfterSeconds: 600,
-} as const;
+};
 const userError: ErrorInfo = { code: 'UserCodeFailed', message: 'boom', domain: 'user', retry: 'backoff' };
 const externalError: ErrorInfo = { ...userError, code: 'SinkUnreachable', domain: 'external' };
 const internalError: ErrorInfo = { ...userError, code: 'Unexpected', domain: 'internal' };

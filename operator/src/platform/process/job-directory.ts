@@ -40,14 +40,21 @@ export class JobDirectory {
     return path.dirname(this.addressFile(attemptNumber));
   }
 
-  /** Temporary files and local state of one process. */
+  /** Temporary files of one process. */
   local(slot: string): string {
     return path.join(this.root, 'local', slot);
   }
 
-  /** Working state on disk of one TaskManager. */
-  state(slot: string): string {
-    return path.join(this.local(slot), 'state');
+  /**
+   * Local directories of TaskManagers. One for each index, whatever the attempt: what one process has kept of its state there is taken over by the
+   * next. They keep several processes apart by themselves, and remove what the dead have left.
+   */
+  get states(): string {
+    return path.join(this.root, 'state');
+  }
+
+  state(taskManagerIndex: number): string {
+    return path.join(this.states, String(taskManagerIndex));
   }
 
   preFlightOutput(slot: string): string {

@@ -8,7 +8,7 @@ import type { Engine, RenderedProcess } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { Log } from '../../log.ts';
 import { isAlive } from '../../process-identity/process-identity.ts';
-import { readFileIfPresent, writeFileAtomically } from '../../store/atomic-file.ts';
+import { listIfPresent, readFileIfPresent, writeFileAtomically } from '../../store/atomic-file.ts';
 import type {
   JobManagerFact,
   JobManagerRequest,
@@ -74,7 +74,8 @@ export class ProcessPlatform implements Platform {
         const restAddress = await readRestAddress(directory.addressFile(attemptNumber), podUid);
         jobManagers.push({ attemptNumber, instance: ordinal, podUid, revision, process: stateOf(record), restAddress });
       } else if (record.role === 'TaskManager') {
-        taskManagers.push({ attemptNumber, index: ordinal, revision, process: stateOf(record) });
+        const taskManagerId = taskManagerIdOf(job, record);
+        taskManagers.push({ attemptNumber, index: ordinal, taskManagerId, revision, process: stateOf(record) });
       }
     }
     const preFlightRecord = ours.find((record) => record.role === 'PreFlight' && record.operationId === preFlightId);
@@ -144,6 +145,7 @@ export class ProcessPlatform implements Platform {
     const { revision, attemptNumber, replicas, operationId } = request;
     const directory = this.#directory(job);
     const { engine, clusterId } = this.#options;
+    await this.#removeUnusedState(job, replicas);
     for (let index = 0; index < replicas; index += 1) {
       const slot = taskManagerSlot(attemptNumber, index);
       const previous = await this.#records.startable(directory, slot);
@@ -157,9 +159,9 @@ export class ProcessPlatform implements Platform {
         name: job.name,
         clusterId,
         host,
-        taskManagerId: `${job.name}-a${attemptNumber}-${index}-${podUid.slice(0, 8)}`,
+        taskManagerId: taskManagerIdOf(job, { attemptNumber, ordinal: index, podUid }),
         addressFile: directory.addressFile(attemptNumber),
-        localDirectories: [directory.state(slot)],
+        localDirectories: [directory.state(index)],
       });
       await this.#start(job, {
         slot,
@@ -176,10 +178,22 @@ export class ProcessPlatform implements Platform {
     }
   }
 
+  /** Of TaskManagers that there will not be again. */
+  async #removeUnusedState(job: JobReference, replicas: number): Promise<void> {
+    const directory = this.#directory(job);
+    const unused = (await listIfPresent(directory.states)).map(Number).filter((index) => index >= replicas);
+    const records = unused.length === 0 ? [] : await this.#records.current(directory);
+    for (const index of unused) {
+      if (!records.some(({ role, ordinal, exit }) => role === 'TaskManager' && ordinal === index && exit === undefined)) {
+        await rm(directory.state(index), { recursive: true, force: true });
+      }
+    }
+  }
+
   async terminate(job: JobReference, request: TerminateRequest): Promise<void> {
     const directory = this.#directory(job);
     for (const record of await this.#records.current(directory)) {
-      if (record.uid === job.uid && record.role !== 'PreFlight' && isMeant(record, request.which)) {
+      if (record.uid === job.uid && record.role !== 'PreFlight' && isMeant(job, record, request.which)) {
         await this.#terminateOne(directory, record, request.graceMs);
       }
     }
@@ -331,7 +345,15 @@ export class ProcessPlatform implements Platform {
   }
 }
 
-function isMeant(record: ProcessRecord, which: TerminateRequest['which']): boolean {
+/** Another one for every start. */
+function taskManagerIdOf(
+  job: JobReference,
+  { attemptNumber, ordinal, podUid }: Pick<ProcessRecord, 'attemptNumber' | 'ordinal' | 'podUid'>,
+): string {
+  return `${job.name}-a${attemptNumber}-${ordinal}-${podUid.slice(0, 8)}`;
+}
+
+function isMeant(job: JobReference, record: ProcessRecord, which: TerminateRequest['which']): boolean {
   switch (which.type) {
     case 'All':
       return true;
@@ -339,6 +361,8 @@ function isMeant(record: ProcessRecord, which: TerminateRequest['which']): boole
       return record.attemptNumber < which.attemptNumber;
     case 'InstancesBefore':
       return record.role === 'JobManager' && record.attemptNumber === which.attemptNumber && record.ordinal < which.instance;
+    case 'TaskManager':
+      return record.role === 'TaskManager' && taskManagerIdOf(job, record) === which.taskManagerId;
   }
 }
 
