@@ -224,8 +224,8 @@ class BenchedState {
         const { ino, size } = await stat(localPath);
         const handle = await target.putSharedFile(name, localPath, known);
         if (name.endsWith('.sst')) {
-          const stored = handle.type === 'file' ? await stat(join(this.#storageRoot, 'bench', 'job', handle.path)) : undefined;
-          if (stored?.ino !== ino) {
+          // A small one travels in the manifest.
+          if (handle.type === 'file' && (await stat(join(this.#storageRoot, 'bench', 'job', handle.path))).ino !== ino) {
             throw new Error(`${name} is not a hard link in checkpoint storage`);
           }
           files.set(name, { inode: ino, sizeBytes: size });
