@@ -34,6 +34,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'purge --config FILE [--json]: delete all that the lineage of a job holds, for good',
     load: async () => (await import('./purge.ts')).purgeCommand,
   },
+  state: {
+    summary: 'state ls|get|scan|export SNAPSHOT: what is in a checkpoint or savepoint, row by row',
+    load: async () => (await import('./state.ts')).stateCommand,
+  },
   'job-manager': {
     summary: 'job-manager --config FILE: the JobManager process of a platform',
     load: async () => (await import('./job-manager.ts')).jobManagerCommand,

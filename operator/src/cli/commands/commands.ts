@@ -1,6 +1,6 @@
 import type { Command } from '../command.ts';
 import { apply } from './apply.ts';
-import { janitor, lineage, run } from './delegated.ts';
+import { janitor, lineage, run, state } from './delegated.ts';
 import { deleteCommand } from './delete.ts';
 import { describe } from './describe.ts';
 import { dev } from './dev.ts';
@@ -22,6 +22,7 @@ export const commands: readonly Command[] = [
   apply,
   deleteCommand,
   lineage,
+  state,
   janitor,
   version,
 ];

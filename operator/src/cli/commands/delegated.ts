@@ -76,3 +76,44 @@ export const janitor = delegated({
     { line: 'flinkjob janitor s3://my-bucket/checkpoints --delete', meaning: 'also beside jobs that run' },
   ],
 });
+
+export const state = delegated({
+  name: 'state',
+  summary: 'Show what is in a checkpoint or savepoint: operators, states, single keys, all rows',
+  positionals: [
+    { name: 'ACTION', required: true, meaning: 'ls, get, scan or export' },
+    {
+      name: 'SNAPSHOT',
+      required: true,
+      meaning: 'directory or URL of a checkpoint or savepoint, or of a lineage, whose latest it is then',
+    },
+    {
+      name: 'UID',
+      required: false,
+      meaning: 'of an operator (get, scan); of export the file to be written, - for standard output',
+    },
+    { name: 'STATE', required: false, meaning: 'name of one of its states (get, scan)' },
+    { name: 'KEY', required: false, meaning: 'JSON of its declared type (get); a string need not be quoted' },
+  ],
+  options: {
+    output: { type: 'string', short: 'o', value: 'FORMAT', choices: ['json'], meaning: 'for programs (ls, get, scan)' },
+    limit: { type: 'string', value: 'N', meaning: 'rows at most (scan, default 100)' },
+    'key-group': { type: 'string', value: 'N[-N]', meaning: 'only these key groups (scan)' },
+    to: { type: 'string', value: 'FORMAT', choices: ['jsonl'], meaning: 'how rows are written (export)' },
+    uid: { type: 'string', value: 'UID', meaning: 'only this operator (export)' },
+    state: { type: 'string', value: 'STATE', meaning: 'only this state of it (export)' },
+    'local-directory': {
+      type: 'string',
+      value: 'DIR',
+      meaning: "where files of RocksDB are opened; on the storage's own file system they are only linked",
+    },
+  },
+  examples: [
+    { line: 'flinkjob state ls checkpoints/default/word-count', meaning: 'what the newest checkpoint has' },
+    { line: 'flinkjob state get checkpoints/default/word-count counts sum to', meaning: 'one key' },
+    {
+      line: 'flinkjob state export s3://bucket/jobs/default/word-count/savepoints/000042-e3 rows.jsonl --to jsonl',
+      meaning: 'every row of a savepoint',
+    },
+  ],
+});
