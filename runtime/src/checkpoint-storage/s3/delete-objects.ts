@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StorageError } from '../checkpoint-storage.ts';
 import { limits } from './limits.ts';
-import { retryDelayMs, type S3Connection } from './s3-connection.ts';
+import type { S3Connection } from './s3-connection.ts';
 import { describeFailure } from './storage-errors.ts';
 
 interface KeyFailure {
@@ -38,7 +38,7 @@ async function deleteBatch(connection: S3Connection, bucket: string, keys: reado
     final.push(...failures.filter(({ error }) => isLast || !describeFailure(error).retryable));
     left = isLast ? [] : failures.filter(({ error }) => describeFailure(error).retryable).map(({ key }) => key);
     if (left.length > 0) {
-      await delay(retryDelayMs(tries));
+      await delay(connection.retryDelayMs(tries));
     }
   }
   return final;

@@ -7,7 +7,7 @@ import { combineCrc32, crc32Base64 } from './crc32.ts';
 import { limits } from './limits.ts';
 import type { ObjectPlace } from './multipart-upload.ts';
 import { cut, forEachPiece, type Piece } from './pieces.ts';
-import { retryDelayMs, type S3Connection } from './s3-connection.ts';
+import type { S3Connection } from './s3-connection.ts';
 import { isMissing, toStorageError } from './storage-errors.ts';
 
 /** An object whose bytes begin to arrive. Whoever has it reads `body` to its end or destroys it. */
@@ -100,11 +100,14 @@ async function openObject(connection: S3Connection, place: ObjectPlace): Promise
         new sdk.GetObjectCommand({ Bucket: place.bucket, Key: place.key, ChecksumMode: 'ENABLED' }),
         { abortSignal },
       );
-      const { ChecksumCRC32, ChecksumType, ContentLength = 0, ETag } = output;
+      const { ChecksumCRC32, ChecksumType, ContentLength, ETag } = output;
+      if (ContentLength === undefined) {
+        throw new Error('the answer does not say how long the object is');
+      }
       // With a number behind it, it is one of the sums of the parts.
       const isOfWhole = ChecksumType !== 'COMPOSITE' && ChecksumCRC32?.includes('-') === false;
       return {
-        body: output.Body as Readable,
+        body: bodyOf(output),
         sizeBytes: ContentLength,
         etag: ETag,
         crc32: isOfWhole ? ChecksumCRC32 : undefined,
@@ -118,13 +121,20 @@ async function openObject(connection: S3Connection, place: ObjectPlace): Promise
   });
 }
 
+/** It can break while nobody reads it yet; whoever reads it then is told. */
+function bodyOf({ Body }: { readonly Body?: unknown }): Readable {
+  const body = Body as Readable;
+  body.on('error', () => {});
+  return body;
+}
+
 async function openRange(
   connection: S3Connection,
   place: ObjectPlace,
   { from, sizeBytes, etag }: { readonly from: number; readonly sizeBytes: number; readonly etag: string | undefined },
 ): Promise<Readable> {
   return await connection.request({ action: 'read', ...place }, { isWrite: false }, async ({ sdk, client }, abortSignal) => {
-    const { Body } = await client.send(
+    const output = await client.send(
       new sdk.GetObjectCommand({
         Bucket: place.bucket,
         Key: place.key,
@@ -133,7 +143,7 @@ async function openRange(
       }),
       { abortSignal },
     );
-    return Body as Readable;
+    return bodyOf(output);
   });
 }
 
@@ -168,7 +178,7 @@ async function fetchPiece(
     if (tries >= limits.tryCountMax) {
       throw toStorageError(failure, { action: 'read', endpoint: connection.endpoint, ...place }, 'NotApplied');
     }
-    await delay(retryDelayMs(tries));
+    await delay(connection.retryDelayMs(tries));
   }
   return sum;
 }

@@ -24,6 +24,7 @@ export interface Deadlines {
   readonly requestTimeoutMs: number;
   readonly silenceTimeoutMs: number;
   readonly callDeadlineMs: number;
+  readonly retryDelayFirstMs: number;
 }
 
 /** How one request may go. */
@@ -115,7 +116,7 @@ export class S3Connection {
       } catch (error) {
         const { applied, retryable } = describeFailure(error);
         mayBeApplied ||= isWrite && applied === 'Unknown';
-        const delayMs = retryDelayMs(tries);
+        const delayMs = this.retryDelayMs(tries);
         if (!retryable || tries >= limits.tryCountMax || performance.now() + delayMs > endsAtMs) {
           throw toStorageError(error, about, mayBeApplied ? 'Unknown' : 'NotApplied');
         }
@@ -125,11 +126,11 @@ export class S3Connection {
       }
     }
   }
-}
 
-/** Twice as long each time, and by chance between nothing and that: those who failed together must not come back together. */
-export function retryDelayMs(tries: number): number {
-  return Math.random() * Math.min(limits.retryDelayFirstMs * 2 ** tries, limits.retryDelayMaxMs);
+  /** Twice as long each time, and by chance between nothing and that: those who failed together must not come back together. */
+  retryDelayMs(tries: number): number {
+    return Math.random() * Math.min(this.deadlines.retryDelayFirstMs * 2 ** tries, limits.retryDelayMaxMs);
+  }
 }
 
 /** For a body of so many bytes. */

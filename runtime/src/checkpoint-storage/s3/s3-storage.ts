@@ -138,6 +138,7 @@ export class S3Storage implements CheckpointStorage {
     this.#sweeping ??= removeStaleUploads(this.#connection, {
       bucket: place.bucket,
       prefix: this.#location.prefix === '' ? '' : `${this.#location.prefix}/`,
+      nowMs: Date.now(),
     });
     // Gigabytes that are there already are not sent only to hear so.
     return (await this.#head(place)) !== undefined ? 'Occupied' : await uploadInParts(this.#connection, place, content);

@@ -7,10 +7,10 @@ import type { S3Connection } from './s3-connection.ts';
  */
 export async function removeStaleUploads(
   connection: S3Connection,
-  place: { readonly bucket: string; readonly prefix: string },
+  place: { readonly bucket: string; readonly prefix: string; readonly nowMs: number },
 ): Promise<void> {
   try {
-    const { bucket, prefix } = place;
+    const { bucket, prefix, nowMs } = place;
     const about = { bucket, key: prefix };
     const { Uploads = [] } = await connection.request(
       { action: 'list', ...about },
@@ -19,7 +19,7 @@ export async function removeStaleUploads(
         client.send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix }), { abortSignal }),
     );
     for (const { Key, UploadId, Initiated } of Uploads) {
-      if (Key !== undefined && Initiated !== undefined && Date.now() - Initiated.getTime() > limits.staleUploadAgeMs) {
+      if (Key !== undefined && Initiated !== undefined && nowMs - Initiated.getTime() > limits.staleUploadAgeMs) {
         await connection.request(
           { action: 'abort the upload of', bucket, key: Key },
           { isWrite: false },

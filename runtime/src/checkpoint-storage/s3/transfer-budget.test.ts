@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { limits } from './limits.ts';
+import { TransferBudget, transferShare } from './transfer-budget.ts';
+
+test('a thread has its share of the process, and never less than one part and a few connections', () => {
+  assert.deepEqual(transferShare(1), {
+    connectionCountMax: limits.connectionCountMax,
+    uploadBytesInFlightMax: limits.uploadBytesInFlightMax,
+  });
+  assert.equal(transferShare(4).connectionCountMax * 4, limits.connectionCountMax);
+  assert.equal(transferShare(4).uploadBytesInFlightMax * 4, limits.uploadBytesInFlightMax);
+  assert.deepEqual(transferShare(1_000), {
+    connectionCountMax: limits.connectionCountPerThreadMin,
+    uploadBytesInFlightMax: limits.partSizeBytes,
+  });
+});
+
+test('transfers begin in the order in which they asked, as far as connections and bytes allow', async () => {
+  const budget = new TransferBudget({ connectionCountMax: 3, uploadBytesInFlightMax: 10 });
+  const begun: number[] = [];
+  const ends: (() => void)[] = [];
+  const transfer = (id: number, bytes: number): Promise<void> =>
+    budget.use(bytes, () => {
+      begun.push(id);
+      return new Promise((resolve) => {
+        ends[id] = resolve;
+      });
+    });
+  const all = [transfer(0, 6), transfer(1, 6), transfer(2, 1), transfer(3, 99)];
+  const settled = async (): Promise<readonly number[]> => {
+    await new Promise(setImmediate);
+    return begun;
+  };
+  assert.deepEqual(await settled(), [0], 'the second has no room, and the third does not overtake it');
+  ends[0]?.();
+  assert.deepEqual(await settled(), [0, 1, 2]);
+  ends[1]?.();
+  assert.deepEqual(await settled(), [0, 1, 2], 'one that is larger than everything waits until it is alone');
+  ends[2]?.();
+  assert.deepEqual(await settled(), [0, 1, 2, 3]);
+  ends[3]?.();
+  await Promise.all(all);
+});
+
+test('a transfer that fails gives back what it held', async () => {
+  const budget = new TransferBudget({ connectionCountMax: 1, uploadBytesInFlightMax: 1 });
+  await assert.rejects(
+    budget.use(1, () => Promise.reject(new Error('no'))),
+    /no/,
+  );
+  assert.equal(await budget.use(1, async () => 'yes'), 'yes');
+});
