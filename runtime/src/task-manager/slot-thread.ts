@@ -113,7 +113,7 @@ export class SlotThread {
 
   #environment(job: ExecutableJob): TaskEnvironment {
     const { lineage, token, state } = this.#input;
-    const storage = openCheckpointStorage(lineage.checkpointStorage, lineage);
+    const storage = openCheckpointStorage(lineage.checkpointStorage, lineage, { threadCount: this.#input.ports.size + 1 });
     const sharedFiles = (operatorUid: string, subtaskIndex: number): SharedFiles => {
       const name = backendName(operatorUid, subtaskIndex);
       const files = this.#sharedFiles.get(name) ?? new SharedFiles({ storage, clock: systemClock }, token);
