@@ -128,6 +128,15 @@ export const FlinkJobStatus = z.strictObject({
     .strictObject({
       deadlineTime: time().meta({ description: 'When the resource goes even if processes are left.' }),
       operationId: z.string().min(1).meta({ description: 'Root of the ids of its commands.' }),
+      purge: z
+        .strictObject({
+          try: z.int().min(1).meta({ description: 'Which try it is.' }),
+          deadlineTime: time().meta({ description: 'When the resource goes even if the lineage is not purged.' }),
+          retryTime: time().optional().meta({ description: 'When a try that failed is followed by the next.' }),
+          problem: Problem.optional().meta({ description: 'Why the last try failed.' }),
+        })
+        .optional()
+        .meta({ description: 'The purge of the lineage, with checkpoints.onDelete Purge, once the processes are gone.' }),
     })
     .optional()
     .meta({ description: 'Set once deletion has begun.' }),

@@ -68,11 +68,13 @@ function nameOf({ role, ordinal }: ProcessRecord): string {
       return `task-manager-${ordinal}`;
     case 'PreFlight':
       return 'pre-flight';
+    case 'Purge':
+      return 'purge';
   }
 }
 
 export interface LogFile {
-  /** `job-manager`, `task-manager-0`, `pre-flight`. */
+  /** `job-manager`, `task-manager-0`, `pre-flight`, `purge`. */
   readonly process: string;
   readonly path: string;
 }

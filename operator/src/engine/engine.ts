@@ -15,6 +15,7 @@ export interface Engine {
   renderJobManager(input: JobManagerRendering): RenderedProcess;
   renderTaskManager(input: TaskManagerRendering): RenderedProcess;
   renderPreFlight(input: PreFlightRendering): RenderedProcess;
+  renderPurge(input: PurgeRendering): RenderedProcess;
   /** Speaks to the JobManager at `host:port`. */
   client(address: string): JobClient;
 }
@@ -48,6 +49,12 @@ export interface TaskManagerRendering extends Place {
   readonly addressFile: string;
   /** Where working state on disk goes; the platform empties them before each start. */
   readonly localDirectories: readonly string[];
+}
+
+export interface PurgeRendering extends Place {
+  /** The same for every try. */
+  readonly purgeId: string;
+  readonly graceSeconds: number | undefined;
 }
 
 export interface PreFlightRendering extends Place {

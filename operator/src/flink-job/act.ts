@@ -37,6 +37,8 @@ async function carryOut(command: Command, job: JobReference, ports: ActPorts): P
   switch (command.type) {
     case 'RunPreFlight':
       return platform.runPreFlight(job, { ...command, revision: await ports.revision(command.revision) });
+    case 'RunPurge':
+      return platform.runPurge(job, { ...command, revision: await ports.revision(command.revision) });
     case 'EnsureJobManager':
       return platform.ensureJobManager(job, { ...command, revision: await ports.revision(command.revision) });
     case 'EnsureTaskManagers':

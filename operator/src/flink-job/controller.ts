@@ -152,6 +152,12 @@ export class Controller {
         if (command.type === 'Release' && command.orphaned) {
           log.warn({ flinkJob: formatKey(key) }, 'deleted although processes of it may be left');
         }
+        if (command.type === 'Release' && command.unpurged !== undefined) {
+          log.error(
+            { flinkJob: formatKey(key), problem: command.unpurged },
+            'deleted without its lineage, which should have been purged',
+          );
+        }
         continue;
       }
       // The same failure again is no news.

@@ -1,9 +1,10 @@
+import { decidePurge } from './decide-purge.ts';
 import { type Command, currentJobManager, type DecideInput, type Decision, toMs, toTime } from './decision.ts';
 import { describeStatus } from './status.ts';
 
 /**
- * Deletion: cancel, end the processes, let the resource go. Checkpoint storage is kept. Past the deadline the resource goes whatever is
- * left, so that nobody waits for ever for a process that cannot be ended.
+ * Deletion: cancel, end the processes, purge the lineage if `checkpoints.onDelete` says so, let the resource go. Past the deadline the
+ * resource goes whatever is left, so that nobody waits for ever for a process that cannot be ended, or a storage that does not answer.
  */
 export function decideDeletion(input: DecideInput): Decision {
   const { status, facts, limits, nowMs, uid } = input;
@@ -13,7 +14,14 @@ export function decideDeletion(input: DecideInput): Decision {
   const processes = [...facts.jobManagers, ...facts.taskManagers];
   const late = nowMs >= toMs(deletion.deadlineTime);
   if (processes.length === 0 || late) {
-    const release: Command = { type: 'Release', operationId: `${deletion.operationId}/release`, orphaned: processes.length > 0 };
+    const orphaned = processes.length > 0;
+    const purge = decidePurge(input, deletion, { orphaned });
+    if (purge.type === 'Pending') {
+      const purging = describeStatus({ ...input, status: { ...next, deletion: purge.deletion } });
+      return { status: purging, commands: purge.commands, requeueAfterMs: limits.busyPollMs };
+    }
+    const unpurged = purge.type === 'GivenUp' ? purge.problem : undefined;
+    const release: Command = { type: 'Release', operationId: `${deletion.operationId}/release`, orphaned, unpurged };
     return { status: described, commands: [release], requeueAfterMs: limits.idlePollMs };
   }
   const address = currentJobManager(status, facts)?.restAddress;

@@ -28,6 +28,8 @@ function running(revision = revisionWith()) {
   return all;
 }
 
+const purging = revisionWith({ checkpoints: { onDelete: 'Purge' } });
+
 function types(said: readonly Command[]): readonly string[] {
   return said.map(({ type }) => type).filter((type, index, list) => type !== list[index - 1]);
 }
@@ -547,5 +549,43 @@ test('deleting a resource that was never looked at ends at once', () => {
   const { controller } = started();
   controller.deleting = true;
   controller.pass();
+  assert.equal(controller.released, true);
+});
+
+test('deleting with Purge ends the processes first, then purges, then lets the resource go', () => {
+  const { controller, said } = running(purging);
+  controller.deleting = true;
+  controller.run(6);
+  assert.deepEqual(types(said), ['CancelJob', 'Terminate', 'RunPurge', 'Release']);
+  const run = said.find((command) => command.type === 'RunPurge');
+  assert.equal(run?.type === 'RunPurge' && run.graceSeconds, 0);
+  const release = said.find((command) => command.type === 'Release');
+  assert.equal(release?.type === 'Release' && release.unpurged, undefined);
+});
+
+test('a purge that fails is tried again, says why, and is given up at its deadline', () => {
+  const { world, controller, said } = running(purging);
+  const problem = { code: 'CheckpointStorageUnavailable', message: 'no answer', remedy: 'Mend it.' };
+  world.purgesFail = problem;
+  controller.deleting = true;
+  controller.run(12);
+  assert.deepEqual(controller.status.error, problem);
+  assert.equal(controller.released, false);
+  const ids = () => new Set(said.flatMap((command) => (command.type === 'RunPurge' ? [command.operationId] : [])));
+  assert.equal(ids().size, 2, 'the second try came after a pause, under another id');
+  controller.run(400);
+  const release = said.find((command) => command.type === 'Release');
+  assert.deepEqual(release?.type === 'Release' && release.unpurged, problem);
+});
+
+test('a purge that failed and then succeeds lets the resource go as if nothing had been', () => {
+  const { world, controller, said } = running(purging);
+  world.purgesFail = { code: 'CheckpointStorageUnavailable', message: 'no answer' };
+  controller.deleting = true;
+  controller.run(5);
+  world.purgesFail = undefined;
+  controller.run(20);
+  const release = said.find((command) => command.type === 'Release');
+  assert.equal(release?.type === 'Release' && release.unpurged, undefined);
   assert.equal(controller.released, true);
 });

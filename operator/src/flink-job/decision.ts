@@ -66,8 +66,15 @@ export type Command =
       readonly which: TerminateRequest['which'];
       readonly graceMs: number;
     }
-  /** The processes are gone, or the deadline is over: let the resource go. */
-  | { readonly type: 'Release'; readonly operationId: string; readonly orphaned: boolean };
+  /** Delete what the lineage holds. Without `graceSeconds` as long as a purge waits by itself. */
+  | { readonly type: 'RunPurge'; readonly operationId: string; readonly revision: string; readonly graceSeconds?: number }
+  /** The processes are gone, or the deadline is over: let the resource go. `unpurged`: why its lineage stays although it should not. */
+  | {
+      readonly type: 'Release';
+      readonly operationId: string;
+      readonly orphaned: boolean;
+      readonly unpurged: Problem | undefined;
+    };
 
 export interface Decision {
   readonly status: FlinkJobStatus;

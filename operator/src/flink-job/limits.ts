@@ -30,6 +30,8 @@ export interface DecideLimits {
   readonly terminateGraceMs: number;
   /** For a deletion: past it the resource goes, whatever is left. */
   readonly deletionTimeoutMs: number;
+  /** For a purge, tries and waits between them included: past it the resource goes and its lineage stays. */
+  readonly purgeTimeoutMs: number;
   /** Between looks at a job that changes, and at one that does not. Hints of platform and store come sooner. */
   readonly busyPollMs: number;
   readonly idlePollMs: number;
@@ -50,6 +52,7 @@ export const defaultLimits: DecideLimits = {
   replacedGraceMs: 60_000,
   terminateGraceMs: 10_000,
   deletionTimeoutMs: 60_000,
+  purgeTimeoutMs: 300_000,
   busyPollMs: 200,
   idlePollMs: 1_000,
 };

@@ -6,6 +6,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { JobReference, Platform } from '../platform/platform.ts';
 import type { FlinkJobStore } from '../store/flink-job-store.ts';
 import { buildRevision } from './build-revision.ts';
+import { currentPurgeId } from './decide-purge.ts';
 import { currentJobManager, type DecideInput, type Desired, type Facts, wantsProcesses } from './decision.ts';
 
 export interface ObservePorts {
@@ -30,7 +31,7 @@ export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Pr
   const [current, target, platformFacts] = await Promise.all([
     revision === undefined ? undefined : store.getRevision(key, uid, revision),
     rollout?.revision === undefined ? undefined : store.getRevision(key, uid, rollout.revision),
-    platform.observe(reference, preFlightId),
+    platform.observe(reference, preFlightId, currentPurgeId(status)),
   ]);
   const wanted = wantsProcesses(status) || deletionTimestamp !== undefined;
   const jobManager = wanted ? currentJobManager(status, platformFacts) : undefined;

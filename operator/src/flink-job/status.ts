@@ -28,7 +28,7 @@ export function describeStatus(input: DecideInput): FlinkJobStatus {
 function currentProblem(input: DecideInput): Problem | undefined {
   const { desired, status, facts } = input;
   if (input.deleting) {
-    return facts.hindrance;
+    return status.deletion?.purge?.problem ?? facts.hindrance;
   }
   const late = startIsLate(input)
     ? {

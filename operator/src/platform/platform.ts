@@ -9,11 +9,14 @@ import type { Revision } from '../flink-job/revision.ts';
  * controller repeats it until it sees the effect.
  */
 export interface Platform {
-  /** What is there now. `preFlightId`: also look for the outcome of this pre-flight. */
-  observe(job: JobReference, preFlightId: string | undefined): Promise<PlatformFacts>;
+  /** What is there now. `preFlightId`, `purgeId`: also look for the outcome of this pre-flight, of this purge. */
+  observe(job: JobReference, preFlightId: string | undefined, purgeId?: string): Promise<PlatformFacts>;
 
   /** Begins to prove that the revision can start, beside the running job and without touching it. */
   runPreFlight(job: JobReference, request: PreFlightRequest): Promise<void>;
+
+  /** Begins to delete what the lineage of the job holds; its processes are gone, or may be ended by it. */
+  runPurge(job: JobReference, request: PurgeRequest): Promise<void>;
 
   /** Starts the JobManager of this attempt and instance unless it lives. Other instances are left alone. */
   ensureJobManager(job: JobReference, request: JobManagerRequest): Promise<void>;
@@ -46,6 +49,12 @@ export interface PreFlightRequest {
   readonly operationId: string;
   readonly revision: Revision;
   readonly restore: RestoreRequest;
+}
+
+export interface PurgeRequest {
+  readonly operationId: string;
+  readonly revision: Revision;
+  readonly graceSeconds?: number;
 }
 
 export interface JobManagerRequest {
@@ -82,6 +91,8 @@ export interface PlatformFacts {
   readonly taskManagers: readonly TaskManagerFact[];
   /** Of the pre-flight that was asked for; undefined when the platform knows nothing of it. */
   readonly preFlight: PreFlightFact | undefined;
+  /** Of the purge that was asked for; undefined when the platform knows nothing of it. */
+  readonly purge?: PurgeFact | undefined;
 }
 
 /** One place for a process: what runs there, or what became of it. */
@@ -116,6 +127,11 @@ export interface TaskManagerFact {
   readonly revision: string;
   readonly process: ProcessState;
 }
+
+export type PurgeFact =
+  | { readonly operationId: string; readonly state: 'Running' }
+  | { readonly operationId: string; readonly state: 'Completed' }
+  | { readonly operationId: string; readonly state: 'Failed'; readonly problem: Problem };
 
 export type PreFlightFact =
   | { readonly operationId: string; readonly state: 'Running' }

@@ -1,11 +1,13 @@
 import type { CheckpointSummary, JobState, JobStatusDocument, OperationStatus } from '@flinkjob/runtime/rest';
-import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
+import type { FlinkJobStatus, Problem } from '../../src/api/flink-job-status.ts';
+import { currentPurgeId } from '../../src/flink-job/decide-purge.ts';
 import { type Command, currentJobManager, type Facts } from '../../src/flink-job/decision.ts';
 import type {
   ExitFact,
   JobManagerFact,
   PreFlightFact,
   ProcessState,
+  PurgeFact,
   RestoreRequest,
   TaskManagerFact,
 } from '../../src/platform/platform.ts';
@@ -34,6 +36,9 @@ export class FakeWorld {
   jobManagers: FakeJobManager[] = [];
   taskManagers: FakeTaskManager[] = [];
   preFlights: FakePreFlight[] = [];
+  purges: PurgeFact[] = [];
+  /** Set: purges fail with it. */
+  purgesFail: Problem | undefined;
   /** Revisions whose pre-flight fails. */
   readonly broken = new Set<string>();
   /** Revisions that start and never get to Running. */
@@ -60,7 +65,8 @@ export class FakeWorld {
     }));
     const operationId = status.rollout?.state === 'PreFlight' ? status.rollout.operationId : undefined;
     const preFlight = this.preFlights.find((it) => it.operationId === operationId)?.fact;
-    const partial = { jobManagers, taskManagers, preFlight };
+    const purge = this.purges.find((it) => it.operationId === currentPurgeId(status));
+    const partial = { jobManagers, taskManagers, preFlight, purge };
     const current = currentJobManager(status, partial);
     const jobManager = this.jobManagers.find((it) => it.podUid === current?.podUid);
     const answers =
@@ -80,6 +86,11 @@ export class FakeWorld {
         if (!this.preFlights.some((it) => it.operationId === command.operationId)) {
           const fact: PreFlightFact = { operationId: command.operationId, state: 'Running' };
           this.preFlights.push({ operationId: command.operationId, revision: command.revision, fact });
+        }
+        return;
+      case 'RunPurge':
+        if (!this.purges.some((it) => it.operationId === command.operationId)) {
+          this.purges.push({ operationId: command.operationId, state: 'Running' });
         }
         return;
       case 'EnsureJobManager':
@@ -129,6 +140,15 @@ export class FakeWorld {
         preFlight.fact = { operationId: preFlight.operationId, state: 'Completed', result: this.#plan(preFlight.revision) };
       }
     }
+    this.purges = this.purges.map((purge): PurgeFact => {
+      const { operationId } = purge;
+      if (purge.state !== 'Running') {
+        return purge;
+      }
+      return this.purgesFail === undefined
+        ? { operationId, state: 'Completed' }
+        : { operationId, state: 'Failed', problem: this.purgesFail };
+    });
     for (const jobManager of this.jobManagers) {
       if (jobManager.process.state === 'Alive' && !jobManager.paused) {
         this.#stepJobManager(jobManager);

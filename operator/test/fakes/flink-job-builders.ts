@@ -13,6 +13,7 @@ export interface SpecChoices {
   readonly taskManager?: FlinkJobSpecInput['taskManager'];
   readonly jobManager?: FlinkJobSpecInput['jobManager'];
   readonly checkpointStorage?: string;
+  readonly checkpoints?: FlinkJobSpecInput['checkpoints'];
 }
 
 function specWith(choices: SpecChoices = {}): FlinkJobSpec {
@@ -22,6 +23,7 @@ function specWith(choices: SpecChoices = {}): FlinkJobSpec {
     restore: choices.restore ?? {},
     taskManager: choices.taskManager ?? {},
     jobManager: choices.jobManager ?? {},
+    checkpoints: choices.checkpoints ?? {},
     state: { checkpointStorage: choices.checkpointStorage ?? 'file:///storage' },
   });
 }

@@ -11,6 +11,7 @@ export const stubEngine: Engine = {
   renderJobManager: ({ revision, podUid, addressFile }) => render('job-manager', revision, { podUid, addressFile }),
   renderTaskManager: ({ revision, taskManagerId }) => render('task-manager', revision, { taskManagerId }),
   renderPreFlight: ({ revision }) => render('plan', revision, {}),
+  renderPurge: ({ revision }) => render('purge', revision, {}),
   client: (address) => new JobManagerClient(address),
 };
 

@@ -1,5 +1,5 @@
 // A process of a FlinkJob for tests of the process platform: `stub-process.mjs ROLE CONFIG`. The configuration's `behaviour` is `run`,
-// `deaf` (does not end when asked), `exit N`, `crash`, or for a plan the JSON to print.
+// `deaf` (does not end when asked), `exit N`, `crash`, or for a plan or purge the JSON to print.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 const [, , role, configPath] = process.argv;
@@ -10,7 +10,7 @@ if (behaviour.startsWith('exit ')) {
   console.error('error: the port is taken [PortInUse]\n  Choose another port.');
   process.exit(Number(behaviour.slice('exit '.length)));
 }
-if (role === 'plan') {
+if (role === 'plan' || role === 'purge') {
   process.stdout.write(behaviour);
   process.exit(0);
 }

@@ -327,3 +327,28 @@ test(
       await endAll(platform);
     }),
 );
+
+test(
+  'a purge is started once, its outcome is kept until it is not asked for, and another try is another process',
+  { timeout: 60_000 },
+  () =>
+    withPlatform(async ({ platform }) => {
+      const [first, second] = ['uid/delete/purge/1', 'uid/delete/purge/2'];
+      const outcome = async (purgeId: string) => {
+        for (;;) {
+          const { purge } = await platform.observe(job, undefined, purgeId);
+          if (purge?.state !== 'Running') {
+            return purge;
+          }
+          await delay(20);
+        }
+      };
+      await platform.runPurge(job, { operationId: first, revision: revision({ purge: 'exit 1' }) });
+      await platform.runPurge(job, { operationId: first, revision: revision({ purge: 'exit 1' }) });
+      const failed = await outcome(first);
+      assert.equal(failed?.state === 'Failed' && failed.problem.code, 'PortInUse');
+      await platform.runPurge(job, { operationId: second, revision: revision({ purge: JSON.stringify({ ok: true }) }) });
+      assert.equal((await outcome(second))?.state, 'Completed');
+      assert.equal((await platform.observe(job, undefined, first)).purge, undefined, 'nobody waits for it any more');
+    }),
+);

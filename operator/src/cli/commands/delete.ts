@@ -1,4 +1,6 @@
 import { formatKey } from '../../api/flink-job.ts';
+import type { Problem } from '../../api/flink-job-status.ts';
+import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
 import { type Command, CommandFailure, exitCodes } from '../command.ts';
 import { pause } from '../file-watch.ts';
 import { openController } from '../open-controller.ts';
@@ -12,14 +14,15 @@ import {
 } from '../work-directory.ts';
 
 const pollIntervalMs = 200;
-/** A little more than the controller gives itself. */
+/** A little more than the controller gives itself, without a purge and with one. */
 const waitMsMax = 75_000;
+const purgeWaitMsMax = 375_000;
 
 export const deleteCommand: Command = {
   description: {
     name: 'delete',
-    summary: 'End a job and forget the resource; its state in checkpoint storage stays',
-    details: ['Applying a job of the same name again continues from its last completed checkpoint.'],
+    summary: 'End a job and forget the resource; its state in checkpoint storage stays unless checkpoints.onDelete is Purge',
+    details: ['Unless it was purged, applying a job of the same name again continues from its last completed checkpoint.'],
     positionals: [{ name: 'NAME', required: true, meaning: 'the job' }],
     options: { ...workDirectoryOptions, 'no-wait': { type: 'boolean', meaning: 'return as soon as the deletion is noted' } },
     examples: [{ line: 'flinkjob delete word-count', meaning: 'end it' }],
@@ -28,7 +31,8 @@ export const deleteCommand: Command = {
     const workDirectory = workDirectoryOf(parsed);
     const store = await openExistingStore(workDirectory);
     const key = keyFrom(parsed, parsed.positionals[0] ?? '');
-    const { metadata } = await getFlinkJob(store, key);
+    const { metadata, spec } = await getFlinkJob(store, key);
+    const isPurged = parsesAsPurge(spec);
     await store.delete(key);
     const wait = !parsed.flag('no-wait');
     if ((await findController(workDirectory)) === undefined) {
@@ -39,13 +43,22 @@ export const deleteCommand: Command = {
       // Nobody else would: the processes outlive the controller that started them.
       await (await openController(workDirectory)).finishDeletion(key);
     }
-    const deadlineMs = Date.now() + waitMsMax;
+    const deadlineMs = Date.now() + (isPurged ? purgeWaitMsMax : waitMsMax);
+    let problem: Problem | undefined;
     while (wait) {
       const left = await store.get(key);
       if (left === undefined || left.metadata.uid !== metadata.uid) {
-        output.report(`${formatKey(key)} is deleted. Its state in checkpoint storage stays.`);
+        if (problem !== undefined) {
+          throw new CommandFailure(
+            `${formatKey(key)} is deleted, and its lineage in checkpoint storage may not be: ${problem.message}`,
+            problem.remedy ?? 'flinkjob janitor shows what is left there.',
+          );
+        }
+        const state = isPurged ? 'is purged' : 'stays';
+        output.report(`${formatKey(key)} is deleted. Its state in checkpoint storage ${state}.`);
         return exitCodes.ok;
       }
+      problem = left.status?.deletion?.purge?.problem;
       if (Date.now() > deadlineMs) {
         throw new CommandFailure(
           `${formatKey(key)} is still being deleted`,
@@ -58,3 +71,8 @@ export const deleteCommand: Command = {
     return exitCodes.ok;
   },
 };
+
+function parsesAsPurge(spec: unknown): boolean {
+  const parsed = parseFlinkJobSpec(spec);
+  return parsed.ok && parsed.value.checkpoints.onDelete === 'Purge';
+}

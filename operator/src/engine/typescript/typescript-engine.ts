@@ -4,6 +4,7 @@ import {
   type JobManagerProcessConfigInput,
   type JobSourceConfig,
   type LineageConfig,
+  type PurgeProcessConfigInput,
   type RestartStrategyConfig,
   type TaskManagerProcessConfigInput,
   taskManagerNodeOptions,
@@ -12,7 +13,7 @@ import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
 import { parseSizeBytes } from '../../api/quantity.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import { JobManagerClient } from '../../job-manager-client/job-manager-client.ts';
-import type { Engine, JobManagerRendering, PreFlightRendering, TaskManagerRendering } from '../engine.ts';
+import type { Engine, JobManagerRendering, PreFlightRendering, PurgeRendering, TaskManagerRendering } from '../engine.ts';
 
 /** Our own runtime: every process gets a command and one JSON file. */
 export const typescriptEngine: Engine = {
@@ -28,6 +29,10 @@ export const typescriptEngine: Engine = {
   renderPreFlight: (input) => ({
     args: (configPath) => [runtimeCommand(), 'plan', '--config', configPath, '--json'],
     config: preFlightConfig(input),
+  }),
+  renderPurge: (input) => ({
+    args: (configPath) => [runtimeCommand(), 'purge', '--config', configPath, '--json'],
+    config: purgeConfig(input),
   }),
   client: (address) => new JobManagerClient(address),
 };
@@ -72,6 +77,15 @@ function jobManagerConfig(input: JobManagerRendering): JobManagerProcessConfigIn
 function preFlightConfig(input: PreFlightRendering): object {
   const jobManager = { ...input, attempt: { number: 1, token: 'pre-flight' }, podUid: 'pre-flight', addressFile: 'unused' };
   return { ...jobManagerConfig(jobManager), taskManager: taskManagerResources(input.revision) };
+}
+
+function purgeConfig(input: PurgeRendering): PurgeProcessConfigInput {
+  const { purgeId, graceSeconds } = input;
+  return {
+    lineage: lineage(input),
+    operationId: purgeId,
+    ...(graceSeconds === undefined ? {} : { deleteGraceSeconds: graceSeconds }),
+  };
 }
 
 function taskManagerResources({ spec }: Revision): Pick<TaskManagerProcessConfigInput, 'slots' | 'memorySizeBytes'> {

@@ -70,6 +70,10 @@ export function taskManagerSlot(attemptNumber: number, index: number): string {
   return `task-manager-a${attemptNumber}-${index}`;
 }
 
+export function purgeSlot(operationId: string): string {
+  return `purge-${createHash('sha256').update(operationId).digest('hex').slice(0, 12)}`;
+}
+
 /** Operation ids hold slashes. */
 export function preFlightSlot(operationId: string): string {
   return `pre-flight-${createHash('sha256').update(operationId).digest('hex').slice(0, 12)}`;

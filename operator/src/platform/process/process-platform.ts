@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobManagerAddress, PlanResult } from '@flinkjob/runtime/process-config';
+import type { JobManagerAddress, PlanResult, PurgeResult } from '@flinkjob/runtime/process-config';
 import { type FlinkJobKey, formatKey } from '../../api/flink-job.ts';
 import type { Clock } from '../../clock.ts';
 import type { Engine, RenderedProcess } from '../../engine/engine.ts';
@@ -17,12 +17,14 @@ import type {
   PlatformFacts,
   PreFlightFact,
   PreFlightRequest,
+  PurgeFact,
+  PurgeRequest,
   TaskManagerFact,
   TaskManagersRequest,
   TerminateRequest,
 } from '../platform.ts';
 import { signalProcess, startProcess } from './child-process.ts';
-import { JobDirectory, jobManagerSlot, preFlightSlot, taskManagerSlot } from './job-directory.ts';
+import { JobDirectory, jobManagerSlot, preFlightSlot, purgeSlot, taskManagerSlot } from './job-directory.ts';
 import { rotateLog, sizeOf } from './log-files.ts';
 import type { ProcessRecord } from './process-record.ts';
 import { ProcessRecords, stateOf } from './process-records.ts';
@@ -60,10 +62,10 @@ export class ProcessPlatform implements Platform {
     this.#records = new ProcessRecords(options.clock);
   }
 
-  async observe(job: JobReference, preFlightId: string | undefined): Promise<PlatformFacts> {
+  async observe(job: JobReference, preFlightId: string | undefined, purgeId?: string): Promise<PlatformFacts> {
     const directory = this.#directory(job);
     const records = await this.#records.current(directory);
-    await this.#endStrays(directory, job, records, preFlightId);
+    await this.#endStrays(directory, job, records, [preFlightId, purgeId]);
     const ours = records.filter((record) => record.uid === job.uid);
     const jobManagers: JobManagerFact[] = [];
     const taskManagers: TaskManagerFact[] = [];
@@ -79,7 +81,13 @@ export class ProcessPlatform implements Platform {
       }
     }
     const preFlightRecord = ours.find((record) => record.role === 'PreFlight' && record.operationId === preFlightId);
-    return { jobManagers, taskManagers, preFlight: preFlightRecord && (await this.#preFlightFact(directory, preFlightRecord)) };
+    const purgeRecord = ours.find((record) => record.role === 'Purge' && record.operationId === purgeId);
+    return {
+      jobManagers,
+      taskManagers,
+      preFlight: preFlightRecord && (await this.#preFlightFact(directory, preFlightRecord)),
+      purge: purgeRecord && (await purgeFact(directory, purgeRecord)),
+    };
   }
 
   async runPreFlight(job: JobReference, request: PreFlightRequest): Promise<void> {
@@ -95,6 +103,31 @@ export class ProcessPlatform implements Platform {
       slot,
       role: 'PreFlight',
       logName: 'pre-flight',
+      attemptNumber: 0,
+      ordinal: 0,
+      operationId,
+      revision,
+      podUid: randomUUID(),
+      rendered,
+      previous: undefined,
+    });
+  }
+
+  async runPurge(job: JobReference, request: PurgeRequest): Promise<void> {
+    const { operationId, revision, graceSeconds } = request;
+    const directory = this.#directory(job);
+    const slot = purgeSlot(operationId);
+    if ((await this.#records.read(directory, slot)) !== undefined) {
+      return;
+    }
+    const { engine, clusterId } = this.#options;
+    const { namespace, name, uid } = job;
+    // One id for all tries, and another one for a recreated FlinkJob: the next try goes on with what an earlier one began.
+    const rendered = engine.renderPurge({ revision, namespace, name, clusterId, host, purgeId: `${uid}/purge`, graceSeconds });
+    await this.#start(job, {
+      slot,
+      role: 'Purge',
+      logName: 'purge',
       attemptNumber: 0,
       ordinal: 0,
       operationId,
@@ -193,7 +226,7 @@ export class ProcessPlatform implements Platform {
   async terminate(job: JobReference, request: TerminateRequest): Promise<void> {
     const directory = this.#directory(job);
     for (const record of await this.#records.current(directory)) {
-      if (record.uid === job.uid && record.role !== 'PreFlight' && isMeant(job, record, request.which)) {
+      if (record.uid === job.uid && !isShortLived(record) && isMeant(job, record, request.which)) {
         await this.#terminateOne(directory, record, request.graceMs);
       }
     }
@@ -269,7 +302,7 @@ export class ProcessPlatform implements Platform {
     // Whoever had this directory is gone, or there would be no start.
     await rm(directory.local(slot), { recursive: true, force: true });
     await mkdir(directory.local(slot), { recursive: true });
-    const stdoutPath = role === 'PreFlight' ? directory.preFlightOutput(slot) : undefined;
+    const stdoutPath = isShortLived({ role }) ? directory.preFlightOutput(slot) : undefined;
     if (stdoutPath !== undefined) {
       await mkdir(path.dirname(stdoutPath), { recursive: true });
     }
@@ -313,15 +346,15 @@ export class ProcessPlatform implements Platform {
     }
   }
 
-  /** Pre-flights that nobody waits for, and processes of a FlinkJob that had this name before. */
+  /** Pre-flights and purges that nobody waits for, and processes of a FlinkJob that had this name before. */
   async #endStrays(
     directory: JobDirectory,
     job: JobReference,
     records: readonly ProcessRecord[],
-    preFlightId: string | undefined,
+    awaited: readonly (string | undefined)[],
   ): Promise<void> {
     for (const record of records) {
-      if (record.uid !== job.uid || (record.role === 'PreFlight' && record.operationId !== preFlightId)) {
+      if (record.uid !== job.uid || (isShortLived(record) && !awaited.includes(record.operationId))) {
         await this.#terminateOne(directory, record, 0);
       }
     }
@@ -351,6 +384,38 @@ function taskManagerIdOf(
   { attemptNumber, ordinal, podUid }: Pick<ProcessRecord, 'attemptNumber' | 'ordinal' | 'podUid'>,
 ): string {
   return `${job.name}-a${attemptNumber}-${ordinal}-${podUid.slice(0, 8)}`;
+}
+
+/** It ends by itself, with an answer on standard output. */
+function isShortLived({ role }: Pick<ProcessRecord, 'role'>): boolean {
+  return role === 'PreFlight' || role === 'Purge';
+}
+
+async function purgeFact(directory: JobDirectory, record: ProcessRecord): Promise<PurgeFact> {
+  const { operationId, exit, slot } = record;
+  if (exit === undefined) {
+    return { operationId, state: 'Running' };
+  }
+  const result = parsePurgeResult(await readFileIfPresent(directory.preFlightOutput(slot)));
+  if (result?.ok === true) {
+    return { operationId, state: 'Completed' };
+  }
+  const problem = result?.problem ??
+    exit.problem ?? {
+      code: 'PurgeFailed',
+      message: 'the purge ended without an answer',
+      remedy: `Its log is ${record.logPath}.`,
+    };
+  return { operationId, state: 'Failed', problem };
+}
+
+function parsePurgeResult(text: string | undefined): PurgeResult | undefined {
+  try {
+    const result = JSON.parse(text ?? '') as PurgeResult;
+    return typeof result?.ok === 'boolean' ? result : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function isMeant(job: JobReference, record: ProcessRecord, which: TerminateRequest['which']): boolean {

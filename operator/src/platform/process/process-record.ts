@@ -9,7 +9,7 @@ export const ProcessRecord = z.strictObject({
   format: z.literal(1),
   /** Of the FlinkJob: a recreated one does not adopt the processes of its predecessor. */
   uid: z.string(),
-  role: z.enum(['JobManager', 'TaskManager', 'PreFlight']),
+  role: z.enum(['JobManager', 'TaskManager', 'PreFlight', 'Purge']),
   slot: z.string(),
   attemptNumber: z.int(),
   /** JobManager: which instance. TaskManager: which of the replicas. */

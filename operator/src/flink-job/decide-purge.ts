@@ -1,0 +1,72 @@
+import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
+import { type Command, type DecideInput, toMs, toTime } from './decision.ts';
+import { retryDelayMs } from './limits.ts';
+
+type Deletion = NonNullable<FlinkJobStatus['deletion']>;
+
+export type PurgeStep =
+  /** Nothing is to be purged, or everything is. */
+  | { readonly type: 'Done' }
+  | { readonly type: 'Pending'; readonly deletion: Deletion; readonly commands: readonly Command[] }
+  /** It could not be done within its time: the resource goes, and the lineage stays. */
+  | { readonly type: 'GivenUp'; readonly problem: Problem };
+
+/**
+ * `checkpoints.onDelete: Purge`, once the processes are gone: a short process deletes the lineage; it is tried again until it succeeds or its time is over.
+ * What the spec says last counts, also where that never became a revision. A resource of which nothing ever started has written nothing, and
+ * purges nothing.
+ */
+export function decidePurge(input: DecideInput, deletion: Deletion, options: { readonly orphaned: boolean }): PurgeStep {
+  const { desired, current, status, facts, limits, nowMs } = input;
+  const spec = desired.valid ? desired.revision.spec : current?.spec;
+  if (spec?.checkpoints.onDelete !== 'Purge' || status.revision === undefined || current === undefined) {
+    return { type: 'Done' };
+  }
+  const purge = deletion.purge ?? { try: 1, deadlineTime: toTime(nowMs + limits.purgeTimeoutMs) };
+  const operationId = purgeOperationId(deletion, purge.try);
+  const fact = facts.purge?.operationId === operationId ? facts.purge : undefined;
+  if (fact?.state === 'Completed') {
+    return { type: 'Done' };
+  }
+  const problem = fact?.state === 'Failed' ? fact.problem : purge.problem;
+  if (nowMs >= toMs(purge.deadlineTime)) {
+    return { type: 'GivenUp', problem: problem ?? timedOut(limits.purgeTimeoutMs) };
+  }
+  const run = (count: number): Command => ({
+    type: 'RunPurge',
+    operationId: purgeOperationId(deletion, count),
+    revision: current.name,
+    // The grace period protects processes that are left; of ours there is none, unless they could not be ended.
+    ...(options.orphaned ? {} : { graceSeconds: 0 }),
+  });
+  if (fact === undefined) {
+    return { type: 'Pending', deletion: { ...deletion, purge }, commands: [run(purge.try)] };
+  }
+  if (fact.state === 'Running') {
+    return { type: 'Pending', deletion: { ...deletion, purge }, commands: [] };
+  }
+  const retryTime = purge.retryTime ?? toTime(nowMs + retryDelayMs(limits, purge.try));
+  if (nowMs < toMs(retryTime)) {
+    return { type: 'Pending', deletion: { ...deletion, purge: { ...purge, retryTime, problem: fact.problem } }, commands: [] };
+  }
+  const next = { try: purge.try + 1, deadlineTime: purge.deadlineTime, problem: fact.problem };
+  return { type: 'Pending', deletion: { ...deletion, purge: next }, commands: [run(next.try)] };
+}
+
+/** Of the try that is under way. */
+export function currentPurgeId(status: FlinkJobStatus): string | undefined {
+  const { deletion } = status;
+  return deletion?.purge === undefined ? undefined : purgeOperationId(deletion, deletion.purge.try);
+}
+
+function purgeOperationId({ operationId }: Deletion, count: number): string {
+  return `${operationId}/purge/${count}`;
+}
+
+function timedOut(timeoutMs: number): Problem {
+  return {
+    code: 'PurgeTimedOut',
+    message: `the lineage was not purged within ${timeoutMs / 1000} s`,
+    remedy: 'Look whether the checkpoint storage can be reached; flinkjob janitor shows what is left there.',
+  };
+}
