@@ -15,6 +15,7 @@ import { measureStart } from './start.ts';
 import { measureCheckpointPieces } from './state/checkpoint-pieces.ts';
 import { measureLargeState } from './state/large-state.ts';
 import { measureManyStates } from './state/many-states.ts';
+import { measureRecovery } from './state/recovery.ts';
 import { measureRocksDbBackend } from './state/rocksdb-backend.ts';
 import { measureWindowBuffer } from './state/window-buffer.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
@@ -51,6 +52,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
   'large-state': {
     summary: 'state of ten times the memory limit: memory stays flat',
     measure: measureLargeState,
+    repetitionsDefault: 1,
+  },
+  recovery: {
+    summary: 'killed TaskManagers and JobManagers: time until records flow again',
+    measure: measureRecovery,
     repetitionsDefault: 1,
   },
   'window-buffer': {

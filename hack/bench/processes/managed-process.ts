@@ -76,6 +76,15 @@ export class ManagedProcess implements AsyncDisposable {
     }
   }
 
+  /** As a failure of its machine would end it. */
+  async kill(): Promise<void> {
+    this.#isStopping = true;
+    if (this.#exit === undefined) {
+      kill(this.pid, 'SIGKILL');
+      await this.#exited;
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
     if (this.#exit !== undefined) {

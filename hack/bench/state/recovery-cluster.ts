@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type JobManagerAddress,
+  type JobManagerProcessConfigInput,
+  type TaskManagerProcessConfigInput,
+  taskManagerNodeOptions,
+} from '@flinkjob/runtime/process-config';
+import type { JobStatusDocument } from '@flinkjob/runtime/rest';
+import { ManagedProcess } from '../processes/managed-process.ts';
+import { getJson } from '../throughput/rest.ts';
+import { orNotListening, waitUntil } from '../throughput/wait-until.ts';
+
+const waitTimeoutMs = 10 * 60_000;
+const requestIntervalMs = 50;
+
+export interface RecoveryClusterOptions {
+  readonly module: string;
+  readonly args: Readonly<Record<string, string>>;
+  readonly parallelism: number;
+  readonly checkpointStorage: string;
+  readonly checkpointIntervalSeconds: number;
+  readonly taskManagerMebibytes: number;
+  readonly directory: string;
+  /** What processes need to reach the checkpoint storage. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/** A JobManager and TaskManagers with one slot each, with the settings that a user gets, to be killed and started one by one. */
+export class RecoveryCluster implements AsyncDisposable {
+  readonly #options: RecoveryClusterOptions;
+  readonly #taskManagers = new Map<number, { readonly id: string; readonly process: ManagedProcess }>();
+  #jobManager: ManagedProcess | undefined;
+  #jobManagerCount = 0;
+
+  constructor(options: RecoveryClusterOptions) {
+    this.#options = options;
+  }
+
+  async startJobManager(): Promise<void> {
+    const { parallelism, checkpointIntervalSeconds, directory } = this.#options;
+    const config: JobManagerProcessConfigInput = {
+      ...this.#shared(),
+      attempt: { number: 1, token: 'bench' },
+      podUid: `pod-${++this.#jobManagerCount}`,
+      restore: { from: 'Latest' },
+      checkpoints: { intervalSeconds: checkpointIntervalSeconds, retain: 2 },
+      restartStrategy: { type: 'ExponentialDelay' },
+      heartbeat: {},
+      rest: loopback,
+      rpc: loopback,
+    };
+    const path = join(directory, `job-manager-${this.#jobManagerCount}.json`);
+    await writeFile(path, JSON.stringify(config));
+    this.#jobManager = await this.#start(`JobManager ${this.#jobManagerCount} of ${parallelism}`, 'job-manager', [], path);
+  }
+
+  /** In the place `index`, with what is on the local disk there. */
+  async startTaskManager(index: number): Promise<void> {
+    const { directory, taskManagerMebibytes } = this.#options;
+    const localDirectory = join(directory, `state-${index}`);
+    await mkdir(localDirectory, { recursive: true });
+    const id = `tm-${index}-${randomUUID().slice(0, 8)}`;
+    const config: TaskManagerProcessConfigInput = {
+      ...this.#shared(),
+      taskManagerId: id,
+      slots: 1,
+      localDirectories: [localDirectory],
+      memorySizeBytes: taskManagerMebibytes * 1024 * 1024,
+      data: loopback,
+    };
+    const path = join(directory, `task-manager-${index}.json`);
+    await writeFile(path, JSON.stringify(config));
+    const process = await this.#start(`TaskManager ${index}`, 'task-manager', taskManagerNodeOptions, path);
+    this.#taskManagers.set(index, { id, process });
+  }
+
+  /** Gives when. */
+  async killJobManager(): Promise<void> {
+    await this.#jobManager?.kill();
+    this.#jobManager = undefined;
+  }
+
+  async killTaskManager(index: number): Promise<number> {
+    const { process } = this.#find(index);
+    this.#taskManagers.delete(index);
+    const atMs = Date.now();
+    await process.kill();
+    return atMs;
+  }
+
+  /** Indexes of TaskManagers with tasks, and of those without. */
+  async occupation(): Promise<{ readonly busy: readonly number[]; readonly spare: readonly number[] }> {
+    const { taskmanagers } = (await getJson(`${await this.#restUrl()}/taskmanagers`)) as {
+      readonly taskmanagers: readonly { readonly id: string; readonly freeSlots: number }[];
+    };
+    const busy: number[] = [];
+    const spare: number[] = [];
+    for (const [index, { id }] of this.#taskManagers) {
+      const found = taskmanagers.find((taskManager) => taskManager.id === id);
+      (found === undefined ? [] : found.freeSlots === 0 ? busy : spare).push(index);
+    }
+    return { busy, spare };
+  }
+
+  /** Undefined while no JobManager answers. */
+  async status(): Promise<JobStatusDocument | undefined> {
+    this.#jobManager?.assertAlive();
+    for (const { process } of this.#taskManagers.values()) {
+      process.assertAlive();
+    }
+    const restUrl = await this.#restUrl().catch(() => undefined);
+    const status =
+      restUrl === undefined ? undefined : await orNotListening(getJson(`${restUrl}/v1/status`) as Promise<JobStatusDocument>);
+    if (status?.error !== undefined && !expectedErrors.has(status.error.code)) {
+      throw new Error(`the job is ${status.state}: ${status.error.message}`);
+    }
+    return status;
+  }
+
+  /** It runs, so many TaskManagers are there, and it has completed a checkpoint since now. */
+  async settled(taskManagerCount: number): Promise<JobStatusDocument> {
+    const sinceMs = Date.now();
+    return await this.until(`a checkpoint with ${taskManagerCount} TaskManagers`, async () => {
+      const status = await this.status();
+      const isSettled =
+        status?.state === 'Running' &&
+        status.taskManagers.registered === taskManagerCount &&
+        (status.lastCheckpoint?.triggeredAtMs ?? 0) > sinceMs;
+      return isSettled ? status : undefined;
+    });
+  }
+
+  until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+    return waitUntil({ what, timeoutMs: waitTimeoutMs, intervalMs: requestIntervalMs, signal: this.#options.signal, look });
+  }
+
+  /** Log lines of all JobManagers, as objects. */
+  async jobManagerLog(): Promise<readonly LogLine[]> {
+    const { directory } = this.#options;
+    const names = (await readdir(directory)).filter((name) => name.startsWith('job-manager') && name.endsWith('.log'));
+    const texts = await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8')));
+    return texts
+      .flatMap((text) => text.split('\n'))
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as LogLine)
+      .sort((a, b) => a.time - b.time);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#taskManagers.values()].map(({ process }) => process.kill()));
+    await this.#jobManager?.kill();
+  }
+
+  #find(index: number): { readonly process: ManagedProcess } {
+    const found = this.#taskManagers.get(index);
+    if (found === undefined) {
+      throw new Error(`no TaskManager runs in place ${index}`);
+    }
+    return found;
+  }
+
+  async #start(name: string, role: string, nodeOptions: readonly string[], configPath: string): Promise<ManagedProcess> {
+    const command = fileURLToPath(import.meta.resolve('@flinkjob/runtime/command'));
+    return await ManagedProcess.start({
+      ...{ name: `FlinkJob's ${name}`, command: process.execPath },
+      args: [...nodeOptions, command, role, '--config', configPath],
+      environment: { ...process.env, ...this.#options.environment },
+      logPath: configPath.replace(/\.json$/, '.log'),
+    });
+  }
+
+  #shared() {
+    const { module, args, parallelism, checkpointStorage, directory } = this.#options;
+    return {
+      job: { module, args: { ...args }, parallelism, maxParallelism: 128 },
+      lineage: { checkpointStorage, namespace: 'bench', name: 'recovery', clusterId: 'bench' },
+      revision: 'bench',
+      stateBackend: 'RocksDB',
+      addressFile: join(directory, 'job-manager-address.json'),
+    } as const;
+  }
+
+  async #restUrl(): Promise<string> {
+    const path = this.#shared().addressFile;
+    const { rest } = JSON.parse(await readFile(path, 'utf8')) as JobManagerAddress;
+    return `http://${rest}`;
+  }
+}
+
+export interface LogLine {
+  readonly time: number;
+  readonly msg: string;
+  readonly to?: string;
+}
+
+const expectedErrors: ReadonlySet<string> = new Set(['TaskManagerLost', 'RecordStreamLost']);
+const loopback = { host: '127.0.0.1', port: 0 };
