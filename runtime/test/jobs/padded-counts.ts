@@ -5,10 +5,11 @@ interface Event {
   readonly sequence: number;
 }
 
-// Counts per key, with so much beside each count that the state fills files of its own.
+// Counts per key, with so much beside each count that the state fills files of its own. `rate` records in a second, or as many as there is time for.
 export default defineJob(({ env, args }) => {
+  const rate = args.rate === undefined ? {} : { recordsPerSecond: Number(args.rate) };
   env
-    .source(datagen({ seed: 7, splits: 4, keys: 400, count: Number(args.count ?? 800) }), { uid: 'events' })
+    .source(datagen({ seed: 7, splits: 4, keys: 400, count: Number(args.count ?? 800), ...rate }), { uid: 'events' })
     .keyBy((event) => event.key, t.string)
     .process(counts, { uid: 'counts', type: t.string })
     .sink(fileSink({ path: args.out ?? '' }), { uid: 'out' });

@@ -1,0 +1,237 @@
+// A job with a real JobManager, a real TaskManager with RocksDB and a real directory, in one process: after many checkpoints, a TaskManager lost and a
+// JobManager replaced, checkpoint storage holds what the lineage's checkpoints name and nothing else. Single steps: ../task-manager/incremental-checkpoints.test.ts.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { JobManagerProcessConfig } from '../api/process-config.ts';
+import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import type { CheckpointManifest } from '../core/checkpoint/manifest.ts';
+import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
+import { sharedFileOfPath } from '../core/lineage/object-paths.ts';
+import type { LineageView } from '../core/lineage/view.ts';
+import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
+import { loadJob } from '../job-loading/load-job.ts';
+import { JobManager } from '../job-manager/job-manager.ts';
+import type { JobManagerPorts } from '../job-manager/job-manager-ports.ts';
+import { LineageLog } from '../job-manager/lineage-log.ts';
+import { namesIn, readManifest } from '../job-manager/manifest-store.ts';
+import type { Log } from '../log.ts';
+import { nativeBindingAvailability } from '../state-backend/rocksdb/native-loader.ts';
+import { systemClock } from '../system-clock.ts';
+import { TaskManager } from '../task-manager/task-manager.ts';
+import { inProcessDataTransport } from '../transport/data/in-process-data-transport.ts';
+import { connectInMemory } from '../transport/in-memory-connection.ts';
+import { splitDiscovery } from './source-splits.ts';
+
+const skip = nativeBindingAvailability().state === 'Missing' && 'the RocksDB addon is not built';
+const module = fileURLToPath(new URL('../../test/jobs/padded-counts.ts', import.meta.url));
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+class Scene {
+  readonly #directory: string;
+  readonly #job: ExecutableJob;
+  readonly ports: JobManagerPorts;
+  #attempts = 0;
+  #jobManager: JobManager | undefined;
+  readonly #running: Promise<unknown>[] = [];
+  #stopTaskManager: () => Promise<void> = async () => {};
+
+  private constructor(directory: string, job: ExecutableJob) {
+    this.#directory = directory;
+    this.#job = job;
+    this.ports = {
+      clock: systemClock,
+      storage: openCheckpointStorage(this.#lineage.checkpointStorage, this.#lineage),
+      openStorageAt,
+      log: silent,
+      nonce: randomUUID,
+      random: Math.random,
+      discoverSplits: splitDiscovery(job),
+    };
+  }
+
+  static async create(context: TestContext): Promise<Scene> {
+    const directory = await mkdtemp(join(tmpdir(), 'shared-files-'));
+    const args = { out: join(directory, 'out'), count: '1000000000', rate: '3000' };
+    const scene = new Scene(directory, await loadJob({ module, args, parallelism: 2, maxParallelism: 128 }));
+    context.after(async () => {
+      scene.#jobManager?.terminate();
+      await scene.#stopTaskManager();
+      await Promise.allSettled(scene.#running);
+      await rm(directory, { recursive: true, force: true });
+    });
+    return scene;
+  }
+
+  get jobManager(): JobManager {
+    assert.ok(this.#jobManager !== undefined);
+    return this.#jobManager;
+  }
+
+  get #lineage() {
+    const checkpointStorage = pathToFileURL(join(this.#directory, 'storage')).href;
+    return { checkpointStorage, namespace: 'default', name: 'test', clusterId: 'local' };
+  }
+
+  get #source() {
+    const args = { out: join(this.#directory, 'out'), count: '1000000000', rate: '3000' };
+    return { module, args, parallelism: 2, maxParallelism: 128 };
+  }
+
+  startJobManager(): void {
+    this.#attempts += 1;
+    const config = JobManagerProcessConfig.parse({
+      ...{ job: this.#source, lineage: this.#lineage, revision: 'test', restore: { from: 'Latest' } },
+      ...{ attempt: { number: this.#attempts, token: randomUUID() }, podUid: randomUUID(), stateBackend: 'RocksDB' },
+      checkpoints: { intervalSeconds: 0.1, retain: 2, deleteGraceSeconds: 0.1 },
+      restartStrategy: { type: 'FixedDelay', attempts: 5, delaySeconds: 0.1 },
+      ...{
+        heartbeat: { leaseMs: 2500 },
+        rest: { host: 'localhost', port: 0 },
+        rpc: { host: 'localhost', port: 0 },
+        addressFile: 'unused',
+      },
+    });
+    this.#jobManager = new JobManager({ config, graph: this.#job.graph }, this.ports);
+    this.#running.push(this.#jobManager.run());
+  }
+
+  /** Under the same id; its state is in a directory of its own. */
+  startTaskManager(localDirectory: string): void {
+    const { graph } = this.#job;
+    const taskManager = new TaskManager({
+      config: {
+        ...{
+          job: this.#source,
+          lineage: this.#lineage,
+          revision: 'test',
+          taskManagerId: 'tm',
+          slots: 2,
+          stateBackend: 'RocksDB',
+        },
+        ...{ localDirectories: [join(this.#directory, localDirectory)], data: { host: 'localhost', port: 0 } },
+      },
+      graph,
+      jobGraphHash: jobGraphHash(graph),
+      connect: async () => {
+        const { jobManagerSide, taskManagerSide } = connectInMemory();
+        this.jobManager.acceptTaskManager(jobManagerSide);
+        return taskManagerSide;
+      },
+      transport: inProcessDataTransport,
+      log: silent,
+    });
+    const end = taskManager.run();
+    this.#running.push(end);
+    this.#stopTaskManager = async () => {
+      taskManager.stop();
+      await end;
+    };
+  }
+
+  async loseTaskManager(): Promise<void> {
+    await this.#stopTaskManager();
+  }
+
+  async loseJobManager(): Promise<void> {
+    this.jobManager.terminate();
+    await this.#running[0];
+  }
+
+  /** Completed by the JobManager of now. */
+  async checkpoints(count: number): Promise<void> {
+    const target = this.jobManager.status().checkpointCounts.completed + count;
+    while (this.jobManager.status().checkpointCounts.completed < target) {
+      await delay(20);
+    }
+  }
+
+  /** What the lineage's checkpoints name, and what else lies there. */
+  async facts() {
+    const log = await LineageLog.read(this.ports);
+    const manifests: CheckpointManifest[] = [];
+    const named = new Set<string>();
+    for (const record of log.view.checkpoints) {
+      const manifest = await readManifest(this.ports, record.manifest);
+      manifests.push(manifest);
+      for (const name of namesIn(record, manifest)) {
+        named.add(name);
+      }
+    }
+    const objects = (await this.ports.storage.list('')).map(({ path }) => path).filter((path) => !path.startsWith('lineage/'));
+    return { view: log.view, manifests, named: [...named].sort(), objects, entries: log.entries };
+  }
+
+  async stop(): Promise<void> {
+    this.jobManager.requestStop({ operationId: 'stop', deadlineSeconds: 30 });
+    await this.#running.at(-1);
+    await Promise.all(this.#running);
+    await this.jobManager.whenClean;
+  }
+}
+
+function filesOf(manifest: CheckpointManifest): readonly string[] {
+  return manifest.operators.flatMap(({ keyed }) =>
+    (keyed?.parts ?? []).flatMap(({ files }) => files.flatMap(({ handle }) => (handle.type === 'file' ? [handle.path] : []))),
+  );
+}
+
+/** No name was condemned and named later. */
+function assertNeverNamedAgain(view: LineageView, named: readonly string[]): void {
+  const condemned = new Set(view.condemnations.flatMap(({ names }) => names));
+  assert.deepEqual(
+    named.filter((name) => condemned.has(name)),
+    [],
+  );
+}
+
+test('checkpoint storage holds what the checkpoints name, whatever was lost in between', {
+  skip,
+  timeout: 120_000,
+}, async (context) => {
+  const scene = await Scene.create(context);
+  scene.startJobManager();
+  scene.startTaskManager('state-1');
+  await scene.checkpoints(20);
+
+  const running = await scene.facts();
+  const [previous, last] = running.manifests.slice(-2).map(filesOf);
+  assert.ok(previous !== undefined && last !== undefined);
+  assert.ok(
+    last.every((path) => sharedFileOfPath(path) !== undefined),
+    'files are shared ones',
+  );
+  assert.ok(running.view.condemnations.some(({ names }) => names.some((name) => name.startsWith('shared/'))));
+  assertNeverNamedAgain(running.view, running.named);
+
+  await scene.loseTaskManager();
+  scene.startTaskManager('state-2');
+  await scene.checkpoints(5);
+  const again = await scene.facts();
+  assertNeverNamedAgain(again.view, again.named);
+  const attempts = new Set(again.manifests.flatMap(filesOf).map((path) => sharedFileOfPath(path)?.executionAttempt));
+  assert.ok(attempts.has(2), `files of execution attempts ${[...attempts].join()}`);
+
+  await scene.loseJobManager();
+  scene.startJobManager();
+  await scene.checkpoints(1);
+  const epochs = (await scene.facts()).manifests.map((manifest) => ({
+    epoch: manifest.epoch,
+    files: new Set(filesOf(manifest).map((path) => sharedFileOfPath(path)?.epoch)),
+  }));
+  assert.ok(
+    epochs.some(({ epoch, files }) => epoch === 2 && files.has(1)),
+    'the first checkpoint of the new epoch names files of the old one',
+  );
+  await scene.checkpoints(10);
+
+  await scene.stop();
+  const end = await scene.facts();
+  assertNeverNamedAgain(end.view, end.named);
+  assert.deepEqual(end.objects, end.named);
+});
