@@ -36,7 +36,9 @@ export const RestoreConfig = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('Latest') }),
   /** Empty, once per token. */
   z.strictObject({ from: z.literal('None'), token: z.string().min(1) }),
-  /** A checkpoint or savepoint of this lineage, by its folder (`chk-000117-e7`), once per token. */
+  /**
+   * A checkpoint or savepoint, once per token: of this lineage by its folder (`chk-000117-e7`), of another one or an exported one by its URL.
+   */
   z.strictObject({ from: z.literal('Path'), path: z.string().min(1), token: z.string().min(1) }),
 ]);
 
@@ -116,8 +118,6 @@ export const JobManagerProcessConfig = z.strictObject({
   addressFile: z.string().min(1),
 });
 
-export const TaskManagerProcessConfig = z.strictObject({
-  job: JobSourceConfig,
 /** `flinkjob-runtime purge --config FILE [--json]`: the lineage of a FlinkJob that is deleted for good. */
 export const PurgeProcessConfig = z.strictObject({
   lineage: LineageConfig,
@@ -127,6 +127,8 @@ export const PurgeProcessConfig = z.strictObject({
   deleteGraceSeconds: z.number().min(0).default(60),
 });
 
+export const TaskManagerProcessConfig = z.strictObject({
+  job: JobSourceConfig,
   lineage: LineageConfig,
   revision: z.string().min(1),
   taskManagerId: z.string().min(1),
@@ -140,6 +142,8 @@ export const PurgeProcessConfig = z.strictObject({
   addressFile: z.string().min(1),
   /** Listening address for record exchange; port 0 lets the system choose. */
   data: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
+  /** Where `/metrics` of this process is served, over plain HTTP; nowhere by default, because the JobManager serves it for the whole job. */
+  metrics: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }).optional(),
 });
 
 export type JobSourceConfig = z.infer<typeof JobSourceConfig>;
@@ -148,9 +152,9 @@ export type RestoreConfig = z.infer<typeof RestoreConfig>;
 export type RestartStrategyConfig = z.infer<typeof RestartStrategyConfig>;
 export type JobManagerProcessConfig = z.infer<typeof JobManagerProcessConfig>;
 export type JobManagerProcessConfigInput = z.input<typeof JobManagerProcessConfig>;
+export type PurgeProcessConfigInput = z.input<typeof PurgeProcessConfig>;
 export type TaskManagerProcessConfig = z.infer<typeof TaskManagerProcessConfig>;
 export type TaskManagerProcessConfigInput = z.input<typeof TaskManagerProcessConfig>;
-export type PurgeProcessConfigInput = z.input<typeof PurgeProcessConfig>;
 
 /** Content of the address file. */
 export interface JobManagerAddress {
@@ -185,10 +189,12 @@ export interface PlanResult {
     /** Head attempt number; 0 for an empty lineage. A start must use a higher one. */
     readonly attemptNumber: number;
     readonly epoch: number;
-    /** The checkpoint a start would restore, by folder; undefined when it would start empty. */
+    /** The checkpoint a start would restore, by folder, or by URL when it would be imported; undefined when it would start empty. */
     readonly restorePath: string | undefined;
     readonly owner: string | undefined;
   };
+  /** What a start would copy into the lineage first; absent when there is nothing to copy. */
+  readonly import?: { readonly url: string; readonly fileCount: number; readonly sizeBytes: number } | undefined;
   /** What maps to what. */
   readonly restore: readonly PlannedRestore[];
   /** Of files that are brought from checkpoint storage, as if no machine had any of them. */
@@ -207,10 +213,6 @@ interface PlannedRestore {
   readonly bytesToMove: number;
 }
 
-export interface PlanProblem {
-  readonly code: string;
-  readonly message: string;
-  readonly remedy: string | undefined;
 /** What `flinkjob-runtime purge --json` prints. */
 export interface PurgeResult {
   readonly ok: boolean;
@@ -222,4 +224,8 @@ export interface PurgeResult {
   readonly problem: PlanProblem | undefined;
 }
 
+export interface PlanProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string | undefined;
 }

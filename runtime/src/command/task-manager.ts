@@ -1,7 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
 import { exitCodes, TaskManagerProcessConfig } from '../api/process-config.ts';
+import type { JobGraph } from '../core/job-graph/job-graph.ts';
+import { subtaskSamples, taskManagerSamples } from '../core/metrics/metric-samples.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
+import { jobIdOf } from '../job-manager/job-id.ts';
+import { prometheusRoute } from '../job-manager/rest/prometheus-route.ts';
+import { type RestServer, startRestServer } from '../job-manager/rest/rest-server.ts';
+import type { Log } from '../log.ts';
 import { TaskManager } from '../task-manager/task-manager.ts';
 import { connectToJobManager } from '../transport/control.ts';
 import { tcpDataTransport } from '../transport/data/tcp-data-transport.ts';
@@ -30,10 +36,37 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
     const stop = () => taskManager.stop();
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
-    const end = await taskManager.run();
+    const metricsServer = await serveMetrics({ config, graph, taskManager, log });
+    const end = await taskManager.run().finally(() => metricsServer?.close());
     log.info({ end: end.type }, 'the TaskManager ends');
     return 'error' in end ? reportError(end.error) : exitCodes.ok;
   } catch (error) {
     return reportError(error);
   }
+}
+
+/** Throws `PortInUse`. */
+async function serveMetrics(options: {
+  readonly config: TaskManagerProcessConfig;
+  readonly graph: JobGraph;
+  readonly taskManager: TaskManager;
+  readonly log: Log;
+}): Promise<RestServer | undefined> {
+  const { config, graph, taskManager, log } = options;
+  const { metrics, taskManagerId, lineage } = config;
+  if (metrics === undefined) {
+    return undefined;
+  }
+  const jobId = jobIdOf(lineage);
+  const samples = () => [
+    ...taskManagerSamples(taskManagerId, taskManager.processMetrics()),
+    ...subtaskSamples(
+      { jobId, graph },
+      taskManager.subtaskMetrics().map((window) => ({ taskManagerId, window })),
+    ),
+  ];
+  const routes = [prometheusRoute('/metrics', samples)];
+  const server = await startRestServer({ ...metrics, log, routes: () => ({ jobId, routes }) });
+  log.info({ metrics: server.address }, 'metrics are served');
+  return server;
 }

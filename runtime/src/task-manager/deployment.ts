@@ -7,6 +7,7 @@ import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import type { MemoryBudget } from '../core/memory/memory-budget.ts';
 import { planPageSize } from '../core/memory/page-size.ts';
+import { addReport, type MetricWindow } from '../core/metrics/metric-window.ts';
 import type {
   JobManagerMessage,
   RestoreProgress,
@@ -334,6 +335,10 @@ export class Deployment {
         return;
       case 'Metrics':
         this.#metrics.set(thread.index, message.subtasks);
+        for (const metrics of message.subtasks) {
+          const key = subtaskKey(metrics.task);
+          this.#windows.set(key, addReport(this.#windows.get(key), metrics));
+        }
         this.#threadMetrics.set(`slots-${thread.index}`, message.thread);
         this.#sendMetrics();
         return;
@@ -377,6 +382,13 @@ export class Deployment {
 
   readonly #metrics = new Map<number, readonly SubtaskMetrics[]>();
   readonly #threadMetrics = new Map<string, ThreadMetrics>();
+  /** By subtask key. */
+  readonly #windows = new Map<string, MetricWindow>();
+
+  /** Of every subtask that has reported. */
+  get subtaskMetrics(): readonly MetricWindow[] {
+    return [...this.#windows.values()];
+  }
 
   /** By the thread's name, as they last reported. */
   get threadMetrics(): ReadonlyMap<string, ThreadMetrics> {

@@ -20,6 +20,7 @@ export class TaskLoop {
   #scheduled: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #pausedSinceMs = 0;
 
   constructor(options: {
     readonly tasks: readonly Task[];
@@ -72,6 +73,9 @@ export class TaskLoop {
 
   #runSlice(): boolean {
     let nowMs = this.#monotonicMs();
+    for (const task of this.#tasks) {
+      task.threadPaused(this.#pausedSinceMs, nowMs);
+    }
     const endMs = nowMs + sliceMs;
     for (;;) {
       let isBusy = false;
@@ -84,6 +88,7 @@ export class TaskLoop {
         }
       }
       if (!isBusy || nowMs >= endMs) {
+        this.#pausedSinceMs = nowMs;
         return isBusy;
       }
     }

@@ -5,6 +5,7 @@ import { compareFencingTokens, type FencingToken } from '../core/fencing-token.t
 import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import { formatMemoryBudget, type MemoryBudget } from '../core/memory/memory-budget.ts';
+import type { MetricWindow } from '../core/metrics/metric-window.ts';
 import type {
   JobManagerConnection,
   JobManagerMessage,
@@ -37,7 +38,7 @@ const earlyStreamTimeoutMs = 30_000;
 const earlyStreamCountMax = 1024;
 
 export interface TaskManagerOptions {
-  readonly config: Omit<TaskManagerProcessConfig, 'addressFile'>;
+  readonly config: Omit<TaskManagerProcessConfig, 'addressFile' | 'metrics'>;
   readonly graph: JobGraph;
   readonly jobGraphHash: string;
   /** Finds the JobManager anew at every call; rejects when none is there. */
@@ -125,6 +126,16 @@ export class TaskManager {
     }
   }
 
+  /** Of the process, whatever it runs; empty before `run`. */
+  processMetrics(): readonly ProcessMetric[] {
+    return this.#metrics?.measure(this.#deployment?.threadMetrics ?? new Map(), this.#localState) ?? [];
+  }
+
+  /** Of the subtasks that are deployed and have reported. */
+  subtaskMetrics(): readonly MetricWindow[] {
+    return this.#deployment?.subtaskMetrics ?? [];
+  }
+
   /** Ends `run` with `Stopped`; the JobManager sees this TaskManager go. */
   stop(): void {
     this.#stopping.abort();
@@ -147,7 +158,7 @@ export class TaskManager {
       handle: (message) => this.#handle(message, session),
       leaseChanged: (expiresAtMs) => this.#lease.set(expiresAtMs),
       localParts: () => this.#localState?.localParts() ?? [],
-      measureProcess: () => this.#metrics?.measure(this.#deployment?.threadMetrics ?? new Map(), this.#localState) ?? [],
+      measureProcess: () => this.processMetrics(),
     });
     const onStop = () => session.end({ type: 'Stopped' }, 'the TaskManager ends');
     this.#stopping.signal.addEventListener('abort', onStop);

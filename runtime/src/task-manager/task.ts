@@ -102,11 +102,12 @@ export class Task {
   #recordsIn = 0;
   #bytesIn = 0;
   #watermarkMs = minTimestampMs;
-  readonly #time = new TaskTime();
+  readonly #time: TaskTime;
 
   constructor(options: TaskOptions) {
     this.id = options.id;
     this.#options = options;
+    this.#time = new TaskTime({ hasOutputs: options.partitions.length > 0 });
   }
 
   start(): void {
@@ -128,7 +129,16 @@ export class Task {
 
   /** After a step that did something: what became of its output says what the time until the next one is. */
   stepped(nowMs: number): void {
-    this.#time.enter(this.#canSend() ? 'Busy' : 'BackPressured', nowMs);
+    if (this.#canSend()) {
+      this.#time.wait(nowMs);
+    } else {
+      this.#time.enter('BackPressured', nowMs);
+    }
+  }
+
+  /** No task of the thread ran in between. */
+  threadPaused(fromMs: number, toMs: number): void {
+    this.#time.threadPaused(fromMs, toMs);
   }
 
   /** Milliseconds since the epoch when a timer is due; undefined when there is nothing to wait for. */

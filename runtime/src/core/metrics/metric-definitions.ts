@@ -96,13 +96,10 @@ export const taskMetrics = {
   numBytesInPerSecond: flinks('Gauge', 'The same per second, over the last seconds.'),
   numBytesOut: flinks('Counter', 'Bytes of records sent to other threads and processes.'),
   numBytesOutPerSecond: flinks('Gauge', 'The same per second, over the last seconds.'),
-  busyTimeMsPerSecond: flinks(
-    'Gauge',
-    'Milliseconds of a second in which it worked or waited for its thread, over the last seconds.',
-  ),
+  busyTimeMsPerSecond: flinks('Gauge', 'Milliseconds of a second in which it worked, over the last seconds.'),
   backPressuredTimeMsPerSecond: flinks(
     'Gauge',
-    'Milliseconds of a second in which it had output for which its consumers had no room.',
+    'Milliseconds of a second in which its consumers had no room for its output, or its thread ran others.',
   ),
   idleTimeMsPerSecond: flinks('Gauge', 'Milliseconds of a second in which it had nothing to do.'),
   accumulateBusyTimeMs: flinks('Counter', 'Busy time in all.'),

@@ -1,10 +1,10 @@
 import type { JobVertex } from '../../core/job-graph/job-graph.ts';
 import { newest } from '../../core/metrics/metric-window.ts';
-import { formatPrometheusText, type MetricSample, prometheusContentType } from '../../core/metrics/prometheus-text.ts';
 import { type JobManagerMetric, jobManagerSamples, wholeJobSamples } from '../metrics/job-samples.ts';
 import { notFound } from './not-found.ts';
+import { prometheusRoute } from './prometheus-route.ts';
 import { invalidRequest } from './request-bodies.ts';
-import type { RestAnswer, RestRequest, Route } from './route.ts';
+import type { RestRequest, Route } from './route.ts';
 import type { ServedJob } from './served-job.ts';
 import {
   aggregatedDocument,
@@ -34,14 +34,10 @@ export function metricsRoutes(job: ServedJob, { nowMs, measureProcess }: Metrics
     ...{ method: 'GET', path },
     handle: (request) => ({ status: 200, document: handle(request) }),
   });
-  const text = (path: string, samples: () => readonly MetricSample[]): Route => ({
-    ...{ method: 'GET', path },
-    handle: () => textAnswer(samples()),
-  });
   const vertex = '/jobs/:jobId/vertices/:vertexId';
   return [
-    text('/metrics', () => wholeJobSamples(job, measureProcess(), nowMs())),
-    text('/metrics/jobmanager', () => jobManagerSamples(job, measureProcess(), nowMs())),
+    prometheusRoute('/metrics', () => wholeJobSamples(job, measureProcess(), nowMs())),
+    prometheusRoute('/metrics/jobmanager', () => jobManagerSamples(job, measureProcess(), nowMs())),
     get('/jobmanager/metrics', ({ query }) => metricsDocument(jobManagerMetrics(job, measureProcess()), query)),
     get('/jobs/:jobId/metrics', ({ query }) => metricsDocument(jobMetrics(job, nowMs()), query)),
     get(`${vertex}/backpressure`, ({ parameters }) => backPressureDocument(job, vertexOf(job, parameters), nowMs())),
@@ -65,10 +61,6 @@ export function metricsRoutes(job: ServedJob, { nowMs, measureProcess }: Metrics
       return metricsDocument(taskManagerMetrics(taskManager), query);
     }),
   ];
-}
-
-function textAnswer(samples: readonly MetricSample[]): RestAnswer {
-  return { status: 200, text: formatPrometheusText(samples), contentType: prometheusContentType };
 }
 
 export function vertexOf(job: ServedJob, { vertexId }: RestRequest['parameters']): JobVertex {
