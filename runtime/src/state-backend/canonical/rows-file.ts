@@ -24,7 +24,7 @@ const checksumSizeBytes = 4;
 /** A block ends with the row that reaches it. */
 const blockSizeBytes = 32 * 1024;
 /** A file ends with the row that reaches it; a little less than a power of two, so that a buffer that doubles does not become twice as large for it. */
-const fileSizeBytes = 15 * 1024 * 1024;
+const fileSizeBytesMax = 15 * 1024 * 1024;
 
 export class RowsFileWriter {
   readonly #bytes = new BinaryWriter(blockSizeBytes * 2);
@@ -37,7 +37,10 @@ export class RowsFileWriter {
   #blockRowCount = 0;
   #rowCount = 0;
 
-  constructor() {
+  readonly #fileSizeBytes: number;
+
+  constructor(fileSizeBytes = fileSizeBytesMax) {
+    this.#fileSizeBytes = fileSizeBytes;
     this.reset();
   }
 
@@ -56,7 +59,7 @@ export class RowsFileWriter {
   }
 
   get isFull(): boolean {
-    return this.#bytes.length >= fileSizeBytes;
+    return this.#bytes.length >= this.#fileSizeBytes;
   }
 
   /** Greater than the one before, which is for the caller to see to. */

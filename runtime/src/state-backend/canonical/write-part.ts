@@ -8,16 +8,23 @@ import { type CanonicalFile, encodeCanonicalPart } from './part-description.ts';
 import { writeRowKey, writeRowValue } from './row-key.ts';
 import { RowsFileWriter } from './rows-file.ts';
 
+interface WriteOptions {
+  /** Asked between batches. */
+  readonly throwIfEnded?: (() => void) | undefined;
+  /** A file ends with the row that reaches it. */
+  readonly fileSizeBytes?: number | undefined;
+}
+
 /**
  * Writes rows as a part in the canonical format: files of bounded size, one being put while the next is made, then their description. What is in
- * memory is two files, however much there is. `throwIfEnded` is asked between batches.
+ * memory is two files, however much there is.
  */
 export async function writeCanonicalPart(
   rows: SnapshotRows,
   target: Pick<SnapshotTarget, 'putBytes'>,
-  throwIfEnded: () => void = () => {},
+  { throwIfEnded = () => {}, fileSizeBytes }: WriteOptions = {},
 ): Promise<WrittenState> {
-  const writer = new CanonicalPartWriter(target);
+  const writer = new CanonicalPartWriter(target, fileSizeBytes);
   const selection: RowSelection = { keyGroups: rows.keyGroups };
   try {
     for await (const batch of rows.read(selection)) {
@@ -60,17 +67,19 @@ class CanonicalPartWriter {
   readonly #value = new BinaryWriter(1024);
   /** The last row's; what follows is greater. */
   #lastKey = new BinaryWriter();
-  #current = new RowsFileWriter();
+  #current: RowsFileWriter;
   /** Its bytes are being put. */
-  #other = new RowsFileWriter();
+  #other: RowsFileWriter;
   #putting: Promise<void> = Promise.resolve();
   #firstKeyGroup = 0;
   #lastKeyGroup = 0;
   #rowCount = 0;
   readonly #files: PutFile[] = [];
 
-  constructor(target: Pick<SnapshotTarget, 'putBytes'>) {
+  constructor(target: Pick<SnapshotTarget, 'putBytes'>, fileSizeBytes: number | undefined) {
     this.#target = target;
+    this.#current = new RowsFileWriter(fileSizeBytes);
+    this.#other = new RowsFileWriter(fileSizeBytes);
   }
 
   get rowCount(): number {

@@ -155,9 +155,9 @@ export class RocksDbSnapshot implements KeyedStateSnapshot {
     const startedAtMs = performance.now();
     this.#throwIfEnded();
     assert(this.#frozenRows !== undefined, 'a snapshot that is fixed can be read');
-    const written = await writeCanonicalPart(openDatabaseRows(database, part, this.#frozenRows), target, () =>
-      this.#throwIfEnded(),
-    );
+    const written = await writeCanonicalPart(openDatabaseRows(database, part, this.#frozenRows), target, {
+      throwIfEnded: () => this.#throwIfEnded(),
+    });
     times.putMs = performance.now() - startedAtMs;
     return written;
   }
