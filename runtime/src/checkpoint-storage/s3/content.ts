@@ -4,11 +4,11 @@ import { crc32 } from 'node:zlib';
 /** What is to be uploaded: bytes, or a local file that nobody changes any more. */
 export interface UploadContent extends AsyncDisposable {
   readonly sizeBytes: number;
-  /** A piece, with its CRC-32. What the local disk refuses is thrown as the system said it. */
-  read(from: number, sizeBytes: number): Promise<UploadPiece>;
+  /** A piece as long as `buffer`, in it or elsewhere, with its CRC-32. What the local disk refuses is thrown as the system said it. */
+  read(from: number, buffer: Uint8Array): Promise<UploadPiece>;
 }
 
-interface UploadPiece {
+export interface UploadPiece {
   readonly bytes: Uint8Array;
   readonly crc32: number;
 }
@@ -19,8 +19,8 @@ const stepSizeBytes = 512 * 1024;
 export function bytesContent(bytes: Uint8Array): UploadContent {
   return {
     sizeBytes: bytes.byteLength,
-    read: async (from, sizeBytes) => {
-      const piece = bytes.subarray(from, from + sizeBytes);
+    read: async (from, { byteLength }) => {
+      const piece = bytes.subarray(from, from + byteLength);
       let sum = 0;
       for (let at = 0; at < piece.byteLength; at += stepSizeBytes) {
         sum = crc32(piece.subarray(at, at + stepSizeBytes), sum);
@@ -38,7 +38,7 @@ export async function fileContent(file: string): Promise<UploadContent> {
     const { size } = await handle.stat();
     return {
       sizeBytes: size,
-      read: (from, sizeBytes) => readPiece(handle, { file, from, sizeBytes }),
+      read: (from, buffer) => readPiece(handle, { file, from }, buffer),
       [Symbol.asyncDispose]: () => handle.close(),
     };
   } catch (error) {
@@ -49,9 +49,10 @@ export async function fileContent(file: string): Promise<UploadContent> {
 
 async function readPiece(
   handle: FileHandle,
-  { file, from, sizeBytes }: { readonly file: string; readonly from: number; readonly sizeBytes: number },
+  { file, from }: { readonly file: string; readonly from: number },
+  bytes: Uint8Array,
 ): Promise<UploadPiece> {
-  const bytes = Buffer.allocUnsafeSlow(sizeBytes);
+  const sizeBytes = bytes.byteLength;
   let sum = 0;
   for (let at = 0; at < sizeBytes; ) {
     const { bytesRead } = await handle.read(bytes, at, Math.min(stepSizeBytes, sizeBytes - at), from + at);

@@ -37,14 +37,14 @@ export async function downloadBytes(connection: S3Connection, place: ObjectPlace
 /** To a local file that must not exist. What the local disk refuses is thrown as the system said it. Nothing stays of a file that could not be completed. */
 export async function downloadFile(connection: S3Connection, place: ObjectPlace, file: string): Promise<'Created' | 'Missing'> {
   return await verified(connection, place, async () => {
-    const opened = await connection.budget.use(0, () => openToFile(connection, place, file));
+    const opened = await connection.budget.use(() => openToFile(connection, place, file));
     if (opened === undefined) {
       return { result: 'Missing' as const, expected: undefined, crc32: 0 };
     }
     const { handle, object, firstCrc32, rest } = opened;
     try {
       const sums = await forEachPiece(rest, limits.partsPerObjectMax, (piece) =>
-        connection.budget.use(0, () => fetchPiece(connection, place, piece, object, (chunk, at) => writeAll(handle, chunk, at))),
+        connection.budget.use(() => fetchPiece(connection, place, piece, object, (chunk, at) => writeAll(handle, chunk, at))),
       );
       const sum = sums.reduce((whole, each, index) => combineCrc32(whole, each, rest[index]?.sizeBytes ?? 0), firstCrc32);
       await handle.close();

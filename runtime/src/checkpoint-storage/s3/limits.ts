@@ -17,12 +17,12 @@ export const limits = {
   /** Parts or ranges of one object at a time, so that a large one does not keep all others waiting. */
   partsPerObjectMax: 8,
 
-  /** Of one process, all its threads together. */
-  connectionCountMax: 64,
+  /** Of one process, all its threads together: at 50 to 100 MB/s each, more than 10 Gbit/s. */
+  connectionCountMax: 32,
   /** Beside the transfers: log entries, manifests and listings never wait behind gigabytes of state. */
   connectionCountReserved: 8,
   /** Bytes of uploads in memory, of one process; each thread may have at least one part. */
-  uploadBytesInFlightMax: 64 * mebibyte,
+  uploadBytesInFlightMax: 48 * mebibyte,
   connectionCountPerThreadMin: 4,
 
   /** Keys in one request to delete; of S3. */

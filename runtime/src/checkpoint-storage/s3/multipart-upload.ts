@@ -30,8 +30,8 @@ export async function uploadInParts(
   return await putInParts(connection, place, async (upload) => {
     const pieces = cut(content.sizeBytes, partSizeBytes);
     const parts = await forEachPiece(pieces, limits.partsPerObjectMax, ({ index, from, sizeBytes }) =>
-      connection.budget.use(sizeBytes, async () => {
-        const { bytes, crc32 } = await content.read(from, sizeBytes);
+      connection.budget.useBuffer(sizeBytes, async (buffer) => {
+        const { bytes, crc32 } = await content.read(from, buffer);
         const etag = await uploadPart(connection, upload, { number: index + 1, bytes, crc32 });
         return { etag, crc32, sizeBytes };
       }),
@@ -63,7 +63,7 @@ export async function copyInParts(
       cut(source.sizeBytes, partSizeBytes),
       limits.partsPerObjectMax,
       ({ index, from, sizeBytes }) =>
-        connection.budget.use(0, () =>
+        connection.budget.use(() =>
           connection.request(
             { action: 'copy', ...place },
             { isWrite: false, extraTimeoutMs: limits.copyTimeoutMs },

@@ -81,11 +81,11 @@ export class S3Connection {
     };
     const client = new sdk.S3Client(config);
     if (settings.endpoint === undefined) {
-      return { sdk, client };
+      return { sdk, client: signingLess(client) };
     }
     // A server of one's own has a region only because signatures have one, and most take this.
     const region = await client.config.region().catch(() => 'us-east-1');
-    return { sdk, client: new sdk.S3Client({ ...config, region }) };
+    return { sdk, client: signingLess(new sdk.S3Client({ ...config, region })) };
   }
 
   #requestHandler(): NonNullable<S3ClientConfig['requestHandler']> {
@@ -131,6 +131,24 @@ export class S3Connection {
   retryDelayMs(tries: number): number {
     return Math.random() * Math.min(this.deadlines.retryDelayFirstMs * 2 ** tries, limits.retryDelayMaxMs);
   }
+}
+
+/**
+ * Content that goes through TLS is not hashed once more for the signature: SHA-256 of every byte, in the thread that runs the job, was more work than
+ * all else of an upload. What is signed is its CRC-32, which the server checks. Without TLS the content is signed.
+ */
+function signingLess(client: S3Client): S3Client {
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as { readonly protocol?: string; readonly headers: Record<string, string> };
+      if (request.protocol === 'https:' && request.headers['x-amz-checksum-crc32'] !== undefined) {
+        request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+      }
+      return next(args);
+    },
+    { step: 'build', name: 'unsignedPayload' },
+  );
+  return client;
 }
 
 /** For a body of so many bytes. */

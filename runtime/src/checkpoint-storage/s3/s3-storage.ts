@@ -2,7 +2,7 @@ import type { _Object, ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import type { CheckpointStorage, CopyResult, StoredObject } from '../checkpoint-storage.ts';
 import { toStorageError as toLocalError } from '../local/storage-errors.ts';
 import { checkObjectPath } from '../object-path.ts';
-import { bytesContent, fileContent, type UploadContent } from './content.ts';
+import { bytesContent, fileContent, type UploadContent, type UploadPiece } from './content.ts';
 import { crc32Base64 } from './crc32.ts';
 import { deleteObjects } from './delete-objects.ts';
 import { downloadBytes, downloadFile } from './download.ts';
@@ -39,9 +39,10 @@ export class S3Storage implements CheckpointStorage {
 
   async putIfAbsent(path: string, bytes: Uint8Array): Promise<'Created' | 'Occupied'> {
     const place = this.#placeOf(path);
+    const content = bytesContent(bytes);
     return bytes.byteLength <= limits.singlePutSizeBytesMax
-      ? await this.#putWhole(place, bytesContent(bytes))
-      : await this.#putLarge(place, bytesContent(bytes));
+      ? await this.#putWhole(place, await content.read(0, bytes))
+      : await this.#putLarge(place, content);
   }
 
   async putFileIfAbsent(path: string, file: string): Promise<'Created' | 'Occupied'> {
@@ -49,7 +50,9 @@ export class S3Storage implements CheckpointStorage {
     try {
       await using content = await fileContent(file);
       return content.sizeBytes <= limits.singlePutSizeBytesMax
-        ? await this.#connection.budget.use(content.sizeBytes, () => this.#putWhole(place, content))
+        ? await this.#connection.budget.useBuffer(content.sizeBytes, async (buffer) =>
+            this.#putWhole(place, await content.read(0, buffer)),
+          )
         : await this.#putLarge(place, content);
     } catch (error) {
       throw toLocalError(error, { action: 'read', path: file, outcome: 'NotApplied' });
@@ -103,8 +106,7 @@ export class S3Storage implements CheckpointStorage {
     return this.#location.prefix === '' ? path : `${this.#location.prefix}/${path}`;
   }
 
-  async #putWhole(place: ObjectPlace, content: UploadContent): Promise<'Created' | 'Occupied'> {
-    const { bytes, crc32 } = await content.read(0, content.sizeBytes);
+  async #putWhole(place: ObjectPlace, { bytes, crc32 }: UploadPiece): Promise<'Created' | 'Occupied'> {
     return await this.#connection.request(
       { action: 'write', ...place },
       { isWrite: true, extraTimeoutMs: transferTimeMs(bytes.byteLength) },

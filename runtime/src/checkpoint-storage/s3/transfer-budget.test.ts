@@ -17,24 +17,26 @@ test('a thread has its share of the process, and never less than one part and a 
 });
 
 test('transfers begin in the order in which they asked, as far as connections and bytes allow', async () => {
-  const budget = new TransferBudget({ connectionCountMax: 3, uploadBytesInFlightMax: 10 });
+  const part = limits.partSizeBytes;
+  const budget = new TransferBudget({ connectionCountMax: 3, uploadBytesInFlightMax: 2 * part });
   const begun: number[] = [];
   const ends: (() => void)[] = [];
   const transfer = (id: number, bytes: number): Promise<void> =>
-    budget.use(bytes, () => {
+    budget.useBuffer(bytes, (buffer) => {
+      assert.equal(buffer.byteLength, bytes);
       begun.push(id);
       return new Promise((resolve) => {
         ends[id] = resolve;
       });
     });
-  const all = [transfer(0, 6), transfer(1, 6), transfer(2, 1), transfer(3, 99)];
+  const all = [transfer(0, part), transfer(1, 1.5 * part), transfer(2, 1), transfer(3, 3 * part)];
   const settled = async (): Promise<readonly number[]> => {
     await new Promise(setImmediate);
     return begun;
   };
   assert.deepEqual(await settled(), [0], 'the second has no room, and the third does not overtake it');
   ends[0]?.();
-  assert.deepEqual(await settled(), [0, 1, 2]);
+  assert.deepEqual(await settled(), [0, 1]);
   ends[1]?.();
   assert.deepEqual(await settled(), [0, 1, 2], 'one that is larger than everything waits until it is alone');
   ends[2]?.();
@@ -45,9 +47,9 @@ test('transfers begin in the order in which they asked, as far as connections an
 
 test('a transfer that fails gives back what it held', async () => {
   const budget = new TransferBudget({ connectionCountMax: 1, uploadBytesInFlightMax: 1 });
-  await assert.rejects(
-    budget.use(1, () => Promise.reject(new Error('no'))),
-    /no/,
-  );
-  assert.equal(await budget.use(1, async () => 'yes'), 'yes');
+  const failing = budget.useBuffer(1, () => Promise.reject(new Error('no')));
+  const next = budget.useBuffer(1, async () => 'yes');
+  await assert.rejects(failing, /no/);
+  assert.equal(await next, 'yes');
+  assert.equal(await budget.use(async () => 'yes'), 'yes');
 });

@@ -28,6 +28,8 @@ interface Waiting {
 export class TransferBudget {
   readonly #share: TransferShare;
   readonly #waiting: Waiting[] = [];
+  /** Kept while there are transfers: memory outside the heap that comes and goes makes V8 collect all of the heap again and again. */
+  #buffers: Uint8Array[] = [];
   #connections = 0;
   #bytes = 0;
 
@@ -35,17 +37,39 @@ export class TransferBudget {
     this.#share = share;
   }
 
-  /** Runs `transfer` with a connection and room for so many bytes in memory. */
-  async use<T>(bytes: number, transfer: () => Promise<T>): Promise<T> {
+  /** Runs `transfer` with a connection. */
+  async use<T>(transfer: () => Promise<T>): Promise<T> {
+    return await this.#whenAdmitted(0, transfer);
+  }
+
+  /** Runs `transfer` with a connection and a buffer of so many bytes, which is another's afterwards. */
+  async useBuffer<T>(sizeBytes: number, transfer: (buffer: Uint8Array) => Promise<T>): Promise<T> {
     // A part can be larger than the share, of an object of more than 80 GB: it goes alone.
-    const counted = Math.min(bytes, this.#share.uploadBytesInFlightMax);
-    await this.#admission(counted);
+    const counted = Math.min(Math.max(sizeBytes, limits.partSizeBytes), this.#share.uploadBytesInFlightMax);
+    return await this.#whenAdmitted(counted, async () => {
+      if (sizeBytes > limits.partSizeBytes) {
+        return await transfer(new Uint8Array(sizeBytes));
+      }
+      const buffer = this.#buffers.pop() ?? new Uint8Array(limits.partSizeBytes);
+      try {
+        return await transfer(buffer.subarray(0, sizeBytes));
+      } finally {
+        this.#buffers.push(buffer);
+      }
+    });
+  }
+
+  async #whenAdmitted<T>(bytes: number, transfer: () => Promise<T>): Promise<T> {
+    await this.#admission(bytes);
     try {
       return await transfer();
     } finally {
       this.#connections -= 1;
-      this.#bytes -= counted;
+      this.#bytes -= bytes;
       this.#admitWaiting();
+      if (this.#connections === 0) {
+        this.#buffers = [];
+      }
     }
   }
 
