@@ -302,6 +302,14 @@ struct DatabaseMethods {
                     [](Database& database, const ColumnFamilyRef& family) { database.Compact(family); });
   }
 
+  static napi_value CompactRange(Call& call) {
+    const uint64_t index = ReadFamily(call);
+    const Range range = ReadRange(call);
+    return OnFamily(call, index, /*writes=*/false, [range](Database& database, const ColumnFamilyRef& family) {
+      database.CompactRange(family, range.start, range.end);
+    });
+  }
+
   static napi_value Property(Call& call) {
     const uint64_t index = ReadFamily(call);
     const std::string name = ReadName(call.env, call.arguments[1], "name");
@@ -388,6 +396,7 @@ std::vector<Method> DatabaseMethodList() {
           {"importColumnFamily", Entry<DatabaseMethods::ImportColumnFamily>},
           {"dropColumnFamily", Entry<DatabaseMethods::DropColumnFamily>},
           {"compact", Entry<DatabaseMethods::Compact>},
+          {"compactRange", Entry<DatabaseMethods::CompactRange>},
           {"property", Entry<DatabaseMethods::Property>},
           {"statistics", Entry<DatabaseMethods::Statistics>},
           {"close", Entry<DatabaseMethods::Close>}};

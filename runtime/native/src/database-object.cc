@@ -79,6 +79,7 @@ napi_value DatabaseObject::Close(napi_env env, napi_value self) {
   }
   closing_ = true;
   EndIteratorsAndSnapshots();
+  database_->CancelRangeCompactions();
   closeCall_ = std::make_unique<AsyncCall>();
   closeCall_->deferred = deferred;
   closeCall_->work = [database = database_] { database->Close(); };

@@ -256,6 +256,17 @@ void Database::Clip(const ColumnFamilyRef& family, const std::string& start, con
   Compact(family);
 }
 
+void Database::CompactRange(const ColumnFamilyRef& family, const std::string& start, const std::string& end) {
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  // What is on the last level already is written anew too: otherwise a range deletion that came to rest there would stay.
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  options.canceled = &rangeCompactionsCanceled_;
+  const rocksdb::Slice from(start);
+  const rocksdb::Slice to(end);
+  CheckStatus(db_->CompactRange(options, family.get(), &from, &to), "compactRange");
+}
+
 void Database::Compact(const ColumnFamilyRef& family) {
   rocksdb::CompactRangeOptions options;
   options.exclusive_manual_compaction = false;

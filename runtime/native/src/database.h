@@ -1,5 +1,6 @@
 // One open RocksDB, without anything of JavaScript. Its column families are changed by one thread, the one whose JavaScript opened it.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -64,6 +65,10 @@ class Database {
   void DeleteRange(const ColumnFamilyRef& family, const std::string& start, const std::string& end, bool files);
   void Clip(const ColumnFamilyRef& family, const std::string& start, const std::string& end);
   void Compact(const ColumnFamilyRef& family);
+  /** Of the files that reach into the range, and of no others. */
+  void CompactRange(const ColumnFamilyRef& family, const std::string& start, const std::string& end);
+  /** Those under way give up soon, later ones at once. From any thread; waits for nothing. */
+  void CancelRangeCompactions() { rangeCompactionsCanceled_ = true; }
 
  private:
   Database() = default;
@@ -74,6 +79,7 @@ class Database {
   rocksdb::WriteOptions writeOptions_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
   /** Guards `families_` against a flush by another thread. */
+  std::atomic<bool> rangeCompactionsCanceled_ = false;
   std::mutex familiesMutex_;
   std::vector<ColumnFamily> families_;
 };

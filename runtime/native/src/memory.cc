@@ -32,6 +32,7 @@ struct ProcessMemory {
   std::condition_variable changed;
   size_t capacityBytes = 0;
   size_t writeBufferBytes = 0;
+  size_t shardBytes = 0;
   std::shared_ptr<rocksdb::Cache> cache;
   std::shared_ptr<rocksdb::WriteBufferManager> memtables;
   /** Open databases of all threads, with how many threads are flushing each to make room. */
@@ -44,13 +45,17 @@ ProcessMemory& Memory() {
   return *memory;
 }
 
+int ShardBits(size_t capacityBytes) {
+  int shardBits = 0;
+  while (shardBits < shardBitsMax && (capacityBytes >> (shardBits + 1)) >= shardBytesMin) shardBits++;
+  return shardBits;
+}
+
 /**
  * LRU rather than HyperClockCache: with the strict cap it evicts exactly as much as is needed, where the clock gives up after some effort and fails
  * the read; and it keeps index and filter partitions in a pool of their own. Its lock is no cost with a task thread per core.
  */
-std::shared_ptr<rocksdb::Cache> MakeCache(size_t capacityBytes) {
-  int shardBits = 0;
-  while (shardBits < shardBitsMax && (capacityBytes >> (shardBits + 1)) >= shardBytesMin) shardBits++;
+std::shared_ptr<rocksdb::Cache> MakeCache(size_t capacityBytes, int shardBits) {
   rocksdb::LRUCacheOptions options;
   options.capacity = capacityBytes;
   options.num_shard_bits = shardBits;
@@ -127,7 +132,9 @@ void ConfigureMemory(size_t capacityBytes, size_t writeBufferBytes) {
                                                      " and writeBufferBytes " + std::to_string(memory.writeBufferBytes) + " already"};
   }
   ShapeAllocator();
-  memory.cache = MakeCache(capacityBytes);
+  const int shardBits = ShardBits(capacityBytes);
+  memory.cache = MakeCache(capacityBytes, shardBits);
+  memory.shardBytes = capacityBytes >> shardBits;
   memory.memtables = std::make_shared<rocksdb::WriteBufferManager>(writeBufferBytes, memory.cache, /*allow_stall=*/false);
   memory.capacityBytes = capacityBytes;
   memory.writeBufferBytes = writeBufferBytes;
@@ -150,7 +157,9 @@ MemoryUsage CurrentMemoryUsage() {
   const std::shared_ptr<rocksdb::WriteBufferManager> memtables = Memtables();
   const size_t reserved = memtables->dummy_entries_in_cache_usage();
   const size_t used = cache->GetUsage();
-  return {cache->GetCapacity(), used, used - std::min(used, reserved), cache->GetPinnedUsage(), memtables->memory_usage()};
+  const ProcessMemory& memory = Memory();
+  return {cache->GetCapacity(),     used, used - std::min(used, reserved), cache->GetPinnedUsage(), memtables->memory_usage(),
+          memory.shardBytes, memory.writeBufferBytes};
 }
 
 void AddToMemory(Database* database) {

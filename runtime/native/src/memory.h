@@ -27,6 +27,9 @@ struct MemoryUsage {
   size_t blockCacheBytes;
   size_t pinnedBytes;
   size_t memtableBytes;
+  /** The cache is that many caches, each with its share of the cap: what is larger than one cannot be read. */
+  size_t shardBytes;
+  size_t writeBufferBytes;
 };
 
 /** Throws `MemoryAlreadyConfigured` when it was done before with other values. */

@@ -43,6 +43,8 @@ napi_value Usage(Call& call) {
   set("blockCacheBytes", usage.blockCacheBytes);
   set("pinnedBytes", usage.pinnedBytes);
   set("memtableBytes", usage.memtableBytes);
+  set("shardBytes", usage.shardBytes);
+  set("writeBufferBytes", usage.writeBufferBytes);
   return object;
 }
 

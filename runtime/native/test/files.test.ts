@@ -303,6 +303,48 @@ test('a dropped column family is gone, and its number with it', { skip }, async 
   await without.close();
 });
 
+test('a range is compacted by the files that reach into it, and no others', { skip }, async () => {
+  const database = await nativeBinding().open(openOptions());
+  // Each file after a flush and a compaction of its own range lies on the last level.
+  for (const [from, to] of [
+    [0, 100],
+    [100, 200],
+  ] as const) {
+    fill(database, 1, from, to);
+    await database.flush();
+    await database.compactRange(1, bytes(String(from).padStart(3, '0')), bytes(String(to - 1).padStart(3, '0')));
+  }
+  const before = await database.liveFiles();
+  await database.deleteRange(1, bytes('150'), bytes('zzz'), { files: false });
+  assert.deepEqual(keysOf(database, 1), numbers(0, 150));
+  await database.compactRange(1, bytes('150'), bytes('zzz'));
+  const after = await database.liveFiles();
+  const kept = after.filter(({ name }) => before.some((file) => file.name === name));
+  assert.equal(before.length, 2);
+  assert.equal(after.length, 2, 'the range deletion has no file of its own any more');
+  assert.equal(kept.length, 1, 'the file that does not reach into the range is the same');
+  assert.deepEqual(keysOf(database, 1), numbers(0, 150));
+  await database.compactRange(1, bytes('150'), bytes('zzz'));
+  assert.deepEqual(await database.liveFiles(), after, 'nothing is left to do');
+  assert.throws(() => database.compactRange(1, bytes('b'), bytes('a')), withCode('InvalidArgument', /before/));
+  await database.close();
+});
+
+test('closing does not wait for the compaction of a range', { skip }, async () => {
+  const database = await nativeBinding().open(openOptions());
+  for (let round = 0; round < 3; round++) {
+    fill(database, 1, 0, 900, `${round}`.repeat(2000));
+    await database.flush();
+  }
+  const compacted = database.compactRange(1, bytes(''), bytes('zzz')).then(
+    () => 'done',
+    (error: unknown) => (error as { readonly code: string }).code,
+  );
+  await database.close();
+  // Too small a database for it to be certain that it was still under way.
+  assert.match(await compacted, /^(done|Incomplete)$/);
+});
+
 test('opening says what is wrong', { skip }, async () => {
   const binding = nativeBinding();
   const options = openOptions();

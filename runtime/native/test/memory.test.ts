@@ -24,7 +24,11 @@ test('memory is configured once, and within its bounds', { skip }, async () => {
     () => binding.configureMemory({ capacityBytes: 2 * capacityBytes, writeBufferBytes }),
     withCode('MemoryAlreadyConfigured', /16777216/),
   );
-  assert.equal(binding.memoryUsage().capacityBytes, capacityBytes);
+  const usage = binding.memoryUsage();
+  assert.deepEqual(
+    [usage.capacityBytes, usage.shardBytes, usage.writeBufferBytes],
+    [capacityBytes, capacityBytes, writeBufferBytes],
+  );
 });
 
 const random = randomBytes(1 << 20);

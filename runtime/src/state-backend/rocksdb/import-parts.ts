@@ -6,23 +6,52 @@ import { keptAsLinks } from './kept-files.ts';
 import { columnFamilies, columnFamiliesWithRows } from './key-layout.ts';
 import type { NativeDatabase, NativeExport } from './native-binding.ts';
 import { toStateError } from './native-errors.ts';
+import { compactOutside } from './outside-compaction.ts';
 import { type CheckedPart, type DatabasePlace, openDatabaseAt, openPartAt } from './part-files.ts';
 
 /**
- * Makes one database out of the files of several parts, as they are: nothing is read or written but what the files are called. Undefined when
- * RocksDB refuses, because the files of one part reach into the key groups of another; that is so after a change of parallelism, until
- * compaction has come by.
+ * Makes one database out of the files of several parts, as they are: nothing is read or written but what the files are called. RocksDB refuses when the files of
+ * one part reach into the key groups of another, if only by a range deletion, which must not hide the other's rows. That is so after a change of parallelism
+ * until `OutsideCompaction` has come by; then the same is done here first, which writes the files that reach outside anew.
  */
 export async function importParts(
   place: DatabasePlace,
   path: string,
   parts: readonly CheckedPart[],
   storedFiles: StoredFiles | undefined,
+): Promise<ImportedParts> {
+  const asTheyAre = await tryImport(place, path, parts, { storedFiles, compact: false });
+  if (asTheyAre !== undefined) {
+    return { database: asTheyAre, areRewritten: false };
+  }
+  const database = await tryImport(place, path, parts, { storedFiles, compact: true });
+  assert(database !== undefined, 'parts of which none reaches outside of its key groups do not overlap');
+  return { database, areRewritten: true };
+}
+
+interface ImportedParts {
+  readonly database: NativeDatabase;
+  /** Those of their files that reached outside. */
+  readonly areRewritten: boolean;
+}
+
+async function tryImport(
+  place: DatabasePlace,
+  path: string,
+  parts: readonly CheckedPart[],
+  { storedFiles, compact }: { readonly storedFiles: StoredFiles | undefined; readonly compact: boolean },
 ): Promise<NativeDatabase | undefined> {
   const exports: PartExport[] = [];
   try {
-    for (const [index, part] of parts.entries()) {
-      exports.push(await exportPart(place, `import-${index}`, part));
+    const results = await Promise.allSettled(parts.map((part, index) => exportPart(place, `import-${index}`, part, compact)));
+    for (const result of results) {
+      if (result.status === 'fulfilled') {
+        exports.push(result.value);
+      }
+    }
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) {
+      throw failed.reason;
     }
     const database = await openDatabaseAt(place, path, { createIfMissing: true, columnFamilies: columnFamilies.slice(0, 1) });
     if (await importAll(database, exports)) {
@@ -45,11 +74,14 @@ interface PartExport {
   readonly families: ReadonlyMap<number, NativeExport>;
 }
 
-async function exportPart(place: DatabasePlace, name: string, part: CheckedPart): Promise<PartExport> {
+async function exportPart(place: DatabasePlace, name: string, part: CheckedPart, compact: boolean): Promise<PartExport> {
   const directory = join(place.directory, name);
   const database = await openPartAt(place, directory, part);
   const families = new Map<number, NativeExport>();
   try {
+    if (compact) {
+      await compactOutside(database, part.part.keyGroups);
+    }
     for (const columnFamily of columnFamiliesWithRows) {
       families.set(columnFamily, await database.exportColumnFamily(columnFamily, join(directory, `export-${columnFamily}`)));
     }

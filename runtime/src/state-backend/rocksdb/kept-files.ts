@@ -18,7 +18,7 @@ export function keptInPlace(storedFiles: StoredFiles | undefined, { restored }: 
 
 /**
  * Parts that were brought together have their files under new names, as links: the number that the file system knows a file by tells them
- * apart. `brought` holds the parts' own links still.
+ * apart. `brought` holds the parts' own links still, but for files that were written anew on the way.
  */
 export async function keptAsLinks(
   storedFiles: StoredFiles | undefined,
@@ -31,7 +31,8 @@ export async function keptAsLinks(
   try {
     const sources: Source[] = [];
     for (const { directory, part } of brought) {
-      for (const file of part.restored.files.filter(isRows)) {
+      const there = new Set(await readdir(directory));
+      for (const file of part.restored.files.filter((each) => isRows(each) && there.has(each.name))) {
         sources.push({ ...(await identify(directory, file.name)), file });
       }
     }

@@ -24,6 +24,7 @@ import { columnFamilies, stateColumnFamily } from './key-layout.ts';
 import { RocksDbSnapshot, type SnapshotTimes } from './keyed-state-snapshot.ts';
 import { completeLimits, type RocksDbStateBackendLimits } from './limits.ts';
 import type { NativeBinding, NativeMemoryOptions } from './native-binding.ts';
+import { OutsideCompaction } from './outside-compaction.ts';
 import type { DatabaseOpenOptions } from './part-files.ts';
 import { type OpenedDatabase, openDatabase } from './restore-part.ts';
 import { RowAccess } from './row-access.ts';
@@ -99,6 +100,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
   readonly #timers: Timers;
   readonly #handles: ReadonlyMap<string, StateHandleByType>;
   readonly #hasTtl: boolean;
+  readonly #outsideCompaction: OutsideCompaction;
   readonly #snapshotTimes: SnapshotTimes = { freezeMs: 0, drainMs: 0, flushMs: 0, linkMs: 0, putMs: 0 };
   #clockToldAtMs = 0;
   #snapshot: RocksDbSnapshot | undefined;
@@ -123,6 +125,7 @@ class RocksDbStateBackend implements KeyedStateBackend {
     this.#options = options;
     this.#opened = opened;
     this.#filesAhead = new FilesAhead(database, parts.directory.path);
+    this.#outsideCompaction = new OutsideCompaction(database, keyGroups);
     this.#writeBack = new WriteBack(database, limits, keyGroups);
     this.#access = new RowAccess({ database, writeBack: this.#writeBack, rowKeys, nowMs, nextListSequence });
     const slotsOf = (isNamespaced: boolean): readonly StateSlot[] =>
@@ -260,7 +263,11 @@ class RocksDbStateBackend implements KeyedStateBackend {
       storedFiles: this.#options.storedFiles,
       format,
       times: this.#snapshotTimes,
-      onFixed: this.#options.onRoom,
+      onFixed: () => {
+        // Not before the first record, and when the files that were restored are in the first checkpoint by their names.
+        this.#outsideCompaction.start();
+        this.#options.onRoom();
+      },
     });
     return this.#snapshot;
   }
@@ -300,6 +307,10 @@ class RocksDbStateBackend implements KeyedStateBackend {
       snapshotFlushMs: flushMs,
       snapshotLinkMs: linkMs,
       snapshotPutMs: putMs,
+      restoredByFiles: this.#opened.restoredAs === 'Files' ? 1 : 0,
+      restoredByRewrittenFiles: this.#opened.restoredAs === 'RewrittenFiles' ? 1 : 0,
+      restoredByRows: this.#opened.restoredAs === 'Rows' ? 1 : 0,
+      ...this.#outsideCompaction.counters(),
     };
   }
 

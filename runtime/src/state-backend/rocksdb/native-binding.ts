@@ -56,6 +56,10 @@ interface NativeMemoryUsage {
   /** Part of `usedBytes` that cannot be evicted now: memtables, top levels of indexes, blocks that iterators read. */
   readonly pinnedBytes: number;
   readonly memtableBytes: number;
+  /** The cache is divided into caches of this size, by the hash of a block: a block that is larger than one cannot be read. */
+  readonly shardBytes: number;
+  /** As configured. */
+  readonly writeBufferBytes: number;
 }
 
 export interface NativeOpenOptions {
@@ -153,6 +157,11 @@ export interface NativeDatabase {
   /** Its number is not used again. */
   dropColumnFamily(columnFamily: number): Promise<void>;
   compact(columnFamily: number): Promise<void>;
+  /**
+   * Writes the files that reach into the range anew, on all levels, and no others: what was deleted there is gone afterwards. Nothing to do where no file
+   * does. Goes on beside reads and writes, and gives up with `Incomplete` when the database is closed.
+   */
+  compactRange(columnFamily: number, start: Uint8Array, end: Uint8Array): Promise<void>;
   /** RocksDB's own names: `rocksdb.num-files-at-level0`. Undefined for one that it does not know. */
   property(columnFamily: number, name: string): string | undefined;
   /** Tickers by RocksDB's names (`rocksdb.block.cache.hit`), when opened with statistics. */

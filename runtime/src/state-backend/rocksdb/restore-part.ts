@@ -13,6 +13,9 @@ import { rewriteValues } from './rewrite-values.ts';
 import { assignStateIds, haveSameStateIds, type StateIds } from './state-ids.ts';
 import { assignForms, checkSameForms, type StateForms } from './value-forms.ts';
 
+/** How the rows came: by whole files, by files of which those that reached outside of their part were written anew first, or one by one. */
+type RestoredAs = 'Nothing' | 'Files' | 'RewrittenFiles' | 'Rows';
+
 /** A database with what a backend goes on from. */
 export interface OpenedDatabase {
   readonly database: NativeDatabase;
@@ -20,6 +23,7 @@ export interface OpenedDatabase {
   readonly forms: StateForms;
   readonly nextListSequence: number;
   readonly hasTimers: boolean;
+  readonly restoredAs: RestoredAs;
   /** Of files that are in checkpoint storage as they are. */
   readonly sha256ByFile: Map<string, string>;
 }
@@ -43,10 +47,18 @@ export async function openDatabase(
     const database = await openDatabaseAt(place, join(place.directory, databaseName), { createIfMissing: true });
     const nextListSequence = await restoreRows(database, canonical, { options, stateIds, forms, nextListSequence: 0 });
     const hasTimers = options.timers && canonical.length > 0;
-    return { database, stateIds, forms, nextListSequence, hasTimers, sha256ByFile: new Map() };
+    return {
+      database,
+      stateIds,
+      forms,
+      nextListSequence,
+      hasTimers,
+      restoredAs: canonical.length > 0 ? 'Rows' : 'Nothing',
+      sha256ByFile: new Map(),
+    };
   }
   checkSameForms(parts.map(({ part }) => part));
-  const database = await openFromParts(place, { options, stateIds, forms, largest, parts });
+  const { database, restoredAs } = await openFromParts(place, { options, stateIds, forms, largest, parts });
   const nextListSequence = Math.max(...parts.map(({ part }) => part.nextListSequence));
   return {
     database,
@@ -54,6 +66,7 @@ export async function openDatabase(
     forms,
     nextListSequence: await restoreRows(database, canonical, { options, stateIds, forms, nextListSequence }),
     hasTimers: options.timers,
+    restoredAs,
     // Files that are brought together get other names.
     sha256ByFile: parts.length === 1 ? knownFiles(largest) : new Map(),
   };
@@ -86,9 +99,15 @@ interface PartsToOpen {
   readonly parts: readonly CheckedPart[];
 }
 
-async function openFromParts(place: DatabasePlace, all: PartsToOpen): Promise<NativeDatabase> {
+interface OpenedParts {
+  readonly database: NativeDatabase;
+  readonly restoredAs: RestoredAs;
+}
+
+async function openFromParts(place: DatabasePlace, all: PartsToOpen): Promise<OpenedParts> {
   const { options, stateIds, forms, parts } = all;
-  const database = (await openAsFiles(place, all)) ?? (await openAndCopy(place, all));
+  const opened = (await openAsFiles(place, all)) ?? { database: await openAndCopy(place, all), restoredAs: 'Rows' };
+  const { database } = opened;
   try {
     await removeOutside(database, parts, options.keyGroups);
     if (stateIds.dropped.size !== 0) {
@@ -98,23 +117,26 @@ async function openFromParts(place: DatabasePlace, all: PartsToOpen): Promise<Na
     if (!options.timers) {
       await database.deleteRange(timersColumnFamily, ...rangeOf(options.keyGroups), { files: true });
     }
-    return database;
+    return opened;
   } catch (error) {
     await database.close();
     throw toStateError(error, cannotRestore);
   }
 }
 
-/** A single part in place, or several as one where their files can be brought together; undefined where they cannot. */
-async function openAsFiles(place: DatabasePlace, { options, largest, parts }: PartsToOpen): Promise<NativeDatabase | undefined> {
+/** A single part in place, or several as one; undefined where they have given their states different numbers. */
+async function openAsFiles(place: DatabasePlace, { options, largest, parts }: PartsToOpen): Promise<OpenedParts | undefined> {
   const path = join(place.directory, databaseName);
   if (parts.length === 1) {
     const database = await openPartAt(place, path, largest);
     keptInPlace(options.storedFiles, largest);
-    return database;
+    return { database, restoredAs: 'Files' };
   }
-  const canImport = parts.every(({ part }) => haveSameStateIds(part, largest.part));
-  return canImport ? await importParts(place, path, parts, options.storedFiles) : undefined;
+  if (!parts.every(({ part }) => haveSameStateIds(part, largest.part))) {
+    return undefined;
+  }
+  const { database, areRewritten } = await importParts(place, path, parts, options.storedFiles);
+  return { database, restoredAs: areRewritten ? 'RewrittenFiles' : 'Files' };
 }
 
 /** The largest part in place; the rows of the others are copied. */
