@@ -146,8 +146,9 @@ export class RecoveryCluster implements AsyncDisposable {
     return texts
       .flatMap((text) => text.split('\n'))
       .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as LogLine)
-      .sort((a, b) => a.time - b.time);
+      .map((line) => JSON.parse(line) as Omit<LogLine, 'atMs'> & { readonly time: string })
+      .map(({ time, ...line }) => ({ ...line, atMs: Date.parse(time) }))
+      .sort((a, b) => a.atMs - b.atMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,7 +193,7 @@ export class RecoveryCluster implements AsyncDisposable {
 }
 
 export interface LogLine {
-  readonly time: number;
+  readonly atMs: number;
   readonly msg: string;
   readonly to?: string;
 }

@@ -147,7 +147,7 @@ class Scene {
       return seen.size === parallelism ? Math.max(...firsts.map(({ atMs }) => atMs)) : undefined;
     });
     const restoring = (await this.#cluster.status())?.restoring;
-    const lines = (await this.#cluster.jobManagerLog()).filter(({ time }) => time >= sinceMs && time <= firstRecordAtMs);
+    const lines = (await this.#cluster.jobManagerLog()).filter(({ atMs }) => atMs >= sinceMs && atMs <= firstRecordAtMs);
     return {
       totalMs: firstRecordAtMs - sinceMs,
       noticedMs: sinceStart(lines, sinceMs, ({ msg }) => msg === 'TaskManager lost' || msg === 'a task failed'),
@@ -196,7 +196,7 @@ interface Run {
 }
 
 function sinceStart(lines: readonly LogLine[], sinceMs: number, isIt: (line: LogLine) => boolean): number {
-  return (lines.find(isIt)?.time ?? Number.NaN) - sinceMs;
+  return (lines.find(isIt)?.atMs ?? Number.NaN) - sinceMs;
 }
 
 function medianRun(runs: readonly Run[]): Run {
