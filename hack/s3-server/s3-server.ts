@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,25 +16,34 @@ const startTryCountMax = 3;
 export const whyNoS3Server: string | false =
   !existsSync(program) && 'the S3 server of the tests is not built (node hack/s3-server/build-s3-server.ts; it needs Go)';
 
+/** Absolute paths of files in PEM. */
+interface Certificate {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
 /** A real S3 server of one's own: on loopback, with a directory of its own, which outlives a stop and goes with the object. */
 export class S3Server {
   readonly credentials = { accessKeyId: 'testing', secretAccessKey: 'testing-secret' };
   /** There from the start. */
   readonly bucket = 'checkpoints';
   readonly #directory = mkdtempSync(join(tmpdir(), 'flinkjob-s3-'));
+  readonly #certificate: Certificate | undefined;
   #port = 0;
   #process: ChildProcess | undefined;
   readonly #killAtExit = (): void => {
     this.#process?.kill('SIGKILL');
   };
 
-  private constructor() {
+  private constructor(certificate: Certificate | undefined) {
+    this.#certificate = certificate;
     mkdirSync(this.directoryOf(this.bucket), { recursive: true });
     process.on('exit', this.#killAtExit);
   }
 
-  static async start(): Promise<S3Server> {
-    const server = new S3Server();
+  /** With a certificate it speaks TLS. */
+  static async start(certificate?: Certificate): Promise<S3Server> {
+    const server = new S3Server(certificate);
     for (let tries = 1; ; tries += 1) {
       server.#port = await freePort();
       try {
@@ -50,7 +59,7 @@ export class S3Server {
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.#certificate === undefined ? 'http' : 'https'}://127.0.0.1:${this.#port}`;
   }
 
   get port(): number {
@@ -74,7 +83,10 @@ export class S3Server {
 
   /** Also after a stop, on the same port with the same objects. */
   async start(): Promise<void> {
-    const child = spawn(program, ['--port', `127.0.0.1:${this.#port}`, '--quiet', 'posix', join(this.#directory, 'buckets')], {
+    const certificate = this.#certificate;
+    const tls = certificate === undefined ? [] : ['--cert', certificate.certificateFile, '--key', certificate.keyFile];
+    const args = ['--port', `127.0.0.1:${this.#port}`, ...tls, '--quiet', 'posix', join(this.#directory, 'buckets')];
+    const child = spawn(program, args, {
       env: {
         ...process.env,
         ROOT_ACCESS_KEY: this.credentials.accessKeyId,
@@ -88,7 +100,7 @@ export class S3Server {
       said = `${said}${text}`.slice(-2_000);
     });
     const deadline = performance.now() + startDeadlineMs;
-    while (!(await answers(this.endpoint))) {
+    while (!(await listens(this.#port))) {
       if (child.exitCode !== null || performance.now() > deadline) {
         child.kill('SIGKILL');
         throw new Error(`the S3 server does not start: ${said}`);
@@ -117,14 +129,15 @@ export class S3Server {
   }
 }
 
-async function answers(endpoint: string): Promise<boolean> {
-  try {
-    // Without a signature it is refused, which is an answer.
-    await (await fetch(endpoint)).arrayBuffer();
-    return true;
-  } catch {
-    return false;
-  }
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
 }
 
 function freePort(): Promise<number> {
