@@ -1,4 +1,4 @@
-import type { JobStatusDocument } from '@flinkjob/runtime/rest';
+import type { JobStatusDocument, VertexLoad } from '@flinkjob/runtime/rest';
 import { addSample, noRates } from '../../src/cli/live-view/rates.ts';
 import type { LiveView } from '../../src/cli/live-view/view-state.ts';
 
@@ -27,6 +27,8 @@ export function jobStatus(overrides: Partial<JobStatusDocument> = {}): JobStatus
       triggeredAtMs: 131_955,
       completedAtMs: 132_000,
       sizeBytes: 12_595,
+      deltaSizeBytes: 1250,
+      uploadedSizeBytes: 1250,
     },
     checkpointCounts: { completed: 12, failed: 0, inProgress: 0 },
     taskManagers: { registered: 2, slotsTotal: 4, slotsRequired: 2 },
@@ -41,6 +43,7 @@ export function jobStatus(overrides: Partial<JobStatusDocument> = {}): JobStatus
         recordsOut: 26_800,
         stateSizeBytes: 0,
         lateRecordsDropped: 0,
+        load: { ...load(0.1, 0.85), pendingBytes: 1_500_000, eventTimeLagMs: 2500 },
       },
       {
         id: 'counts',
@@ -52,6 +55,7 @@ export function jobStatus(overrides: Partial<JobStatusDocument> = {}): JobStatus
         recordsOut: 26_800,
         stateSizeBytes: 402_000,
         lateRecordsDropped: 0,
+        load: load(0.97, 0),
       },
     ],
     operations: [],
@@ -89,5 +93,13 @@ export function liveView(overrides: Partial<LiveView> = {}): LiveView {
     tips: ['kill -9 4242', 'edit word-count.yaml'],
     footer: 'Ctrl-C stops with a savepoint',
     ...overrides,
+  };
+}
+
+function load(busyRatio: number, backPressuredRatio: number): VertexLoad {
+  return {
+    ...{ busyRatio, backPressuredRatio, idleRatio: 1 - busyRatio - backPressuredRatio },
+    ...{ recordsInPerSecond: 100, recordsOutPerSecond: 670, pendingRecords: undefined, pendingBytes: undefined },
+    ...{ watermarkMs: undefined, eventTimeLagMs: undefined },
   };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
+import { operatorMetrics } from '../core/metrics/metric-definitions.ts';
 import {
   allKeyGroups,
   assertRejects,
@@ -160,6 +161,10 @@ export function testSnapshots(fixture: BackendFixture): void {
     assert.ok(restored.sizeBytes() > 0 && Number.isFinite(restored.sizeBytes()));
     for (const [name, value] of Object.entries(backend.counters())) {
       assert.ok(Number.isFinite(value), `${name} is ${value}`);
+      assert.ok(
+        `state_${name}` in operatorMetrics,
+        `core/metrics/metric-definitions.ts says what state_${name} is, or nobody sees it`,
+      );
     }
   });
 }

@@ -6,6 +6,7 @@ import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { formatAge, formatBytes, formatCount, formatDuration } from '../format.ts';
 import { describeRestored } from '../live-view/job-events.ts';
+import { formatBacklog, formatLoad, formatSizes } from '../live-view/render.ts';
 import { readJobStatus } from '../local-jobs.ts';
 import {
   findController,
@@ -184,7 +185,7 @@ function checkpointLines(
         'Size',
         detail === undefined
           ? undefined
-          : `${formatBytes(detail.sizeBytes)}, took ${formatDuration(detail.completedAtMs - detail.triggeredAtMs)}`,
+          : `${formatSizes(detail)}${detail.uploadedSizeBytes === undefined ? '' : `, ${formatBytes(detail.uploadedSizeBytes)} uploaded`}, took ${formatDuration(detail.completedAtMs - detail.triggeredAtMs)}`,
       ],
       [
         'Counts',
@@ -192,19 +193,27 @@ function checkpointLines(
           ? undefined
           : `${counts.completed} completed, ${counts.failed} failed, ${counts.inProgress} under way`,
       ],
+      [
+        'At risk',
+        job?.restorableAgeSeconds === undefined
+          ? undefined
+          : `${formatAge(job.restorableAgeSeconds * 1000)} of work, which a failure now would repeat`,
+      ],
       ...(job?.guarantees ?? []).map(({ uid, guarantee, reason }) => [`Sink ${uid}`, `${guarantee}: ${reason}`] as const),
     ]),
   );
 }
 
 function vertexLines(job: JobStatusDocument | undefined): readonly string[] {
-  return section(
-    'Vertices',
-    (job?.vertices ?? []).map(
-      ({ name, runningSubtasks, endedSubtasks, parallelism, recordsIn, recordsOut, stateSizeBytes }) =>
-        `${name}: ${runningSubtasks} of ${parallelism} subtasks run${endedSubtasks > 0 ? `, ${endedSubtasks} ended` : ''}, ${formatCount(recordsIn)} records in, ${formatCount(recordsOut)} out, ${formatBytes(stateSizeBytes)} of state`,
+  const vertices = job?.vertices ?? [];
+  const backlog = formatBacklog(vertices);
+  return section('Vertices', [
+    ...vertices.map(
+      ({ name, runningSubtasks, endedSubtasks, parallelism, recordsIn, recordsOut, stateSizeBytes, load }) =>
+        `${name}: ${load === undefined ? '' : `${formatLoad(load)}, `}${runningSubtasks} of ${parallelism} subtasks run${endedSubtasks > 0 ? `, ${endedSubtasks} ended` : ''}, ${formatCount(recordsIn)} records in, ${formatCount(recordsOut)} out, ${formatBytes(stateSizeBytes)} of state`,
     ),
-  );
+    ...(backlog === '' ? [] : [`Sources: ${backlog}`]),
+  ]);
 }
 
 function conditionLines(status: FlinkJobStatus | undefined, ago: (time: string) => string): readonly string[] {

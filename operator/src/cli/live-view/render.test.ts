@@ -63,10 +63,11 @@ test('a terminal of the usual size shows state, vertices with rates, checkpoint,
   for (const part of [
     /^ ● Running {2}default\/word-count +for 2m 14s $/m,
     /parallelism 2 · 2 TaskManagers, 4 slots · attempt 2 · revision 5f1c2e\n/,
-    /text → words +■ +100 +670 +26,800/,
-    /counts → out +■■ .*393 KiB/,
+    /text → words +■ +100 +670 +backpr 85% +26,800/,
+    /counts → out +■■ .* busy 97% .*393 KiB/,
+    /sources +1\.4 MiB to read · records are 2\.5 s old\n/,
     /throughput +670 records\/s +█/,
-    /checkpoint +#42 {2}3 s ago · took 45 ms · 12\.3 KiB · 12 completed/,
+    /checkpoint +#42 {2}3 s ago · took 45 ms · 12\.3 KiB, 1\.2 KiB new · 12 completed/,
     /0 restarts · continued from checkpoint 41/,
     /Started {2}revision 5f1c2e runs as attempt 2/,
     /\(and, 420\)/,
@@ -77,14 +78,15 @@ test('a terminal of the usual size shows state, vertices with rates, checkpoint,
 });
 
 test('columns of numbers give way to the name when the terminal is narrow', () => {
-  const titles = [100, 64, 55, 44, 30].map((columns) =>
+  const titles = [100, 75, 64, 50, 44, 30].map((columns) =>
     lines(liveView(), columns, 24)
       .find((line) => line.includes('VERTEX'))
       ?.match(/\S+/g),
   );
   assert.deepEqual(titles, [
-    ['VERTEX', 'SUBTASKS', 'IN/s', 'OUT/s', 'RECORDS', 'STATE'],
-    ['VERTEX', 'SUBTASKS', 'IN/s', 'OUT/s', 'RECORDS'],
+    ['VERTEX', 'SUBTASKS', 'IN/s', 'OUT/s', 'LOAD', 'RECORDS', 'STATE'],
+    ['VERTEX', 'SUBTASKS', 'IN/s', 'OUT/s', 'LOAD', 'RECORDS'],
+    ['VERTEX', 'SUBTASKS', 'IN/s', 'OUT/s', 'LOAD'],
     ['VERTEX', 'SUBTASKS', 'IN/s', 'OUT/s'],
     ['VERTEX', 'SUBTASKS', 'IN/s'],
     ['VERTEX', 'SUBTASKS'],

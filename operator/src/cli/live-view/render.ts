@@ -1,4 +1,4 @@
-import type { CheckpointSummary, VertexStatus } from '@flinkjob/runtime/rest';
+import type { CheckpointSummary, VertexLoad, VertexStatus } from '@flinkjob/runtime/rest';
 import { formatAge, formatBytes, formatCount, formatDuration, formatRate, formatTime, plural } from '../format.ts';
 import { sparkline, vertexRate } from './rates.ts';
 import type { Line, Segment, Tone } from './style.ts';
@@ -110,6 +110,7 @@ function problem(view: LiveView, columns: number, rows: number): Line[] {
 const numberColumns = [
   { title: 'IN/s', width: 9 },
   { title: 'OUT/s', width: 9 },
+  { title: 'LOAD', width: 11 },
   { title: 'RECORDS', width: 11 },
   { title: 'STATE', width: 10 },
 ] as const;
@@ -168,6 +169,7 @@ function vertexRow(
   const numbers = [
     formatRate(rate?.recordsInPerSecond),
     formatRate(rate?.recordsOutPerSecond),
+    running ? formatLoad(vertex.load) : '',
     formatCount(Math.max(vertex.recordsIn, vertex.recordsOut)),
     vertex.stateSizeBytes > 0 ? formatBytes(vertex.stateSizeBytes) : '',
   ];
@@ -178,6 +180,38 @@ function vertexRow(
     { text: fit(subtasks.text, subtasksWidth), tone: subtasks.tone },
     { text: cells.join(''), tone: 'plain' },
   ];
+}
+
+/** Above it, as in Flink, a vertex is held up by those behind it, and how busy it is says little. */
+const backPressuredRatioMin = 0.1;
+
+/** Of the subtask that has most of it. */
+export function formatLoad(load: VertexLoad | undefined): string {
+  if (load === undefined) {
+    return '–';
+  }
+  const { backPressuredRatio, busyRatio } = load;
+  return backPressuredRatio > backPressuredRatioMin ? `backpr ${percent(backPressuredRatio)}` : `busy ${percent(busyRatio)}`;
+}
+
+function percent(ratio: number): string {
+  return `${Math.round(Math.min(1, ratio) * 100)}%`;
+}
+
+/** What the sources have not read yet, as far as they know; empty when they do not. */
+export function formatBacklog(vertices: readonly VertexStatus[]): string {
+  const loads = vertices.flatMap(({ load }) => load ?? []);
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const records = sum(loads.flatMap(({ pendingRecords }) => pendingRecords ?? []));
+  const sizeBytes = sum(loads.flatMap(({ pendingBytes }) => pendingBytes ?? []));
+  const lagMs = Math.max(0, ...loads.flatMap(({ eventTimeLagMs }) => eventTimeLagMs ?? []));
+  return [
+    records > 0 ? `${formatCount(records)} records to read` : '',
+    sizeBytes > 0 ? `${formatBytes(sizeBytes)} to read` : '',
+    lagMs > 0 ? `records are ${formatDuration(lagMs)} old` : '',
+  ]
+    .filter(Boolean)
+    .join(' · ');
 }
 
 /** One square per subtask, filled while it runs; numbers when there are many. */
@@ -212,6 +246,10 @@ function vitals(view: LiveView, columns: number): Line[] {
         columns,
       ),
     );
+  }
+  const backlog = formatBacklog(status.vertices);
+  if (backlog !== '') {
+    lines.push(labelled('sources', [{ text: backlog, tone: 'plain' }], columns));
   }
   lines.push(labelled('checkpoint', checkpointSegments(view, status.lastCheckpoint), columns));
   const { failed, inProgress } = status.checkpointCounts;
@@ -257,13 +295,19 @@ function checkpointSegments(view: LiveView, last: CheckpointSummary | undefined)
     last.kind === 'Savepoint' ? 'savepoint' : '',
     `${formatAge(view.nowMs - last.completedAtMs)} ago`,
     `took ${formatDuration(last.completedAtMs - last.triggeredAtMs)}`,
-    formatBytes(last.sizeBytes),
+    formatSizes(last),
     `${formatCount(completed)} completed`,
   ];
   return [
     { text: `#${last.id}`, tone: 'strong' },
     { text: `  ${parts.filter(Boolean).join(' · ')}`, tone: 'plain' },
   ];
+}
+
+/** In full, and how much of it is new, where that is less. */
+export function formatSizes({ sizeBytes, deltaSizeBytes = sizeBytes }: CheckpointSummary): string {
+  const full = formatBytes(sizeBytes);
+  return deltaSizeBytes < sizeBytes ? `${full}, ${formatBytes(deltaSizeBytes)} new` : full;
 }
 
 function tipLines(tips: readonly string[], columns: number): Line[] {

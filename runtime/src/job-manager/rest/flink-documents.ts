@@ -1,5 +1,7 @@
 import type { JobState, JobStatusDocument, OperationStatus, VertexStatus } from '../../api/rest.ts';
 import type { JobGraph, Partitioning } from '../../core/job-graph/job-graph.ts';
+import { newest } from '../../core/metrics/metric-window.ts';
+import type { ProcessMetric, SubtaskMetrics } from '../../core/protocol/messages.ts';
 import { isCheckpointUrl } from '../../savepoint-transfer/checkpoint-source.ts';
 import { isOver } from '../job-manager.ts';
 import type { RegisteredTaskManager } from '../task-managers.ts';
@@ -148,11 +150,20 @@ export function taskManagerDocument(job: ServedJob, taskManager: RegisteredTaskM
     freeResource: {},
     hardware: {},
     memoryConfiguration: {},
-    metrics: { residentSizeBytes },
+    metrics: { residentSizeBytes, ...heapOf(taskManager.metrics) },
   };
 }
 
+/** Of all threads together. */
+function heapOf(metrics: readonly ProcessMetric[]): { readonly heapUsed: number; readonly heapMax: number } {
+  const sum = (wanted: string) => metrics.reduce((total, { name, value }) => total + (name === wanted ? value : 0), 0);
+  return { heapUsed: sum('heapUsed'), heapMax: sum('heapLimit') };
+}
+
 function vertexDocument(job: ServedJob, status: JobStatusDocument, vertex: VertexStatus, nowMs: number): object {
+  const reports = job.subtasks().flatMap(({ window }) => (newest(window).task.vertexId === vertex.id ? [newest(window)] : []));
+  const sum = (value: (report: SubtaskMetrics) => number) => reports.reduce((total, report) => total + value(report), 0);
+  const isComplete = reports.length === vertex.parallelism;
   const tasks = tasksOf(status.state, vertex);
   return {
     id: vertex.id,
@@ -163,14 +174,17 @@ function vertexDocument(job: ServedJob, status: JobStatusDocument, vertex: Verte
     ...timesOf(job, status, nowMs),
     tasks: upperCased(tasks),
     metrics: {
-      'read-bytes': 0,
-      'read-bytes-complete': false,
-      'write-bytes': 0,
-      'write-bytes-complete': false,
+      'read-bytes': sum(({ bytesIn }) => bytesIn),
+      'read-bytes-complete': isComplete,
+      'write-bytes': sum(({ bytesOut }) => bytesOut),
+      'write-bytes-complete': isComplete,
       'read-records': vertex.recordsIn,
-      'read-records-complete': true,
+      'read-records-complete': isComplete,
       'write-records': vertex.recordsOut,
-      'write-records-complete': true,
+      'write-records-complete': isComplete,
+      'accumulated-backpressured-time': Math.round(sum(({ backPressuredMs }) => backPressuredMs)),
+      'accumulated-idle-time': Math.round(sum(({ idleMs }) => idleMs)),
+      'accumulated-busy-time': Math.round(sum(({ busyMs }) => busyMs)),
     },
   };
 }
