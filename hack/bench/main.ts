@@ -13,9 +13,11 @@ import { Interrupted, interruptionSignal } from './processes/interruption.ts';
 import { type Measurement, type MeasurementOptions, runRepeatedly } from './repeated-measurement.ts';
 import { measureStart } from './start.ts';
 import { measureCheckpointPieces } from './state/checkpoint-pieces.ts';
+import { measureIncrementalCheckpoints } from './state/incremental-checkpoints.ts';
 import { measureLargeState } from './state/large-state.ts';
 import { measureManyStates } from './state/many-states.ts';
 import { measureRecovery } from './state/recovery.ts';
+import { measureRescale } from './state/rescale.ts';
 import { measureRocksDbBackend } from './state/rocksdb-backend.ts';
 import { measureWindowBuffer } from './state/window-buffer.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
@@ -49,6 +51,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
     summary: 'what a checkpoint of state in RocksDB consists of, at three sizes',
     measure: measureCheckpointPieces,
   },
+  'incremental-checkpoints': {
+    summary: 'what checkpoints put when nothing, or one key in a hundred, has changed',
+    measure: measureIncrementalCheckpoints,
+    repetitionsDefault: 1,
+  },
   'large-state': {
     summary: 'state of ten times the memory limit: memory stays flat',
     measure: measureLargeState,
@@ -57,6 +64,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
   recovery: {
     summary: 'killed TaskManagers and JobManagers: time until records flow again',
     measure: measureRecovery,
+    repetitionsDefault: 1,
+  },
+  rescale: {
+    summary: 'another parallelism with local files: time to the first record, every key compared',
+    measure: measureRescale,
     repetitionsDefault: 1,
   },
   'window-buffer': {
