@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 /** One sample as a scrape reads it. */
-export interface ScrapedSample {
+interface ScrapedSample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
