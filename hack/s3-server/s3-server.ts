@@ -81,6 +81,11 @@ export class S3Server {
     return join(this.#directory, 'buckets', bucket);
   }
 
+  emptyBucket(): void {
+    rmSync(this.directoryOf(this.bucket), { recursive: true });
+    mkdirSync(this.directoryOf(this.bucket));
+  }
+
   /** Also after a stop, on the same port with the same objects. */
   async start(): Promise<void> {
     const certificate = this.#certificate;
