@@ -156,8 +156,8 @@ function startOf(view: LineageView, nowMs: number): LineageReport['start'] {
   if (decision.type === 'Refuse') {
     return { refused: decision.error.message };
   }
-  const { checkpoint, note } = decision.restore;
-  const path = checkpoint === undefined ? undefined : directoryOfManifest(checkpoint.manifest.path);
+  const { checkpoint, note, import: importRequest } = decision.restore;
+  const path = importRequest?.url ?? (checkpoint && directoryOfManifest(checkpoint.manifest.path));
   return { path, mode: decision.mode, note };
 }
 

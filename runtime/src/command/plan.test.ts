@@ -105,6 +105,33 @@ async function everyFile(root: string): Promise<readonly string[]> {
     .sort();
 }
 
+test('a checkpoint of another lineage would be imported: what, how much, and whether the job can read it', async () => {
+  const other = await writeLineage('source');
+  const url = pathToFileURL(join(other, 'chk-000001-e1')).href;
+  const asking = (text: string, path = url) =>
+    moduleOf(`fork-${text.length}.mjs`, text).then((module) => ({
+      ...config('fork', module),
+      restore: { from: 'Path', path, token: 'fork' } as const,
+    }));
+  const before = await everyFile(join(directory, 'storage'));
+  const result = await plan(await asking(countJob.replace('UID', 'counts')));
+  assert.deepEqual(result.problems, []);
+  assert.deepEqual(result.import, { url, fileCount: 1, sizeBytes: 64 });
+  assert.equal(result.lineage.restorePath, url);
+  assert.deepEqual(
+    result.restore.map(({ uid, action }) => `${uid} ${action}`),
+    ['events New', 'counts Restore', 'out New'],
+  );
+  const incompatible = await plan(await asking(countJob.replace('UID', 'renamed')));
+  assert.equal(incompatible.ok, false);
+  const nowhere = await plan(await asking(countJob.replace('UID', 'counts'), `${url}-none`));
+  assert.deepEqual(
+    nowhere.problems.map(({ code }) => code),
+    ['RestoreSourceNotFound'],
+  );
+  assert.deepEqual(await everyFile(join(directory, 'storage')), before, 'nothing is pinned, copied or opened for a plan');
+});
+
 test('a job without a lineage can start from nothing', async () => {
   const module = await moduleOf('fresh.mjs', countJob.replace('UID', 'counts'));
   const result = await plan(config('fresh', module));

@@ -7,8 +7,9 @@ import {
   type PlanResult,
   TaskManagerProcessConfig,
 } from '../api/process-config.ts';
-import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
+import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import { probeStorage } from '../checkpoint-storage/probe-storage.ts';
+import { namedFiles } from '../core/checkpoint/relocate-manifest.ts';
 import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
 import { lineageRules } from '../core/lineage/lineage-rules.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
@@ -17,8 +18,9 @@ import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
 import { LineageLog } from '../job-manager/lineage-log.ts';
 import { allowedStateChanges, openRequest } from '../job-manager/open-lineage.ts';
-import { proveRestorable } from '../job-manager/prove-restorable.ts';
+import { proveManifest, proveRestorable, type Restorable } from '../job-manager/prove-restorable.ts';
 import type { Log } from '../log.ts';
+import { type CheckpointSource, openCheckpointSource, stateToImport } from '../savepoint-transfer/checkpoint-source.ts';
 import { loadNativeBinding } from '../state-backend/rocksdb/native-loader.ts';
 import { systemClock } from '../system-clock.ts';
 import { processMemory, slotThreadCount } from '../task-manager/process-memory.ts';
@@ -120,19 +122,25 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
     return { ...before, problems: [...early, toProblem(decision.error)], lineage: { ...known, restorePath: undefined } };
   }
   const record = decision.restore.checkpoint;
-  const about = { ...before, lineage: { ...known, restorePath: record && directoryOfManifest(record.manifest.path) } };
+  const importRequest = decision.restore.import;
+  const restorePath = importRequest?.url ?? (record && directoryOfManifest(record.manifest.path));
+  const source = await attempt(async () =>
+    importRequest === undefined ? undefined : await openCheckpointSource({ ...ports, openStorageAt }, importRequest.url),
+  );
+  const toImport = source.value && importOf(source.value);
+  const about = { ...before, lineage: { ...known, restorePath }, ...(toImport && { import: toImport }) };
   const found = graph.value;
-  if (found === undefined) {
-    return { ...about, problems: early };
+  if (found === undefined || source.problems.length > 0) {
+    return { ...about, problems: [...early, ...source.problems] };
   }
-  const restorable = await attempt(() =>
-    proveRestorable(ports, {
-      record,
-      graph: found,
-      allowed: allowedStateChanges(config),
-      closedWith: view.closed?.checkpointId,
-      stateBackend: config.stateBackend,
-    }),
+  const options = { graph: found, allowed: allowedStateChanges(config), stateBackend: config.stateBackend };
+  const restorable = await attempt<Omit<Restorable, 'checkpoint'>>(() =>
+    source.value === undefined
+      ? proveRestorable(ports, { ...options, record, closedWith: view.closed?.checkpointId })
+      : proveManifest(
+          { storage: source.value.storage, clock: systemClock },
+          { ...options, manifest: stateToImport(source.value), isOutputCommitted: false },
+        ),
   );
   const problems = [...early, ...restorable.problems, ...(restorable.value?.errors ?? []).map(toProblem)];
   return {
@@ -143,6 +151,12 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
     bytesToMove: restorable.value?.plan.bytesToMove ?? 0,
     bytesToMoveBySubtask: [...(restorable.value?.plan.bytesToMoveBySubtask ?? [])].map(([task, bytes]) => ({ task, bytes })),
   };
+}
+
+/** Nothing is pinned for a plan, so what it finds may be gone when the job starts; then the start says so. */
+function importOf({ url, manifest }: CheckpointSource): PlanResult['import'] {
+  const files = namedFiles(manifest);
+  return { url, fileCount: files.length, sizeBytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
 }
 
 /** The controller numbers attempts when it starts one; a plan is about the next. */
@@ -179,6 +193,9 @@ function formatPlan(result: PlanResult): string {
     lineage.restorePath === undefined
       ? 'Starts from nothing.'
       : `Restores ${lineage.restorePath}, ${result.bytesToMove} bytes to move:`,
+    ...(result.import === undefined
+      ? []
+      : [`  Imported first: ${result.import.fileCount} files of ${result.import.sizeBytes} bytes, copied into the lineage`]),
     ...restore.flatMap(({ uid, action, detail, changes, bytesToMove }) => [
       `  ${action.padEnd(8)}${uid}  ${detail}${bytesToMove === 0 ? '' : `, ${bytesToMove} bytes`}`,
       ...changes.map((change) => `          ${change}`),

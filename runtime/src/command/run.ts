@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { exitCodes, JobManagerProcessConfig, type JobSourceConfig } from '../api/process-config.ts';
+import { exitCodes, JobManagerProcessConfig, type JobSourceConfig, type RestoreConfig } from '../api/process-config.ts';
 import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import type { StateBackendType } from '../core/checkpoint/manifest.ts';
 import { sleep } from '../core/clock.ts';
@@ -17,6 +17,7 @@ import { JobManager, type JobManagerOutcome } from '../job-manager/job-manager.t
 import type { JobManagerPorts } from '../job-manager/job-manager-ports.ts';
 import { LineageLog } from '../job-manager/lineage-log.ts';
 import type { Log } from '../log.ts';
+import { normalizeCheckpointUrl } from '../savepoint-transfer/checkpoint-source.ts';
 import { systemClock } from '../system-clock.ts';
 import { TaskManager } from '../task-manager/task-manager.ts';
 import { inProcessDataTransport } from '../transport/data/in-process-data-transport.ts';
@@ -36,6 +37,7 @@ Runs a job in one process, until its input ends or Ctrl-C.
                              running it again continues
   --checkpoint-interval S    seconds between checkpoints (default 10)
   --state-backend NAME       HashMap (in memory, the default) or RocksDB (on the local disk)
+  --restore URL              starts from a checkpoint or savepoint that lies anywhere; again with the same URL continues
   --fresh                    starts from nothing although there is a checkpoint
 `;
 
@@ -53,6 +55,8 @@ interface RunArguments {
   readonly checkpointIntervalSeconds: number;
   readonly stateBackend: StateBackendType;
   readonly fresh: boolean;
+  /** A directory or URL. */
+  readonly restore: string | undefined;
 }
 
 /** `run MODULE …`: JobManager and TaskManager in this process. A finite job ends with exit code 0. */
@@ -81,6 +85,9 @@ function parseRunArguments(argv: readonly string[]): RunArguments | 'Help' {
   if (values.fresh === true && values['checkpoint-storage'] === undefined) {
     throw usage('--fresh means something only with --checkpoint-storage: without it every run starts from nothing');
   }
+  if (values.fresh === true && values.restore !== undefined) {
+    throw usage('--fresh starts from nothing and --restore from something; choose one');
+  }
   const parallelism = positiveInteger('parallelism', values.parallelism ?? '1');
   const interval = Number(values['checkpoint-interval'] ?? '10');
   if (!(interval > 0)) {
@@ -99,6 +106,7 @@ function parseRunArguments(argv: readonly string[]): RunArguments | 'Help' {
     checkpointIntervalSeconds: interval,
     stateBackend: parseStateBackend(values['state-backend'] ?? 'HashMap'),
     fresh: values.fresh === true,
+    restore: values.restore,
   };
 }
 
@@ -122,6 +130,7 @@ function parseOptions(argv: readonly string[]) {
         'checkpoint-interval': { type: 'string' },
         'state-backend': { type: 'string' },
         fresh: { type: 'boolean' },
+        restore: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -161,6 +170,18 @@ interface RunDirectories {
   readonly localDirectory: string;
 }
 
+/** A request is honoured once for each lineage, so the same command continues what it has begun. */
+function restoreOf({ fresh, restore }: RunArguments): RestoreConfig {
+  if (fresh) {
+    return { from: 'None', token: randomUUID() };
+  }
+  if (restore === undefined) {
+    return { from: 'Latest' };
+  }
+  const url = normalizeCheckpointUrl(storageUrlOf(restore));
+  return { from: 'Path', path: url, token: `--restore ${url}` };
+}
+
 /** Working state, and checkpoints that nobody asked to keep, are in a temporary directory that is removed at the end. */
 async function withDirectories(options: RunArguments, use: (directories: RunDirectories) => Promise<number>): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'flinkjob-run-'));
@@ -192,7 +213,7 @@ async function runJob(options: RunArguments, directories: RunDirectories): Promi
   };
   const signals = new Signals(options.checkpointStorage !== undefined);
   try {
-    const restore = options.fresh ? ({ from: 'None', token: randomUUID() } as const) : ({ from: 'Latest' } as const);
+    const restore = restoreOf(options);
     let outcome: JobManagerOutcome;
     do {
       const attempt = { number: ((await LineageLog.read(ports)).view.attempt?.number ?? 0) + 1, token: randomUUID() };

@@ -13,9 +13,10 @@ import {
   lineageOfCheckpointUrl,
   normalizeCheckpointUrl,
   openCheckpointSource,
+  pendingOutput,
   pinSource,
+  stateToImport,
   unpin,
-  withoutCommittedOutput,
 } from '../savepoint-transfer/checkpoint-source.ts';
 import type { CopyProgress } from '../savepoint-transfer/copy-files.ts';
 import { importCheckpoint } from '../savepoint-transfer/import-checkpoint.ts';
@@ -167,7 +168,7 @@ async function readSource(
   const { errors } = await proveManifest(
     { storage: source.storage, clock: ports.clock },
     {
-      manifest: withoutCommittedOutput(source),
+      manifest: stateToImport(source),
       ...{ isOutputCommitted: false, graph, allowed: allowedStateChanges(config), stateBackend: config.stateBackend },
     },
   );
@@ -194,8 +195,16 @@ async function readSource(
   );
   const { record } = imported;
   ports.log.info({ from: source.url, path: record.manifest.path, sizeBytes: record.stateSizeBytes }, 'imported');
-  const restore = { ...decision.restore, checkpoint: record, source: source.manifest.kind };
+  const note = noteAboutOutput(source) ?? decision.restore.note;
+  const restore = { ...decision.restore, checkpoint: record, source: source.manifest.kind, note };
   return { type: 'Open', lineage, decision: { ...decision, restore }, restored: { ...imported, isOutputCommitted: false } };
+}
+
+function noteAboutOutput(source: CheckpointSource): string | undefined {
+  const uids = pendingOutput(source);
+  return uids.length === 0
+    ? undefined
+    : `what ${uids.join(', ')} had written and not yet committed at this checkpoint stays the output of the job that took it, which commits it`;
 }
 
 /** Rule 10, while there is no `JobRun` that looks. */

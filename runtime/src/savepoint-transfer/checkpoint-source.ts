@@ -94,20 +94,32 @@ function recordAt({ checkpoints }: LineageView, directory: string): CheckpointRe
   return checkpoints.find(({ manifest }) => directoryOfManifest(manifest.path) === directory);
 }
 
-/**
- * What the source's sinks had pending is known to be committed: its lineage was closed with it. Then nobody may commit it again, because whoever
- * owns the output may have taken it away since.
- */
-export function isOutputCommitted({ origin }: CheckpointSource): boolean {
+/** What the source's sinks had pending is known to be committed: its lineage was closed with it. */
+function isOutputCommitted({ origin }: CheckpointSource): boolean {
   return origin !== undefined && origin.log.view.closed?.checkpointId === origin.record.checkpointId;
 }
 
 /** The manifest without output that need not be committed any more. */
 export function withoutCommittedOutput(source: CheckpointSource): CheckpointManifest {
-  const { manifest } = source;
-  if (!isOutputCommitted(source)) {
-    return manifest;
-  }
+  return isOutputCommitted(source) ? withoutOutput(source.manifest) : source.manifest;
+}
+
+/**
+ * The manifest as another lineage takes it over. Rule 11: output belongs to the lineage that wrote it. The source's job commits it, now or when it
+ * starts again; whoever is started from its checkpoint goes on behind it, and may write to another place altogether.
+ */
+export function stateToImport({ manifest }: CheckpointSource): CheckpointManifest {
+  return withoutOutput(manifest);
+}
+
+/** Sinks, by uid, with output that was pending and that is the source's own to commit, as far as is known. */
+export function pendingOutput(source: CheckpointSource): readonly string[] {
+  return withoutCommittedOutput(source).operators.flatMap(({ uid, committables = [] }) =>
+    committables.length === 0 ? [] : [uid],
+  );
+}
+
+function withoutOutput(manifest: CheckpointManifest): CheckpointManifest {
   return {
     ...manifest,
     operators: manifest.operators.map((operator) =>

@@ -12,7 +12,7 @@ import type { LineageRules } from '../core/lineage/lineage-rules.ts';
 import { manifestPath, sharedFileOfPath } from '../core/lineage/object-paths.ts';
 import type { LineageView } from '../core/lineage/view.ts';
 import type { LineageLog } from '../job-manager/lineage-log.ts';
-import { type CheckpointSource, withoutCommittedOutput } from './checkpoint-source.ts';
+import { type CheckpointSource, stateToImport } from './checkpoint-source.ts';
 import { type CopyProgress, copyFiles, type FileCopy } from './copy-files.ts';
 
 export interface ImportOptions {
@@ -40,8 +40,8 @@ export async function importCheckpoint(
   const { storage, clock, lineage, rules, source, request, pinId } = options;
   const { epoch } = lineage;
   assert(epoch !== undefined, 'an import is part of an epoch');
-  const original = withoutCommittedOutput(source);
-  // Above the source's too: its pending output carries ids that must not come again.
+  const original = stateToImport(source);
+  // Above the source's too, so that people who compare the two see what follows what.
   const checkpointId = Math.max(lineage.view.nextCheckpointId, original.checkpointId + 1);
   const directory = rules.checkpointDirectory({ checkpointId, epoch, kind: 'Checkpoint' });
   const present = tablesByContent(await storage.list('shared/'), lineage.view);

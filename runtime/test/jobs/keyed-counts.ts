@@ -6,11 +6,12 @@ interface Event {
 }
 
 // Made-up events, counted per key, into files: each line says the key, its count and whether its events came in order. `poison` names
-// an event, `key-3/17`, at which the job's function throws, `stray` one at which it leaves a promise that fails.
+// an event, `key-3/17`, at which the job's function throws, `stray` one at which it leaves a promise that fails; `rate` events come in a second.
 export default defineJob(({ env, args }) => {
   const count = args.count === undefined ? {} : { count: Number(args.count) };
+  const rate = args.rate === undefined ? {} : { recordsPerSecond: Number(args.rate) };
   env
-    .source(datagen({ seed: 7, splits: 4, keys: 20, ...count }), { uid: 'events' })
+    .source(datagen({ seed: 7, splits: 4, keys: 20, ...count, ...rate }), { uid: 'events' })
     .map((event) => {
       if (`${event.key}/${event.sequence}` === args.poison) {
         throw new TypeError(`poisoned by ${args.poison}`);
