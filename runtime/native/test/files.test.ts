@@ -90,6 +90,45 @@ test('a checkpoint is hard links, and a copy of it is the database', { skip }, a
   await Promise.all([database.close(), restored.close()]);
 });
 
+test('the live files are those of a checkpoint, and memtables are not among them', { skip }, async () => {
+  const options = openOptions();
+  const database = await nativeBinding().open(options);
+  assert.deepEqual(await database.liveFiles(), []);
+  fill(database, 0, 0, 500);
+  fill(database, 1, 500, 900);
+  assert.deepEqual(await database.liveFiles(), []);
+  await database.flush();
+  const live = await database.liveFiles();
+  for (const { name, sizeBytes } of live) {
+    assert.equal(statSync(join(options.path, name)).size, sizeBytes, name);
+  }
+  const files = (await database.checkpoint(newPath())).filter(({ name }) => name.endsWith('.sst'));
+  const byName = (a: { readonly name: string }, b: { readonly name: string }) => (a.name < b.name ? -1 : 1);
+  assert.deepEqual(live.toSorted(byName), files.toSorted(byName));
+
+  // What compaction has replaced is gone at once.
+  fill(database, 1, 500, 900, 'again');
+  await database.flush();
+  await database.compact(1);
+  const left = new Set((await database.liveFiles()).map(({ name }) => name));
+  assert.ok(live.some(({ name }) => !left.has(name)));
+  await database.close();
+  await assert.rejects(async () => database.liveFiles(), withCode('Closed'));
+});
+
+test('the list of files stays short however many there have been', { skip }, async () => {
+  const options = openOptions();
+  const database = await nativeBinding().open(options);
+  for (let round = 0; round < 200; round += 1) {
+    fill(database, 1, 0, 20, `round ${round} `);
+    await database.flush();
+  }
+  const files = await database.checkpoint(newPath());
+  const [manifest] = files.filter(({ name }) => name.startsWith('MANIFEST-'));
+  assert.ok(manifest !== undefined && manifest.sizeBytes < 20 * 1024, `${manifest?.sizeBytes} bytes`);
+  await database.close();
+});
+
 test('a checkpoint flushes nothing and refuses a directory that exists', { skip }, async () => {
   const database = await nativeBinding().open(openOptions());
   fill(database, 1, 0, 10);
