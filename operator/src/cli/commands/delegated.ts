@@ -40,7 +40,7 @@ export const lineage = delegated({
   name: 'lineage',
   summary: 'Show what checkpoint storage says about a job',
   positionals: [
-    { name: 'DIR', required: true, meaning: "a job's directory in checkpoint storage: <storage>/<namespace>/<name>" },
+    { name: 'DIR', required: true, meaning: "a job's directory in checkpoint storage, or its URL: <storage>/<namespace>/<name>" },
   ],
   options: { output: { type: 'string', short: 'o', value: 'FORMAT', choices: ['json'], meaning: 'for programs' } },
   examples: [
