@@ -83,6 +83,24 @@ interface CheckpointTaskSizes {
   readonly num_acknowledged_subtasks: number;
 }
 
+/** `GET /jobs/:id/checkpoints/config`. */
+export interface CheckpointConfigDocument {
+  readonly mode: 'exactly_once' | 'at_least_once';
+  readonly interval: number;
+  readonly timeout: number;
+  readonly min_pause: number;
+  readonly max_concurrent: number;
+  readonly externalization: { readonly enabled: boolean; readonly delete_on_cancellation: boolean };
+  readonly state_backend: string;
+  readonly checkpoint_storage: string;
+  readonly unaligned_checkpoints: boolean;
+  readonly tolerable_failed_checkpoints: number;
+  readonly checkpoints_after_tasks_finish: boolean;
+  readonly state_changelog_enabled: boolean;
+  /** Ours: how many completed checkpoints stay. */
+  readonly retain: number;
+}
+
 /** Within `GET /jobs/:id/checkpoints/details/:checkpointId`. */
 export interface TaskCheckpointDocument extends CheckpointTaskSizes {
   readonly status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED';

@@ -183,3 +183,13 @@ test('a source waits for the others of its group, and at its end nobody waits fo
   events.end();
   assert.equal(events.minimumMs, undefined);
 });
+
+test('the newest record and the last watermark are known, for metrics', () => {
+  const clock = new Clock();
+  const events = generator(clock);
+  assert.deepEqual([events.newestTimestampMs, events.watermarkMs], [undefined, undefined]);
+  events.timestamps(['70', '60']);
+  clock.next();
+  events.tick();
+  assert.deepEqual([events.newestTimestampMs, events.watermarkMs], [60, 59]);
+});

@@ -194,3 +194,22 @@ test('a line that is longer than a chunk is read to its end before another file 
   assert.equal(reading.endedSplits.size, 2);
   await reading.close();
 });
+
+test('what is left of all files is pending, once their sizes are known; of files that repeat nobody can say', async () => {
+  await mkdir(path('pending'));
+  await writeFile(path('pending', 'a'), 'one\ntwo\n');
+  await writeFile(path('pending', 'b'), 'three\n');
+  const reading = await SourceReading.fromStart(fileLines({ path: path('pending') }));
+  await reading.read(1, 1);
+  while (reading.reader.pendingBytes?.() === undefined) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(reading.reader.pendingBytes?.(), 10);
+  await reading.read();
+  assert.equal(reading.reader.pendingBytes?.(), 0);
+  await reading.close();
+  const repeating = await SourceReading.fromStart(fileLines({ path: path('pending'), repeat: true }));
+  await repeating.read(1, 1);
+  assert.equal(repeating.reader.pendingBytes?.(), undefined);
+  await repeating.close();
+});

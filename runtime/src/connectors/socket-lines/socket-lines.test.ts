@@ -80,3 +80,14 @@ test('a missing argument is refused by name when the graph is built', () => {
   });
   assert.throws(() => socketLines({ host: 'localhost', port: Number(undefined) }), { message: /'port'.*not NaN/ });
 });
+
+test('lines that were received and not polled are pending', async () => {
+  const server = await serve((socket) => socket.end('a\nb\nc\n'));
+  const reading = await SourceReading.fromStart(socketLines({ host: '127.0.0.1', port: server.port }));
+  assert.deepEqual(await reading.read(1, 1), ['a']);
+  assert.equal(reading.reader.pendingRecords?.(), 2);
+  await reading.read();
+  assert.equal(reading.reader.pendingRecords?.(), 0);
+  await reading.close();
+  server.close();
+});

@@ -49,6 +49,14 @@ export const jobMetrics = {
   executionAttempt: ours('Gauge', 'Number of the execution attempt; counters of tasks start anew with each.'),
   epoch: ours('Gauge', 'Epoch of the lineage under which this JobManager works.'),
   state: ours('Gauge', '1 for the state that the job is in.', 'state'),
+  restoredKeyGroups: ours(
+    'Gauge',
+    'Key groups of keyed operators whose state is there; no record enters an operator before all of its own are.',
+  ),
+  restoreKeyGroups: ours('Gauge', 'Key groups of keyed operators in all.'),
+  restoreLinkedSize: ours('Gauge', 'Bytes of state that this execution attempt took from local disks.'),
+  restoreFetchedSize: ours('Gauge', 'Bytes of state that this execution attempt brought from checkpoint storage.'),
+  info: ours('Gauge', 'Always 1; says whose the numbers are.', 'namespace', 'name', 'revision', 'attempt'),
 } as const satisfies MetricDefinitions;
 
 /** Of the JobManager's process. */

@@ -27,6 +27,10 @@ export function jobManagerSamples(job: ServedJob, process: readonly JobManagerMe
     ...Object.keys(jobStates).flatMap((state) =>
       sampleOf(metricScopes.job, 'state', state === status.state ? 1 : 0, { ...labels, state }),
     ),
+    ...sampleOf(metricScopes.job, 'info', 1, {
+      ...{ ...labels, namespace: job.config.lineage.namespace, name: job.config.lineage.name },
+      ...{ revision: status.revision, attempt: String(status.attempt.number) },
+    }),
     ...jobManagerValues(job, process).flatMap(({ name, value, labels: own = {} }) =>
       sampleOf(metricScopes.jobManager, name, value, own),
     ),
@@ -44,8 +48,17 @@ export function wholeJobSamples(job: ServedJob, process: readonly JobManagerMetr
 
 /** By name; also what REST gives for them. */
 export function jobValues(job: ServedJob, nowMs: number): Readonly<Partial<Record<keyof typeof jobMetrics, number | undefined>>> {
-  const { checkpointCounts, lastCheckpoint, restorableAgeSeconds, restarts, state, stateSinceMs, executionAttempt, epoch } =
-    job.status();
+  const {
+    checkpointCounts,
+    lastCheckpoint,
+    restorableAgeSeconds,
+    restarts,
+    state,
+    stateSinceMs,
+    executionAttempt,
+    epoch,
+    restoring,
+  } = job.status();
   const { completed, failed, inProgress } = checkpointCounts;
   return {
     numberOfCompletedCheckpoints: completed,
@@ -63,6 +76,10 @@ export function jobValues(job: ServedJob, nowMs: number): Readonly<Partial<Recor
     uptime: state === 'Running' ? nowMs - stateSinceMs : 0,
     executionAttempt,
     epoch,
+    restoredKeyGroups: restoring?.restoredKeyGroups,
+    restoreKeyGroups: restoring?.keyGroups,
+    restoreLinkedSize: restoring?.linkedSizeBytes,
+    restoreFetchedSize: restoring?.fetchedSizeBytes,
   };
 }
 

@@ -1,4 +1,5 @@
 import type {
+  CheckpointConfigDocument,
   CheckpointDocument,
   CheckpointsDocument,
   SubtaskCheckpointDocument,
@@ -49,6 +50,25 @@ export function checkpointsDocument(job: ServedJob): CheckpointsDocument {
             },
     },
     history: checkpoints.toReversed().map((record) => checkpointDocument(job, record)),
+  };
+}
+
+export function checkpointConfigDocument({ config, checkpointStorageUrl }: ServedJob): CheckpointConfigDocument {
+  const { mode, intervalSeconds, timeoutSeconds, minPauseSeconds, tolerableFailedCheckpoints, retain } = config.checkpoints;
+  return {
+    mode: mode === 'ExactlyOnce' ? 'exactly_once' : 'at_least_once',
+    interval: intervalSeconds * 1000,
+    timeout: timeoutSeconds * 1000,
+    min_pause: minPauseSeconds * 1000,
+    max_concurrent: 1,
+    externalization: { enabled: true, delete_on_cancellation: false },
+    state_backend: config.stateBackend,
+    checkpoint_storage: checkpointStorageUrl,
+    unaligned_checkpoints: false,
+    tolerable_failed_checkpoints: tolerableFailedCheckpoints,
+    checkpoints_after_tasks_finish: true,
+    state_changelog_enabled: false,
+    retain,
   };
 }
 

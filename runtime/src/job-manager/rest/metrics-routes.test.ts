@@ -255,3 +255,12 @@ test('exceptions are grouped by attempt, the newest first, each with its place a
   assert.deepEqual([short.exceptionHistory.entries.length, short.exceptionHistory.truncated, short.truncated], [1, true, true]);
   assert.throws(() => get('/jobs/:jobId/exceptions', {}, 'maxExceptions=0'), { code: 'InvalidRequest' });
 });
+
+test('how checkpoints are configured is told in milliseconds', () => {
+  assert.deepEqual(get('/jobs/:jobId/checkpoints/config'), {
+    ...{ mode: 'exactly_once', interval: 10_000, timeout: 60_000, min_pause: 0, max_concurrent: 1 },
+    ...{ externalization: { enabled: true, delete_on_cancellation: false }, state_backend: 'HashMap' },
+    ...{ checkpoint_storage: 'memory:///lineage', unaligned_checkpoints: false, tolerable_failed_checkpoints: 1 },
+    ...{ checkpoints_after_tasks_finish: true, state_changelog_enabled: false, retain: 2 },
+  });
+});

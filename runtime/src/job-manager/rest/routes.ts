@@ -1,6 +1,11 @@
 import type { OperationStatus } from '../../api/rest.ts';
 import type { CheckpointRecord } from '../job-history.ts';
-import { checkpointDetailsDocument, checkpointsDocument, checkpointTaskDocument } from './checkpoint-documents.ts';
+import {
+  checkpointConfigDocument,
+  checkpointDetailsDocument,
+  checkpointsDocument,
+  checkpointTaskDocument,
+} from './checkpoint-documents.ts';
 import { exceptionsDocument } from './exception-documents.ts';
 import {
   configDocument,
@@ -44,6 +49,7 @@ export function routesOf(job: ServedJob, ports: MetricsPorts & { readonly newId:
     get('/jobs/:jobId/config', () => jobConfigDocument(job)),
     get('/jobs/:jobId/exceptions', ({ query }) => exceptionsDocument(job, countIn(query, 'maxExceptions'))),
     get('/jobs/:jobId/checkpoints', () => checkpointsDocument(job)),
+    get('/jobs/:jobId/checkpoints/config', () => checkpointConfigDocument(job)),
     get('/jobs/:jobId/checkpoints/details/:checkpointId', ({ parameters }) =>
       checkpointDetailsDocument(job, checkpointOf(job, parameters)),
     ),

@@ -196,3 +196,39 @@ test('while records must wait a checkpoint may pass, once every channel has noth
   gate.add(0, barrier(3));
   assert.deepEqual(readAll(gate), ['#3']);
 });
+
+test('how long a checkpoint was aligned is from the first of its barriers to the last, and starts anew with a later one', () => {
+  let nowMs = 0;
+  const gate = new InputGate(
+    3,
+    () => {},
+    () => nowMs,
+  );
+  const arrive = (channel: number, id: number, atMs: number) => {
+    nowMs = atMs;
+    gate.add(channel, barrier(id));
+    return readAll(gate);
+  };
+  arrive(0, 1, 10);
+  arrive(1, 1, 15);
+  assert.equal(gate.alignmentDurationMs, 0);
+  assert.deepEqual(arrive(2, 1, 40), ['#1']);
+  assert.equal(gate.alignmentDurationMs, 30);
+  arrive(0, 2, 100);
+  // The second is given up; what is measured is the third alone.
+  arrive(1, 3, 200);
+  arrive(0, 3, 210);
+  arrive(2, 2, 215);
+  assert.deepEqual(arrive(2, 3, 225), ['#3']);
+  assert.equal(gate.alignmentDurationMs, 25);
+});
+
+test('what waits to be read is counted', () => {
+  const gate = new InputGate(2, () => {});
+  gate.add(0, batch('a'));
+  gate.add(1, batch('b'));
+  gate.add(1, watermark(5));
+  assert.equal(gate.queuedElementCount, 3);
+  readAll(gate);
+  assert.equal(gate.queuedElementCount, 0);
+});
