@@ -6,7 +6,7 @@ import { S3Connection } from './s3/s3-connection.ts';
 import { parseS3Url } from './s3/s3-location.ts';
 import { readS3Settings } from './s3/s3-settings.ts';
 import { S3Storage } from './s3/s3-storage.ts';
-import { transferShare } from './s3/transfer-budget.ts';
+import { clientSizeBytes, transferShare } from './s3/transfer-budget.ts';
 
 /**
  * The storage of one lineage: `url` is the root of many (`spec.state.checkpointStorage`), `lineage` names one below it,
@@ -31,6 +31,11 @@ interface SharedBy {
  */
 export function openStorageAt(url: string, { threadCount }: SharedBy = { threadCount: 1 }): CheckpointStorage {
   return url.startsWith('s3:') ? openS3(url, threadCount) : new LocalStorage(localRoot(url));
+}
+
+/** What the clients of a process take outside the heaps, of so many threads: code that is loaded for S3 alone, and what is being uploaded. */
+export function storageClientSizeBytes(url: string, threadCount: number): number {
+  return url.startsWith('s3:') ? clientSizeBytes(threadCount) : 0;
 }
 
 /** All storages of a thread share it. */

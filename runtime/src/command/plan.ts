@@ -71,9 +71,9 @@ async function planOf(argv: readonly string[]): Promise<PlanResult> {
 }
 
 /** As a TaskManager on a machine like this one would. Without a limit of its own it takes its container's, which is not known here. */
-function checkMemory({ taskManager, stateBackend }: PlanProcessConfig): void {
+function checkMemory({ taskManager, stateBackend, lineage }: PlanProcessConfig): void {
   if (taskManager?.memorySizeBytes !== undefined) {
-    processMemory({ memorySizeBytes: taskManager.memorySizeBytes, stateBackend }, slotThreadCount(taskManager.slots));
+    processMemory({ memorySizeBytes: taskManager.memorySizeBytes, stateBackend, lineage }, slotThreadCount(taskManager.slots));
   }
 }
 

@@ -1,5 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import type { TaskManagerProcessConfig } from '../api/process-config.ts';
+import { storageClientSizeBytes } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import { type MemoryBudget, planMemory } from '../core/memory/memory-budget.ts';
 
 /** Where nothing limits the process, as on a laptop: a TaskManager is a guest there. */
@@ -12,13 +13,14 @@ export function slotThreadCount(slots: number, threadCountMax = availableParalle
 
 /** Divides what the configuration says, or else the container's limit. Throws `MemoryTooSmall`. */
 export function processMemory(
-  { memorySizeBytes, stateBackend }: Pick<TaskManagerProcessConfig, 'memorySizeBytes' | 'stateBackend'>,
+  { memorySizeBytes, stateBackend, lineage }: Pick<TaskManagerProcessConfig, 'memorySizeBytes' | 'stateBackend' | 'lineage'>,
   threadCount: number,
 ): MemoryBudget {
   return planMemory({
     totalSizeBytes: memorySizeBytes ?? containerLimitSizeBytes() ?? unlimitedSizeBytes,
     threadCount,
     stateBackend,
+    storageClientSizeBytes: storageClientSizeBytes(lineage.checkpointStorage, threadCount),
   });
 }
 

@@ -22,7 +22,10 @@ export const limits = {
   /** Beside the transfers: log entries, manifests and listings never wait behind gigabytes of state. */
   connectionCountReserved: 8,
   /** Bytes of uploads in memory, of one process; each thread may have at least one part. */
-  uploadBytesInFlightMax: 48 * mebibyte,
+  uploadBytesInFlightMax: 32 * mebibyte,
+  /** What loading the SDK takes outside the heap, once and for every further thread: measured 24 MiB, and up to 5. */
+  sdkSizeBytes: 24 * mebibyte,
+  sdkThreadSizeBytes: 5 * mebibyte,
   connectionCountPerThreadMin: 4,
 
   /** Keys in one request to delete; of S3. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { limits } from './limits.ts';
-import { TransferBudget, transferShare } from './transfer-budget.ts';
+import { clientSizeBytes, TransferBudget, transferShare } from './transfer-budget.ts';
 
 test('a thread has its share of the process, and never less than one part and a few connections', () => {
   assert.deepEqual(transferShare(1), {
@@ -14,6 +14,13 @@ test('a thread has its share of the process, and never less than one part and a 
     connectionCountMax: limits.connectionCountPerThreadMin,
     uploadBytesInFlightMax: limits.partSizeBytes,
   });
+});
+
+test('the memory of a TaskManager has room for what its threads may upload at once', () => {
+  const mebibyte = 1024 * 1024;
+  assert.equal(clientSizeBytes(1), (24 + 5 + 32) * mebibyte);
+  assert.equal(clientSizeBytes(4), (24 + 4 * 5 + 32) * mebibyte);
+  assert.equal(clientSizeBytes(8), (24 + 8 * 5 + 8 * 8) * mebibyte);
 });
 
 test('transfers begin in the order in which they asked, as far as connections and bytes allow', async () => {

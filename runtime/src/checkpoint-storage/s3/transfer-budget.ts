@@ -16,6 +16,12 @@ export function transferShare(threadCount: number): TransferShare {
   };
 }
 
+/** Of all threads of a process, for its memory budget. */
+export function clientSizeBytes(threadCount: number): number {
+  const { uploadBytesInFlightMax } = transferShare(threadCount);
+  return limits.sdkSizeBytes + threadCount * (limits.sdkThreadSizeBytes + uploadBytesInFlightMax);
+}
+
 interface Waiting {
   readonly bytes: number;
   readonly admit: () => void;

@@ -35,17 +35,27 @@ for (const stateBackend of ['HashMap', 'RocksDB'] as const) {
     });
 
     test(`what the refusal asks for is enough, and one MiB less is not (${stateBackend}, ${threadCount} threads)`, () => {
-      const options = { threadCount, stateBackend };
-      let needed = 0;
-      try {
-        planMemory({ ...options, totalSizeBytes: 64 * mebibyte });
-      } catch (error) {
-        assert(error instanceof JobError);
-        needed = Number(/it needs (\d+) MiB/.exec(error.message)?.[1]);
-        assert.match(error.remedy ?? '', new RegExp(`${needed} MiB`));
+      for (const storageClientSizeBytes of [0, 61 * mebibyte]) {
+        const options = { threadCount, stateBackend, storageClientSizeBytes };
+        let needed = 0;
+        try {
+          planMemory({ ...options, totalSizeBytes: 64 * mebibyte });
+        } catch (error) {
+          assert(error instanceof JobError);
+          needed = Number(/it needs (\d+) MiB/.exec(error.message)?.[1]);
+          assert.match(error.remedy ?? '', new RegExp(`${needed} MiB`));
+        }
+        planMemory({ ...options, totalSizeBytes: needed * mebibyte });
+        assert.throws(() => planMemory({ ...options, totalSizeBytes: (needed - 1) * mebibyte }), { code: 'MemoryTooSmall' });
       }
-      planMemory({ ...options, totalSizeBytes: needed * mebibyte });
-      assert.throws(() => planMemory({ ...options, totalSizeBytes: (needed - 1) * mebibyte }), { code: 'MemoryTooSmall' });
+    });
+
+    test(`what the client of the storage needs is taken from the rest (${stateBackend}, ${threadCount} threads)`, () => {
+      const options = { threadCount, stateBackend, totalSizeBytes: 4096 * mebibyte };
+      const client = 61 * mebibyte;
+      const [without, with61] = [planMemory(options), planMemory({ ...options, storageClientSizeBytes: client })];
+      assert.equal(with61.reserveSizeBytes - without.reserveSizeBytes, client);
+      assert(sum(with61, threadCount) <= options.totalSizeBytes);
     });
   }
 }

@@ -74,10 +74,12 @@ export function planMemory(options: {
   /** Threads that run subtasks. */
   readonly threadCount: number;
   readonly stateBackend: StateBackendType;
+  /** What the client of checkpoint storage needs outside the heaps; none where that is a disk. */
+  readonly storageClientSizeBytes?: number;
 }): MemoryBudget {
-  const { totalSizeBytes, threadCount, stateBackend } = options;
+  const { totalSizeBytes, threadCount, stateBackend, storageClientSizeBytes = 0 } = options;
   const usesRocksDb = stateBackend === 'RocksDB';
-  const reserveSizeBytes = processReserveSizeBytes + threadCount * threadReserveSizeBytes;
+  const reserveSizeBytes = processReserveSizeBytes + threadCount * threadReserveSizeBytes + storageClientSizeBytes;
   const networkSizeBytes = Math.floor(
     Math.min(Math.max(totalSizeBytes * networkShare, networkSizeBytesMin), networkSizeBytesMax),
   );
@@ -90,7 +92,7 @@ export function planMemory(options: {
     : 0;
   const threadHeapSizeBytes = Math.floor((sharedSizeBytes - rocksDbSizeBytes) / threadCount);
   if (threadHeapSizeBytes < threadHeapSizeBytesMin) {
-    throw tooSmall(options, smallestTotal(threadCount, usesRocksDb));
+    throw tooSmall(options, smallestTotal(threadCount, usesRocksDb, storageClientSizeBytes));
   }
   const youngSizeBytes = Math.min(youngGenerationSizeBytes, Math.floor(threadHeapSizeBytes * youngGenerationShareMax));
   const oldSizeBytes = threadHeapSizeBytes - youngSizeBytes;
@@ -132,8 +134,8 @@ export function formatMemoryBudget(budget: MemoryBudget, threadCount: number): s
   return `${mebibytes(budget.totalSizeBytes)} = ${parts.join(' + ')}`;
 }
 
-function smallestTotal(threadCount: number, usesRocksDb: boolean): number {
-  const fixed = processReserveSizeBytes + mainHeapSizeBytes + (usesRocksDb ? rocksDbSizeBytesMin : 0);
+function smallestTotal(threadCount: number, usesRocksDb: boolean, storageClientSizeBytes: number): number {
+  const fixed = processReserveSizeBytes + storageClientSizeBytes + mainHeapSizeBytes + (usesRocksDb ? rocksDbSizeBytesMin : 0);
   const withoutNetwork = fixed + threadCount * (threadReserveSizeBytes + threadHeapSizeBytesMin);
   return Math.max(withoutNetwork + networkSizeBytesMin, Math.ceil(withoutNetwork / (1 - networkShare)));
 }
