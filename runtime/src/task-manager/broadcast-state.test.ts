@@ -92,3 +92,32 @@ test('more than it may hold is refused by name, and what it held stays', () => {
   blobs.delete(0);
   blobs.set(3, blob);
 });
+
+test('values that were written with another type become values of the type of now', () => {
+  const before = new BroadcastState('match', [declared('rules'), declared('same')]);
+  handle(before, 'rules').set('a', { limit: 1 });
+  handle(before, 'same').set('b', { limit: 2 });
+  const wider = t.struct({ limit: t.double, unit: t.optional(t.string) }) as Type<unknown>;
+  const now = new BroadcastState('match', [declared('rules', t.string as Type<unknown>, wider), declared('same')]);
+  now.restore(before.encode());
+  assert.deepEqual(handle(now, 'rules').get('a'), { limit: 1 });
+  handle(now, 'rules').set('c', { limit: 0.5, unit: 'm' });
+  assert.deepEqual(handle(now, 'same').get('b'), { limit: 2 });
+  const again = new BroadcastState('match', [declared('rules', t.string as Type<unknown>, wider)]);
+  again.restore(now.encode());
+  assert.deepEqual(
+    [...handle(again, 'rules').entries()],
+    [
+      ['a', { limit: 1 }],
+      ['c', { limit: 0.5, unit: 'm' }],
+    ],
+  );
+});
+
+test('bytes of version 1 are read with the type of now', () => {
+  // One state "rules" with the entry "a": { limit: 1 }.
+  const bytes = Uint8Array.from([1, 1, 5, ...Buffer.from('rules'), 1, 2, 97, 0, 1, 2]);
+  const state = new BroadcastState('match', [declared('rules')]);
+  state.restore(bytes);
+  assert.deepEqual(handle(state, 'rules').get('a'), { limit: 1 });
+});

@@ -4,7 +4,8 @@ import type { StateImplementation } from '../core/job-graph/executable-job.ts';
 import type { StateByName } from '../core/job-graph/operator-context.ts';
 import { BinaryReader } from '../core/types/binary-reader.ts';
 import { BinaryWriter } from '../core/types/binary-writer.ts';
-import type { Type } from '../core/types/type.ts';
+import { type WrittenValues, writtenValues } from '../core/types/convert-value.ts';
+import type { Type, TypeDescriptor } from '../core/types/type.ts';
 import { decodeBroadcastState, encodeBroadcastState } from '../state-backend/broadcast-format.ts';
 import type { MapStateHandle } from '../state-backend/state-backend.ts';
 
@@ -37,14 +38,18 @@ export class BroadcastState {
 
   /** The content as of now. */
   encode(): Uint8Array {
-    const states = this.#states.map((state) => ({ name: state.name, entries: state.encodedEntries() }));
+    const states = this.#states.map((state) => ({
+      name: state.name,
+      valueType: state.valueType,
+      entries: state.encodedEntries(),
+    }));
     return encodeBroadcastState(states, Math.min(this.#sizeBytes * 2, broadcastStateSizeBytesMax) + 256);
   }
 
   /** States that the operator does not have any more are passed over: the restore planner has refused what must not be dropped. */
   restore(bytes: Uint8Array): void {
-    for (const { state, key, value } of decodeBroadcastState(bytes)) {
-      this.#states.find(({ name }) => name === state)?.restore(key, value);
+    for (const { state, key, value, valueType } of decodeBroadcastState(bytes)) {
+      this.#states.find(({ name }) => name === state)?.restoreWritten(key, value, valueType);
     }
   }
 
@@ -81,6 +86,8 @@ class BroadcastMap implements MapStateHandle<unknown, unknown> {
   /** In the order of the keys; undefined after a change. */
   #ordered: readonly (readonly [unknown, unknown])[] | undefined;
   readonly #writer = new BinaryWriter();
+  /** Entries of one piece of bytes have one type. */
+  #written: { readonly type: TypeDescriptor; readonly values: WrittenValues | undefined } | undefined;
 
   constructor({ declaration, mapKeyType, valueType }: StateImplementation, account: (bytes: number) => void) {
     assert(mapKeyType !== undefined, `broadcast state '${declaration.name}' is a map`);
@@ -135,6 +142,25 @@ class BroadcastMap implements MapStateHandle<unknown, unknown> {
 
   encodedEntries(): readonly { readonly key: Uint8Array; readonly value: Uint8Array }[] {
     return [...this.#entries.values()].map(({ keyBytes, valueBytes }) => ({ key: keyBytes, value: valueBytes }));
+  }
+
+  get valueType(): TypeDescriptor {
+    return this.#valueType.descriptor;
+  }
+
+  /** As `restore`, of a value that was written with a type that may be another one now. */
+  restoreWritten(keyBytes: Uint8Array, valueBytes: Uint8Array, writtenType: TypeDescriptor = this.valueType): void {
+    if (this.#written?.type !== writtenType) {
+      this.#written = { type: writtenType, values: writtenValues(writtenType, this.valueType) };
+    }
+    const written = this.#written.values;
+    if (written === undefined) {
+      this.restore(keyBytes, valueBytes);
+      return;
+    }
+    const writer = new BinaryWriter();
+    this.#valueType.encode(written.convert(written.type.decode(new BinaryReader(valueBytes))), writer);
+    this.restore(keyBytes, writer.toBytes());
   }
 
   /** Key and value are decoded from their bytes: what is inside is nobody else's. */

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { wordCountGraph } from '../../../test/fakes/job-graphs.ts';
 import { keyGroupRangeOf } from '../key-groups/key-group.ts';
 import type { OperatorSubtaskState } from '../protocol/messages.ts';
-import { assembleManifest, manifestFiles, stateSizeBytes } from './assemble-manifest.ts';
+import { acknowledgedFiles, assembleManifest, manifestFiles, stateSizeBytes } from './assemble-manifest.ts';
 import type { CheckpointPurpose, PendingCheckpoint } from './checkpoint-coordinator.ts';
 import { encodeManifest, parseManifest } from './manifest-format.ts';
 
@@ -51,6 +51,16 @@ function pending(
   };
 }
 
+test('files that have been acknowledged are known before the manifest is', () => {
+  const all = pending();
+  const acknowledgements = new Map([...all.acknowledgements].filter(([key]) => key !== 'counts#1'));
+  assert.deepEqual(acknowledgedFiles({ ...all, acknowledgements }), ['chk-000003-e1/counts-0']);
+  assert.deepEqual(
+    acknowledgedFiles(all),
+    manifestFiles(assembleManifest(graph, all)).map(({ path }) => path),
+  );
+});
+
 test('the states of all subtasks are put together by operator', () => {
   const manifest = assembleManifest(graph, pending());
   const [lines, counts, out] = manifest.operators;
@@ -87,7 +97,7 @@ test('watermark floors of all subtasks and the broadcast state of subtask 0 are 
   const manifest = assembleManifest(withBroadcast, pending({ counts }));
   const state = manifest.operators.find(({ uid }) => uid === 'counts');
   assert.deepEqual(state?.keyed?.watermarkFloors, [floor(0, 5), floor(1, 9)]);
-  assert.deepEqual(state?.broadcast, { states, handle });
+  assert.deepEqual(state?.broadcast, { states, handle, describesValues: true });
   assert.equal(stateSizeBytes(manifest), 107);
   assert.deepEqual(parseManifest(encodeManifest(manifest), 'm'), JSON.parse(JSON.stringify(manifest)));
   assert.throws(() => assembleManifest(withBroadcast, pending()), /acknowledged its broadcast state/);

@@ -108,7 +108,7 @@ function broadcastState(
 ): BroadcastOperatorState {
   const handle = states[0]?.broadcast;
   assert(handle !== undefined, `${operatorId}: subtask 0 acknowledged its broadcast state`);
-  return { states: declared, handle };
+  return { states: declared, handle, describesValues: true };
 }
 
 function keyedState(

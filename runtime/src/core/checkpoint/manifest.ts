@@ -60,6 +60,8 @@ export interface BroadcastOperatorState {
   /** Map states. */
   readonly states: readonly StateDeclaration[];
   readonly handle: StateHandle;
+  /** The bytes say the types of their values, so that values can become values of another type. */
+  readonly describesValues?: true;
 }
 
 export interface KeyedOperatorState {

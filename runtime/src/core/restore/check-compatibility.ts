@@ -1,4 +1,10 @@
-import type { CheckpointManifest, KeyedOperatorState, OperatorState, StateBackendType } from '../checkpoint/manifest.ts';
+import type {
+  BroadcastOperatorState,
+  CheckpointManifest,
+  KeyedOperatorState,
+  OperatorState,
+  StateBackendType,
+} from '../checkpoint/manifest.ts';
 import type { JobGraph, JobVertex, KeyedDescription, OperatorDescription, StateDeclaration } from '../job-graph/job-graph.ts';
 import { storedTypeOf } from '../job-graph/stored-type.ts';
 import { keyGroupHash } from '../key-groups/key-group.ts';
@@ -167,11 +173,7 @@ function checkOperator(
     return { line, problems: [problem] };
   }
   const positions = checkPositions(current, state);
-  const broadcast = checkBroadcast(uid, {
-    before: state.broadcast?.states ?? [],
-    now: operator.broadcast?.states ?? [],
-    allowed,
-  });
+  const broadcast = checkBroadcast(uid, state.broadcast, { now: operator.broadcast?.states ?? [], allowed });
   const keyed =
     state.keyed === undefined || operator.keyed === undefined
       ? nothingFound
@@ -318,23 +320,31 @@ function checkStates(
   };
 }
 
-/** Their values are read with the type of now alone: only what leaves bytes as they are may change. */
-function checkBroadcast(uid: string, states: Parameters<typeof checkStates>[1]): Found {
-  const found = checkStates(uid, states);
-  const byName = new Map(states.before.map((state) => [state.name, state]));
+/** As of keyed state; but older checkpoints do not say in its bytes what types its values have, and then only what leaves bytes as they are may change. */
+function checkBroadcast(
+  uid: string,
+  broadcast: BroadcastOperatorState | undefined,
+  states: { readonly now: readonly StateDeclaration[]; readonly allowed: AllowedStateChanges },
+): Found {
+  const { states: before = [], describesValues = false } = broadcast ?? {};
+  const found = checkStates(uid, { ...states, before });
+  if (describesValues || found.problems.length > 0) {
+    return found;
+  }
+  const byName = new Map(before.map((state) => [state.name, state]));
   const problems = states.now.flatMap((now): RestoreProblem[] => {
-    const before = byName.get(now.name);
-    return before === undefined || haveSameBytes(storedTypeOf(before), storedTypeOf(now)) || found.problems.length > 0
+    const old = byName.get(now.name);
+    return old === undefined || haveSameBytes(storedTypeOf(old), storedTypeOf(now))
       ? []
       : [
           {
             code: 'StateTypeChanged',
-            message: `'${uid}': broadcast state '${now.name}' was ${formatState(before)} in the checkpoint and is ${formatState(now)} in the job`,
-            remedy: `Keep the type of '${now.name}', or keep the new values in a broadcast state of another name.`,
+            message: `'${uid}': broadcast state '${now.name}' was ${formatState(old)} in the checkpoint and is ${formatState(now)} in the job, and a release wrote it that did not say so in its bytes`,
+            remedy: `Start the job once with the type that '${now.name}' had; the next checkpoint says it, and the type may change.`,
           },
         ];
   });
-  return { changes: found.changes, problems: [...found.problems, ...problems] };
+  return { changes: found.changes, problems };
 }
 
 function sameNamespace(a: KeyedDescription, b: KeyedDescription): boolean {

@@ -413,3 +413,19 @@ function withPositionType(graph: JobGraph, positionType: TypeDescriptor): JobGra
     })),
   };
 }
+
+test('a changed type of broadcast state is carried out where its bytes say what they are, and refused of an older checkpoint', () => {
+  const changed = { ...rules, valueType: { type: 'double' } } as const;
+  const graph = wordCountGraph({ broadcast: { states: [changed] } });
+  const old = withBroadcast([rules]);
+  assert.deepEqual(problemsOf(graph, { from: old }), ['StateTypeChanged']);
+  const said = {
+    ...old,
+    operators: old.operators.map((state) =>
+      state.broadcast === undefined ? state : { ...state, broadcast: { ...state.broadcast, describesValues: true as const } },
+    ),
+  };
+  const { problems, lines } = plan(graph, { from: said });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(lines.find(({ uid }) => uid === 'counts')?.changes, ["state 'rules': widened: the value from int to double"]);
+});
