@@ -22,7 +22,7 @@ import type { JobManagerInput, JobManagerPorts } from './job-manager-ports.ts';
 import { limits } from './limits.ts';
 import { LineageHousekeeping } from './lineage-housekeeping.ts';
 import { isFencedError, type LineageLog } from './lineage-log.ts';
-import { localPartsOf } from './local-parts.ts';
+import { localPartsOf, partsToPrefetch } from './local-parts.ts';
 import { namesIn, readManifest } from './manifest-store.ts';
 import { allowedStateChanges } from './open-lineage.ts';
 import type { Operations } from './operations.ts';
@@ -443,6 +443,7 @@ export class JobRun {
     const execution = this.#execution;
     if (execution !== undefined) {
       this.#options.taskManagers.keepLocally(localPartsOf(checkpoint, (task) => execution.taskManagerOf(task)));
+      this.#prefetch(checkpoint, execution);
     }
     if (checkpoint.purpose === 'Savepoint') {
       this.#savepoints.completed(checkpoint);
@@ -451,6 +452,22 @@ export class JobRun {
       void this.#afterLastCheckpoint(checkpoint);
     }
     this.#options.onChanged();
+  }
+
+  /** What of the state is on the disk of a spare TaskManager already need not be fetched when it takes over. */
+  #prefetch(checkpoint: PendingCheckpoint, execution: Execution): void {
+    const { taskManagers, input } = this.#options;
+    // A medium that links needs no help.
+    if (input.config.stateBackend !== 'RocksDB' || input.config.lineage.checkpointStorage.startsWith('file:')) {
+      return;
+    }
+    const spare = taskManagers.list().filter(({ taskManagerId }) => execution.usedSlots(taskManagerId) === 0);
+    for (const [index, { taskManagerId }] of spare.entries()) {
+      const parts = partsToPrefetch(checkpoint, index, spare.length);
+      if (parts.length > 0) {
+        taskManagers.send(taskManagerId, { type: 'Prefetch', token: checkpoint.token, checkpointId: checkpoint.id, parts });
+      }
+    }
   }
 
   #checkpointAborted(checkpoint: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause): void {

@@ -1,5 +1,5 @@
 import type { PendingCheckpoint } from '../core/checkpoint/checkpoint-coordinator.ts';
-import type { LocalStatePart, SubtaskId } from '../core/protocol/messages.ts';
+import type { LocalStatePart, PrefetchedPart, SubtaskId } from '../core/protocol/messages.ts';
 
 /**
  * What the TaskManagers of a completed checkpoint have of it on their local disks, without asking them: each keeps the files that it wrote. One that
@@ -17,7 +17,7 @@ export function localPartsOf(
         (sum, { handle }) => sum + (handle.type === 'file' ? handle.sizeBytes : 0),
         0,
       );
-      if (keyed !== undefined && taskManagerId !== undefined && sizeBytes > 0) {
+      if (keyed?.backend === 'RocksDB' && taskManagerId !== undefined && sizeBytes > 0) {
         const parts = byTaskManager.get(taskManagerId) ?? [];
         parts.push({ uid, keyGroups: keyed.keyGroups, checkpointId: id, epoch: token.epoch, sizeBytes });
         byTaskManager.set(taskManagerId, parts);
@@ -25,4 +25,21 @@ export function localPartsOf(
     }
   }
   return byTaskManager;
+}
+
+/** What a TaskManager without tasks may have to go on with, the parts of the `index`th of several at another place of the list first. */
+export function partsToPrefetch(
+  { acknowledgements }: PendingCheckpoint,
+  index: number,
+  count: number,
+): readonly PrefetchedPart[] {
+  const parts = [...acknowledgements.values()].flatMap(({ task, operators }) =>
+    operators.flatMap(({ uid, keyed }) =>
+      keyed?.backend !== 'RocksDB' || keyed.files.every(({ handle }) => handle.type === 'inline')
+        ? []
+        : [{ uid, subtaskIndex: task.subtaskIndex, part: keyed }],
+    ),
+  );
+  const first = Math.floor((index * parts.length) / Math.max(1, count));
+  return [...parts.slice(first), ...parts.slice(0, first)];
 }

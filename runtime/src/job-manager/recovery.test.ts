@@ -23,7 +23,7 @@ function countsOn(taskManager: ScriptedTaskManager): readonly number[] {
 
 /** Two TaskManagers with state in files, and one to spare whose id comes first. */
 async function jobWithSpare(harness: JobManagerHarness) {
-  const started = harness.start({ restartStrategy: exponential });
+  const started = harness.start({ stateBackend: 'RocksDB', restartStrategy: exponential });
   const one = started.taskManager('tm-1', 1);
   const two = started.taskManager('tm-2', 1);
   one.script = withFiles;
@@ -157,7 +157,7 @@ test('a new JobManager waits a moment for the TaskManagers that have the state, 
   }
   started.jobManager.terminate();
   await harness.pass(100);
-  const next = harness.start({ podUid: 'pod-2', restartStrategy: exponential });
+  const next = harness.start({ podUid: 'pod-2', stateBackend: 'RocksDB', restartStrategy: exponential });
   await harness.pass(100);
   const spare = next.taskManager('tm-0-spare', 2);
   const keyGroups = [
@@ -177,9 +177,39 @@ test('a new JobManager waits a moment for the TaskManagers that have the state, 
 
   next.jobManager.terminate();
   await harness.pass(100);
-  const last = harness.start({ podUid: 'pod-3', restartStrategy: exponential });
+  const last = harness.start({ podUid: 'pod-3', stateBackend: 'RocksDB', restartStrategy: exponential });
   await harness.pass(100);
   last.taskManager('tm-0-spare', 2);
   await harness.pass(600);
   assert.equal(last.state, 'Running');
+});
+
+test('a spare TaskManager is told of every completed checkpoint, and what it has brought is where its subtasks go', async () => {
+  const harness = new JobManagerHarness();
+  const { started, one, two, spare } = await jobWithSpare(harness);
+  const second = started.taskManager('tm-1-spare', 1);
+  await harness.pass(10_000);
+  const told = spare.received.filter((message) => message.type === 'Prefetch');
+  const [newest] = told.slice(-1);
+  assert.ok(newest !== undefined);
+  assert.equal(newest.checkpointId, started.jobManager.status().lastCheckpoint?.id);
+  assert.deepEqual(
+    newest.parts.map(({ uid, subtaskIndex }) => `${uid}-${subtaskIndex}`),
+    ['counts-0', 'counts-1'],
+  );
+  // Another one begins elsewhere, so that together they have more.
+  const [other] = second.received.filter((message) => message.type === 'Prefetch').slice(-1);
+  assert.deepEqual(
+    other?.parts.map(({ subtaskIndex }) => subtaskIndex),
+    [1, 0],
+  );
+  assert.ok([one, two].every(({ received }) => received.every(({ type }) => type !== 'Prefetch')));
+  const parts = [
+    { uid: 'counts', keyGroups: { first: 64, last: 127 }, checkpointId: newest.checkpointId, epoch: 1, sizeBytes: 1 },
+  ];
+  second.send({ type: 'LocalParts', parts });
+  await harness.pass(10);
+  two.disconnect();
+  await harness.pass(10);
+  assert.deepEqual(countsOn(second), [1]);
 });

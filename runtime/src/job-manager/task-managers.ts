@@ -164,12 +164,13 @@ export class TaskManagers {
     }
     const residentSizeBytes = message.type === 'Heartbeat' ? message.residentSizeBytes : taskManager.residentSizeBytes;
     const metrics = message.type === 'ProcessMetrics' ? message.metrics : taskManager.metrics;
+    const localParts = message.type === 'LocalParts' ? message.parts : taskManager.localParts;
     const { clock } = this.#options;
     this.#registered.set(taskManager.taskManagerId, {
-      ...{ ...taskManager, residentSizeBytes, metrics },
+      ...{ ...taskManager, residentSizeBytes, metrics, localParts },
       ...{ lastHeardMs: clock.monotonicMs(), lastHeardAtMs: clock.nowMs() },
     });
-    if (message.type !== 'Heartbeat' && message.type !== 'ProcessMetrics') {
+    if (message.type !== 'Heartbeat' && message.type !== 'ProcessMetrics' && message.type !== 'LocalParts') {
       this.#options.onMessage(taskManager.taskManagerId, message);
     }
   }

@@ -1,5 +1,7 @@
 import { basename, join } from 'node:path';
 import type { TaskManagerProcessConfig } from '../api/process-config.ts';
+import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
+import { openCheckpointStorage } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import { assert } from '../core/assert.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import { type ErrorInfo, JobError } from '../core/job-error.ts';
@@ -18,6 +20,7 @@ import { loadNativeBinding, nativeBindingPath } from '../state-backend/rocksdb/n
 import { keptPartDirectory } from './local-recovery/keep-files.ts';
 import { filesOf } from './local-recovery/kept-part.ts';
 import { type AcknowledgedState, type LocalFile, LocalParts } from './local-recovery/local-parts.ts';
+import { Prefetch, type PrefetchRequest } from './local-recovery/prefetch.ts';
 import { verifyInBackground } from './local-recovery/verify-in-background.ts';
 
 /**
@@ -29,8 +32,20 @@ export class LocalState {
   readonly #lineage: string;
   readonly #parts: LocalParts;
   readonly #log: Log;
+  readonly #prefetch: Prefetch;
+  #onLocalParts: () => void = () => {};
 
-  private constructor(directories: WorkingDirectories, lineage: string, parts: LocalParts, log: Log) {
+  private constructor(
+    directories: WorkingDirectories,
+    { lineage, storage }: { readonly lineage: string; readonly storage: CheckpointStorage },
+    parts: LocalParts,
+    log: Log,
+  ) {
+    this.#prefetch = new Prefetch({
+      ...{ storage, parts, log },
+      keptDirectories: () => directories.keptDirectories(),
+      onKept: () => this.#onLocalParts(),
+    });
     this.#directories = directories;
     this.#lineage = lineage;
     this.#parts = parts;
@@ -62,7 +77,8 @@ export class LocalState {
     }
     const name = `${lineage.namespace}/${lineage.name}`;
     const parts = await LocalParts.open(directories.keptDirectories(), `${lineage.checkpointStorage} ${name}`, log);
-    return new LocalState(directories, name, parts, log);
+    const storage = openCheckpointStorage(lineage.checkpointStorage, lineage);
+    return new LocalState(directories, { lineage: name, storage }, parts, log);
   }
 
   /** Of all databases of the process. */
@@ -75,6 +91,12 @@ export class LocalState {
 
   localParts(): readonly LocalStatePart[] {
     return this.#parts.list();
+  }
+
+  /** Calls `onLocalParts` when there are others than before. */
+  prefetch(request: PrefetchRequest, onLocalParts: () => void): void {
+    this.#onLocalParts = onLocalParts;
+    this.#prefetch.request(request);
   }
 
   /** A directory for each keyed operator of each subtask. */
@@ -95,7 +117,8 @@ export class LocalState {
     const keptPrefixes = new Map(
       [...allocated].map(([name, { keptDirectory, path }]) => [name, join(keptDirectory, basename(path))]),
     );
-    // Whatever was acknowledged is known before it is asked for.
+    // Whatever was acknowledged or has been brought is known before it is asked for.
+    await this.#prefetch.stop();
     await this.#parts.settled();
     return new AllocatedState({
       directories: new Map([...allocated].map(([name, { path }]) => [name, path])),
@@ -121,6 +144,7 @@ export class LocalState {
 
   /** `leaveKept`: for the next process in this place. */
   async close(options: { readonly leaveKept: boolean }): Promise<void> {
+    await this.#prefetch.stop();
     await this.#parts.close();
     await this.#directories.close(options);
   }

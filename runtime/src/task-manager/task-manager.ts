@@ -197,6 +197,14 @@ export class TaskManager {
           session.send({ type: 'TasksCanceled', token: message.token });
         });
         return;
+      case 'Prefetch':
+        // Only while it has no tasks; which may be on their way.
+        if (this.#deployment === undefined) {
+          this.#localState?.prefetch(message, () =>
+            session.send({ type: 'LocalParts', parts: this.#localState?.localParts() ?? [] }),
+          );
+        }
+        return;
       default:
         if (age === 'Current' && this.#isCurrent(message.token)) {
           this.#deployment?.handle(message);

@@ -35,6 +35,8 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
       const sizes = { linkedSizeBytes: BigInt(linkedSizeBytes), fetchedSizeBytes: BigInt(fetchedSizeBytes) };
       return { message: { case: 'restoreProgress', value: { token: encodeToken(token), restoredKeyGroups, ...sizes } } };
     }
+    case 'LocalParts':
+      return { message: { case: 'localParts', value: { parts: message.parts.map(encodeLocalPart) } } };
     case 'TasksReady':
       return { message: { case: 'tasksReady', value: { token: encodeToken(message.token) } } };
     case 'TaskFailed':
@@ -137,6 +139,8 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
       const sizes = { linkedSizeBytes: Number(linkedSizeBytes), fetchedSizeBytes: Number(fetchedSizeBytes) };
       return { type: 'RestoreProgress', token: decodeToken(token), restoredKeyGroups, ...sizes };
     }
+    case 'localParts':
+      return { type: 'LocalParts', parts: message.value.parts.map(decodeLocalPart) };
     case 'tasksReady':
       return { type: 'TasksReady', token: decodeToken(message.value.token) };
     case 'taskFailed': {
@@ -276,6 +280,11 @@ export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerI
           },
         },
       };
+    case 'Prefetch': {
+      const parts = message.parts.map(({ part, ...rest }) => ({ ...rest, part: encodeKeyedPart(part) }));
+      const { token, checkpointId } = message;
+      return { message: { case: 'prefetch', value: { token: encodeToken(token), checkpointId: BigInt(checkpointId), parts } } };
+    }
     case 'Shutdown':
       return { message: { case: 'shutdown', value: { reason: message.reason, isFinished: message.isFinished } } };
     default:
@@ -344,6 +353,16 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
           othersMinimumMs: othersMinimumMs === undefined ? undefined : Number(othersMinimumMs),
         })),
       };
+    case 'prefetch': {
+      const { token, checkpointId, parts } = message.value;
+      return {
+        ...{ type: 'Prefetch', token: decodeToken(token), checkpointId: Number(checkpointId) },
+        parts: parts.map(({ uid, subtaskIndex, part }) => {
+          assert(part !== undefined, `a part of '${uid}' to be prefetched is missing`);
+          return { uid, subtaskIndex, part: decodeKeyedPart(part) };
+        }),
+      };
+    }
     case 'shutdown':
       return { type: 'Shutdown', reason: message.value.reason, isFinished: message.value.isFinished };
     case undefined:

@@ -69,6 +69,10 @@ const taskManagerMessages: TaskManagerMessage[] = [
   { type: 'CheckpointDeclined', token, checkpointId: 1, task, error: { ...error, remedy: 'do this' } },
   { type: 'Committed', token, checkpointId: 2, task },
   { type: 'EndOfInput', token, task },
+  {
+    type: 'LocalParts',
+    parts: [{ uid: 'counts', keyGroups: { first: 0, last: 63 }, checkpointId: 9, epoch: 2, sizeBytes: 2 ** 41 }],
+  },
   { type: 'RestoreProgress', token, restoredKeyGroups: 128, linkedSizeBytes: 2 ** 40, fetchedSizeBytes: 7 },
   { type: 'FilesForgotten', token, requestId: 6, names: ['shared/e7-ab.sst'] },
   { type: 'TasksCanceled', token },
@@ -150,6 +154,18 @@ const jobManagerMessages: JobManagerMessage[] = [
     sources: [
       { task, othersMinimumMs: 2 ** 50 },
       { task, othersMinimumMs: undefined },
+    ],
+  },
+  {
+    ...{ type: 'Prefetch', token, checkpointId: 9 },
+    parts: [
+      {
+        ...{ uid: 'counts', subtaskIndex: 3 },
+        part: {
+          ...{ keyGroups: { first: 0, last: 63 }, backend: 'RocksDB', handle: { type: 'inline', base64: 'AAE=' } },
+          files: [{ name: '1.sst', handle: { type: 'file', path: 'shared/e2-ab.sst', sizeBytes: 2 ** 33, sha256: 'ab' } }],
+        },
+      },
     ],
   },
   { type: 'Shutdown', reason: 'finished', isFinished: true },

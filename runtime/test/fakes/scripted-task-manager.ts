@@ -217,7 +217,7 @@ export class ScriptedTaskManager {
     return this.#operators(task).map(({ id, uid, keyed, source, sink }) => ({
       uid: uid ?? id,
       keyed: keyed && {
-        backend: 'HashMap',
+        backend: this.script.stateFileSizeBytes === undefined ? 'HashMap' : 'RocksDB',
         keyGroups,
         handle: { type: 'inline', base64 },
         files: this.#files(task, checkpointId),

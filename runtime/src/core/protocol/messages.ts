@@ -69,6 +69,8 @@ export type TaskManagerMessage =
       readonly requestId: number;
       readonly names: readonly string[];
     }
+  /** Other parts than it registered with are on its local disk now. */
+  | { readonly type: 'LocalParts'; readonly parts: readonly LocalStatePart[] }
   /** Every subtask of the token is gone: no thread, no open sink, no upload in flight. */
   | { readonly type: 'TasksCanceled'; readonly token: FencingToken }
   | { readonly type: 'Metrics'; readonly token: FencingToken; readonly subtasks: readonly SubtaskMetrics[] }
@@ -109,6 +111,13 @@ export type JobManagerMessage =
       readonly requestId: number;
       readonly names: readonly string[];
     }
+  /** To a TaskManager without tasks: parts of a completed checkpoint that it may have to go on with. As far as it finds time and room. */
+  | {
+      readonly type: 'Prefetch';
+      readonly token: FencingToken;
+      readonly checkpointId: number;
+      readonly parts: readonly PrefetchedPart[];
+    }
   /** How far the others in their alignment groups are. Holds for a while only, so that nobody waits for ever for the next one. */
   | { readonly type: 'AlignSources'; readonly token: FencingToken; readonly sources: readonly SourceAlignment[] }
   /** The job is over: the TaskManager process may end. `isFinished`: for good, so that what it keeps on its local disk is of no more use. */
@@ -131,6 +140,13 @@ export interface LocalStatePart {
   readonly checkpointId: number;
   readonly epoch: number;
   readonly sizeBytes: number;
+}
+
+/** Of one operator in one subtask, which wrote it. */
+export interface PrefetchedPart {
+  readonly uid: string;
+  readonly subtaskIndex: number;
+  readonly part: KeyedStatePart;
 }
 
 export interface SubtaskId {

@@ -141,6 +141,27 @@ export class LocalParts {
     });
   }
 
+  /** What was brought here ahead of time, perhaps not all of it, takes the place of what was brought before. */
+  prefetched(directory: string, part: KeptPart): Promise<void> {
+    this.#change(async () => {
+      const written = await writeKeptPart(directory, this.#lineage, part);
+      if (written === undefined) {
+        await removeTree(directory);
+        return;
+      }
+      this.#parts.set(directory, { part: written, isLeft: true });
+      for (const { path } of written.files) {
+        this.#unverified.add(path);
+      }
+      await this.#removeWhere(
+        ({ part: { uid, subtaskIndex, checkpointId } }) =>
+          uid === part.uid && subtaskIndex === part.subtaskIndex && checkpointId < part.checkpointId,
+      );
+      await this.#respectDiskShare();
+    });
+    return this.#changing;
+  }
+
   aborted(checkpointId: number): void {
     this.#change(() => this.#removeWhere(({ part }) => part.checkpointId === checkpointId));
   }

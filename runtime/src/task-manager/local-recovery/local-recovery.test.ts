@@ -302,6 +302,42 @@ test('the local directory may be wiped between deployments and while one runs', 
   await scene.connection.next('EndOfInput', ({ task }) => task.vertexId === 'counts');
 });
 
+test('a TaskManager without tasks brings what it is told of, says so, and goes on with it', async (context) => {
+  const scene = await Scene.create(context);
+  const states = await scene.counted(first, 1);
+  await scene.stopTaskManager();
+  await rm(scene.localDirectory, { recursive: true });
+  const spare = await scene.startTaskManager();
+  const keyed = states.find(({ uid }) => uid === 'counts')?.keyed;
+  assert.ok(keyed !== undefined);
+  const parts = [{ uid: 'counts', subtaskIndex: 0, part: keyed }];
+  spare.send({ type: 'Prefetch', token: first, checkpointId: 1, parts });
+  const local = { uid: 'counts', keyGroups: keyed.keyGroups, epoch: 1, sizeBytes: fileSizeBytes(states) };
+  assert.deepEqual((await spare.next('LocalParts')).parts, [{ ...local, checkpointId: 1 }]);
+  // The next checkpoint has the same files: nothing is brought, and the older part goes.
+  await scene.hideStorage();
+  spare.send({ type: 'Prefetch', token: first, checkpointId: 2, parts });
+  assert.deepEqual((await spare.next('LocalParts')).parts, [{ ...local, checkpointId: 2 }]);
+  assert.equal((await scene.keptParts()).length, 1);
+  assert.equal((await scene.run(second, states)).linkedSizeBytes, fileSizeBytes(states));
+  await scene.showStorage();
+});
+
+test('what is no longer in storage is not prefetched, and nothing comes of it', async (context) => {
+  const scene = await Scene.create(context);
+  const states = await scene.counted(first, 1);
+  await scene.stopTaskManager();
+  await rm(scene.localDirectory, { recursive: true });
+  const spare = await scene.startTaskManager();
+  await scene.hideStorage();
+  const keyed = states.find(({ uid }) => uid === 'counts')?.keyed;
+  assert.ok(keyed !== undefined);
+  spare.send({ type: 'Prefetch', token: first, checkpointId: 1, parts: [{ uid: 'counts', subtaskIndex: 0, part: keyed }] });
+  assert.deepEqual((await spare.next('LocalParts')).parts, []);
+  assert.deepEqual(await scene.keptParts(), []);
+  await scene.showStorage();
+});
+
 test('when the job has finished nothing is left on the local disk', async (context) => {
   const scene = await Scene.create(context);
   await scene.counted(first, 1);

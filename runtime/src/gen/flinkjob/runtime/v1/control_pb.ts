@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file flinkjob/runtime/v1/control.proto.
  */
 export const file_flinkjob_runtime_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("CiFmbGlua2pvYi9ydW50aW1lL3YxL2NvbnRyb2wucHJvdG8SE2ZsaW5ram9iLnJ1bnRpbWUudjEi/gYKElRhc2tNYW5hZ2VyTWVzc2FnZRIxCghyZWdpc3RlchgBIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJIABI+CgloZWFydGJlYXQYAiABKAsyKS5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VySGVhcnRiZWF0SAASNgoLdGFza3NfcmVhZHkYAyABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tzUmVhZHlIABI2Cgt0YXNrX2ZhaWxlZBgEIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza0ZhaWxlZEgAEk4KF2NoZWNrcG9pbnRfYWNrbm93bGVkZ2VkGAUgASgLMisuZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50QWNrbm93bGVkZ2VkSAASRgoTY2hlY2twb2ludF9kZWNsaW5lZBgGIAEoCzInLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludERlY2xpbmVkSAASMwoJY29tbWl0dGVkGAcgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0ZWRIABI3CgxlbmRfb2ZfaW5wdXQYCCABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLkVuZE9mSW5wdXRIABI8Cg50YXNrc19jYW5jZWxlZBgJIAEoCzIiLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza3NDYW5jZWxlZEgAEi8KB21ldHJpY3MYCiABKAsyHC5mbGlua2pvYi5ydW50aW1lLnYxLk1ldHJpY3NIABJDChJzb3VyY2VfZXZlbnRfdGltZXMYCyABKAsyJS5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZXNIABI+Cg9maWxlc19mb3Jnb3R0ZW4YDCABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkZpbGVzRm9yZ290dGVuSAASQAoQcmVzdG9yZV9wcm9ncmVzcxgNIAEoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVzdG9yZVByb2dyZXNzSAASPgoPcHJvY2Vzc19tZXRyaWNzGA4gASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljc0gAQgkKB21lc3NhZ2Ui6AUKEUpvYk1hbmFnZXJNZXNzYWdlEjUKCnJlZ2lzdGVyZWQYASABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlJlZ2lzdGVyZWRIABJIChRyZWdpc3RyYXRpb25fcmVmdXNlZBgCIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0cmF0aW9uUmVmdXNlZEgAEj0KCWhlYXJ0YmVhdBgDIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuSm9iTWFuYWdlckhlYXJ0YmVhdEgAEi0KBmRlcGxveRgEIAEoCzIbLmZsaW5ram9iLnJ1bnRpbWUudjEuRGVwbG95SAASKwoFc3RhcnQYBSABKAsyGi5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXJ0SAASLQoGY2FuY2VsGAYgASgLMhsuZmxpbmtqb2IucnVudGltZS52MS5DYW5jZWxIABJEChJ0cmlnZ2VyX2NoZWNrcG9pbnQYByABKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLlRyaWdnZXJDaGVja3BvaW50SAASSAoUY2hlY2twb2ludF9jb21wbGV0ZWQYCCABKAsyKC5mbGlua2pvYi5ydW50aW1lLnYxLkNoZWNrcG9pbnRDb21wbGV0ZWRIABJEChJjaGVja3BvaW50X2Fib3J0ZWQYCSABKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLkNoZWNrcG9pbnRBYm9ydGVkSAASMQoIc2h1dGRvd24YCiABKAsyHS5mbGlua2pvYi5ydW50aW1lLnYxLlNodXRkb3duSAASOgoNYWxpZ25fc291cmNlcxgLIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuQWxpZ25Tb3VyY2VzSAASOAoMZm9yZ2V0X2ZpbGVzGAwgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5Gb3JnZXRGaWxlc0gAQgkKB21lc3NhZ2UipwEKCFJlZ2lzdGVyEhcKD3Rhc2tfbWFuYWdlcl9pZBgBIAEoCRINCgVzbG90cxgCIAEoDRIUCgxkYXRhX2FkZHJlc3MYAyABKAkSCwoDcGlkGAQgASgNEhYKDmpvYl9ncmFwaF9oYXNoGAUgASgJEjgKC2xvY2FsX3BhcnRzGAYgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5Mb2NhbFN0YXRlUGFydCKIAQoOTG9jYWxTdGF0ZVBhcnQSCwoDdWlkGAEgASgJEhcKD2ZpcnN0X2tleV9ncm91cBgCIAEoDRIWCg5sYXN0X2tleV9ncm91cBgDIAEoDRIVCg1jaGVja3BvaW50X2lkGAQgASgEEg0KBWVwb2NoGAUgASgEEhIKCnNpemVfYnl0ZXMYBiABKAQiMwoUVGFza01hbmFnZXJIZWFydGJlYXQSGwoTcmVzaWRlbnRfc2l6ZV9ieXRlcxgBIAEoBCKXAQoPUmVzdG9yZVByb2dyZXNzEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SGwoTcmVzdG9yZWRfa2V5X2dyb3VwcxgCIAEoDRIZChFsaW5rZWRfc2l6ZV9ieXRlcxgDIAEoBBIaChJmZXRjaGVkX3NpemVfYnl0ZXMYBCABKAQiPgoKVGFza3NSZWFkeRIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuIpsBCgpUYXNrRmFpbGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SLAoEdGFzaxgCIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEi0KBWVycm9yGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5FcnJvckluZm8ivgIKFkNoZWNrcG9pbnRBY2tub3dsZWRnZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEiwKBHRhc2sYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBI8CglvcGVyYXRvcnMYBCADKAsyKS5mbGlua2pvYi5ydW50aW1lLnYxLk9wZXJhdG9yU3VidGFza1N0YXRlEhgKEHN5bmNfZHVyYXRpb25fbXMYBSABKAESGQoRYXN5bmNfZHVyYXRpb25fbXMYBiABKAESHQoVYWxpZ25tZW50X2R1cmF0aW9uX21zGAcgASgBEhsKE3VwbG9hZGVkX3NpemVfYnl0ZXMYCCABKAQiugEKEkNoZWNrcG9pbnREZWNsaW5lZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSLAoEdGFzaxgDIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEi0KBWVycm9yGAQgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5FcnJvckluZm8iggEKCUNvbW1pdHRlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSLAoEdGFzaxgDIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkImwKCkVuZE9mSW5wdXQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIsCgR0YXNrGAIgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQiZQoORmlsZXNGb3Jnb3R0ZW4SMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhISCgpyZXF1ZXN0X2lkGAIgASgEEg0KBW5hbWVzGAMgAygJIkEKDVRhc2tzQ2FuY2VsZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbiJyCgdNZXRyaWNzEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SNQoIc3VidGFza3MYAiADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tNZXRyaWNzIp4DCg5TdWJ0YXNrTWV0cmljcxIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSEgoKcmVjb3Jkc19pbhgCIAEoBBITCgtyZWNvcmRzX291dBgDIAEoBBIYChBzdGF0ZV9zaXplX2J5dGVzGAQgASgEEhwKFGxhdGVfcmVjb3Jkc19kcm9wcGVkGAUgASgEEhAKCGJ5dGVzX2luGAYgASgEEhEKCWJ5dGVzX291dBgHIAEoBBIPCgdidXN5X21zGAggASgBEhkKEWJhY2tfcHJlc3N1cmVkX21zGAkgASgBEg8KB2lkbGVfbXMYCiABKAESGQoMd2F0ZXJtYXJrX21zGAsgASgSSACIAQESNgoJb3BlcmF0b3JzGAwgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvck1ldHJpYxIaChJpbnB1dF9xdWV1ZV9sZW5ndGgYDSABKA0SGwoTb3V0cHV0X3F1ZXVlX2xlbmd0aBgOIAEoDUIPCg1fd2F0ZXJtYXJrX21zIk4KDk9wZXJhdG9yTWV0cmljEgsKA3VpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCmlzX2NvdW50ZXIYAyABKAgSDQoFdmFsdWUYBCABKAEiRQoOUHJvY2Vzc01ldHJpY3MSMwoHbWV0cmljcxgBIAMoCzIiLmZsaW5ram9iLnJ1bnRpbWUudjEuUHJvY2Vzc01ldHJpYyKbAQoNUHJvY2Vzc01ldHJpYxIMCgRuYW1lGAEgASgJEj4KBmxhYmVscxgCIAMoCzIuLmZsaW5ram9iLnJ1bnRpbWUudjEuUHJvY2Vzc01ldHJpYy5MYWJlbHNFbnRyeRINCgV2YWx1ZRgDIAEoARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInsKEFNvdXJjZUV2ZW50VGltZXMSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI1Cgdzb3VyY2VzGAIgAygLMiQuZmxpbmtqb2IucnVudGltZS52MS5Tb3VyY2VFdmVudFRpbWUidgoPU291cmNlRXZlbnRUaW1lEiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBINCgVncm91cBgCIAEoCRIXCgptaW5pbXVtX21zGAMgASgSSACIAQFCDQoLX21pbmltdW1fbXMiTAoKUmVnaXN0ZXJlZBINCgVlcG9jaBgBIAEoBBIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAiABKA0SEAoIbGVhc2VfbXMYAyABKA0iRAoTUmVnaXN0cmF0aW9uUmVmdXNlZBItCgVlcnJvchgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuRXJyb3JJbmZvIiQKE0pvYk1hbmFnZXJIZWFydGJlYXQSDQoFZXBvY2gYASABKAQiegoGRGVwbG95EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SPgoKZGVwbG95bWVudBgCIAEoCzIqLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza01hbmFnZXJEZXBsb3ltZW50IjkKBVN0YXJ0EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4iOgoGQ2FuY2VsEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4itQEKEVRyaWdnZXJDaGVja3BvaW50EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIRCglkaXJlY3RvcnkYAyABKAkSFAoMc3RvcF9zb3VyY2VzGAQgASgIEhQKDGlzX2Nhbm9uaWNhbBgFIAEoCBIYChBpc19hdF9sZWFzdF9vbmNlGAYgASgIImIKC0ZvcmdldEZpbGVzEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SEgoKcmVxdWVzdF9pZBgCIAEoBBINCgVuYW1lcxgDIAMoCSJeChNDaGVja3BvaW50Q29tcGxldGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBCJcChFDaGVja3BvaW50QWJvcnRlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQidwoMQWxpZ25Tb3VyY2VzEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SNQoHc291cmNlcxgCIAMoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuU291cmNlQWxpZ25tZW50InUKD1NvdXJjZUFsaWdubWVudBIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSHgoRb3RoZXJzX21pbmltdW1fbXMYAiABKBJIAIgBAUIUChJfb3RoZXJzX21pbmltdW1fbXMiLwoIU2h1dGRvd24SDgoGcmVhc29uGAEgASgJEhMKC2lzX2ZpbmlzaGVkGAIgASgIIooBChVUYXNrTWFuYWdlckRlcGxveW1lbnQSOAoIc3VidGFza3MYASADKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tEZXBsb3ltZW50EjcKCWxvY2F0aW9ucxgCIAMoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0xvY2F0aW9uIoIBCg9TdWJ0YXNrTG9jYXRpb24SLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhcKD3Rhc2tfbWFuYWdlcl9pZBgCIAEoCRIUCgxkYXRhX2FkZHJlc3MYAyABKAkSEgoKc2xvdF9pbmRleBgEIAEoDSKVAQoRU3VidGFza0RlcGxveW1lbnQSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhIKCnNsb3RfaW5kZXgYAiABKA0SPgoJb3BlcmF0b3JzGAMgAygLMisuZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvclN1YnRhc2tSZXN0b3JlIrwCChZPcGVyYXRvclN1YnRhc2tSZXN0b3JlEgsKA3VpZBgBIAEoCRI4CgtrZXllZF9wYXJ0cxgCIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuS2V5ZWRTdGF0ZVBhcnQSLwoGc3BsaXRzGAMgAygLMh8uZmxpbmtqb2IucnVudGltZS52MS5TcGxpdFN0YXRlEjYKDGNvbW1pdHRhYmxlcxgEIAMoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGUSPQoQd2F0ZXJtYXJrX2Zsb29ycxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuV2F0ZXJtYXJrRmxvb3ISMwoJYnJvYWRjYXN0GAYgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZSK2AgoUT3BlcmF0b3JTdWJ0YXNrU3RhdGUSCwoDdWlkGAEgASgJEjIKBWtleWVkGAIgASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5LZXllZFN0YXRlUGFydBIwCgZzcGxpdHMYAyABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGVzEjcKDGNvbW1pdHRhYmxlcxgEIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGVzEj0KEHdhdGVybWFya19mbG9vcnMYBSADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLldhdGVybWFya0Zsb29yEjMKCWJyb2FkY2FzdBgGIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUiVwoOV2F0ZXJtYXJrRmxvb3ISFwoPZmlyc3Rfa2V5X2dyb3VwGAEgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAIgASgNEhQKDHdhdGVybWFya19tcxgDIAEoEiK4AQoOS2V5ZWRTdGF0ZVBhcnQSFwoPZmlyc3Rfa2V5X2dyb3VwGAEgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAIgASgNEjAKBmhhbmRsZRgDIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUSDwoHYmFja2VuZBgEIAEoCRIyCgVmaWxlcxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuTmFtZWRTdGF0ZUZpbGUiUAoOTmFtZWRTdGF0ZUZpbGUSDAoEbmFtZRgBIAEoCRIwCgZoYW5kbGUYAiABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlIlkKC1N0YXRlSGFuZGxlEhAKBmlubGluZRgBIAEoDEgAEi4KBGZpbGUYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlRmlsZUgAQggKBmhhbmRsZSI9CglTdGF0ZUZpbGUSDAoEcGF0aBgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgEEg4KBnNoYTI1NhgDIAEoCSI+CgtTcGxpdFN0YXRlcxIvCgZzcGxpdHMYASADKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGUiZAoKU3BsaXRTdGF0ZRIQCghzcGxpdF9pZBgBIAEoCRIQCghwb3NpdGlvbhgCIAEoDBIdChBtYXhfdGltZXN0YW1wX21zGAMgASgSSACIAQFCEwoRX21heF90aW1lc3RhbXBfbXMiRgoMQ29tbWl0dGFibGVzEjYKDGNvbW1pdHRhYmxlcxgBIAMoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGUiNwoLQ29tbWl0dGFibGUSFQoNY2hlY2twb2ludF9pZBgBIAEoBBIRCglkYXRhX2pzb24YAiABKAkyaQoHQ29udHJvbBJeCgdDb25uZWN0EicuZmxpbmtqb2IucnVudGltZS52MS5UYXNrTWFuYWdlck1lc3NhZ2UaJi5mbGlua2pvYi5ydW50aW1lLnYxLkpvYk1hbmFnZXJNZXNzYWdlKAEwAWIGcHJvdG8z", [file_flinkjob_runtime_v1_common]);
+  fileDesc("CiFmbGlua2pvYi9ydW50aW1lL3YxL2NvbnRyb2wucHJvdG8SE2ZsaW5ram9iLnJ1bnRpbWUudjEitgcKElRhc2tNYW5hZ2VyTWVzc2FnZRIxCghyZWdpc3RlchgBIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJIABI+CgloZWFydGJlYXQYAiABKAsyKS5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VySGVhcnRiZWF0SAASNgoLdGFza3NfcmVhZHkYAyABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tzUmVhZHlIABI2Cgt0YXNrX2ZhaWxlZBgEIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza0ZhaWxlZEgAEk4KF2NoZWNrcG9pbnRfYWNrbm93bGVkZ2VkGAUgASgLMisuZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50QWNrbm93bGVkZ2VkSAASRgoTY2hlY2twb2ludF9kZWNsaW5lZBgGIAEoCzInLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludERlY2xpbmVkSAASMwoJY29tbWl0dGVkGAcgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0ZWRIABI3CgxlbmRfb2ZfaW5wdXQYCCABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLkVuZE9mSW5wdXRIABI8Cg50YXNrc19jYW5jZWxlZBgJIAEoCzIiLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza3NDYW5jZWxlZEgAEi8KB21ldHJpY3MYCiABKAsyHC5mbGlua2pvYi5ydW50aW1lLnYxLk1ldHJpY3NIABJDChJzb3VyY2VfZXZlbnRfdGltZXMYCyABKAsyJS5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZXNIABI+Cg9maWxlc19mb3Jnb3R0ZW4YDCABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkZpbGVzRm9yZ290dGVuSAASQAoQcmVzdG9yZV9wcm9ncmVzcxgNIAEoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVzdG9yZVByb2dyZXNzSAASPgoPcHJvY2Vzc19tZXRyaWNzGA4gASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljc0gAEjYKC2xvY2FsX3BhcnRzGA8gASgLMh8uZmxpbmtqb2IucnVudGltZS52MS5Mb2NhbFBhcnRzSABCCQoHbWVzc2FnZSKbBgoRSm9iTWFuYWdlck1lc3NhZ2USNQoKcmVnaXN0ZXJlZBgBIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJlZEgAEkgKFHJlZ2lzdHJhdGlvbl9yZWZ1c2VkGAIgASgLMiguZmxpbmtqb2IucnVudGltZS52MS5SZWdpc3RyYXRpb25SZWZ1c2VkSAASPQoJaGVhcnRiZWF0GAMgASgLMiguZmxpbmtqb2IucnVudGltZS52MS5Kb2JNYW5hZ2VySGVhcnRiZWF0SAASLQoGZGVwbG95GAQgASgLMhsuZmxpbmtqb2IucnVudGltZS52MS5EZXBsb3lIABIrCgVzdGFydBgFIAEoCzIaLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhcnRIABItCgZjYW5jZWwYBiABKAsyGy5mbGlua2pvYi5ydW50aW1lLnYxLkNhbmNlbEgAEkQKEnRyaWdnZXJfY2hlY2twb2ludBgHIAEoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuVHJpZ2dlckNoZWNrcG9pbnRIABJIChRjaGVja3BvaW50X2NvbXBsZXRlZBgIIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludENvbXBsZXRlZEgAEkQKEmNoZWNrcG9pbnRfYWJvcnRlZBgJIAEoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludEFib3J0ZWRIABIxCghzaHV0ZG93bhgKIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuU2h1dGRvd25IABI6Cg1hbGlnbl9zb3VyY2VzGAsgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5BbGlnblNvdXJjZXNIABI4Cgxmb3JnZXRfZmlsZXMYDCABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLkZvcmdldEZpbGVzSAASMQoIcHJlZmV0Y2gYDSABKAsyHS5mbGlua2pvYi5ydW50aW1lLnYxLlByZWZldGNoSABCCQoHbWVzc2FnZSKnAQoIUmVnaXN0ZXISFwoPdGFza19tYW5hZ2VyX2lkGAEgASgJEg0KBXNsb3RzGAIgASgNEhQKDGRhdGFfYWRkcmVzcxgDIAEoCRILCgNwaWQYBCABKA0SFgoOam9iX2dyYXBoX2hhc2gYBSABKAkSOAoLbG9jYWxfcGFydHMYBiADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkxvY2FsU3RhdGVQYXJ0IkAKCkxvY2FsUGFydHMSMgoFcGFydHMYASADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkxvY2FsU3RhdGVQYXJ0IogBCg5Mb2NhbFN0YXRlUGFydBILCgN1aWQYASABKAkSFwoPZmlyc3Rfa2V5X2dyb3VwGAIgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAMgASgNEhUKDWNoZWNrcG9pbnRfaWQYBCABKAQSDQoFZXBvY2gYBSABKAQSEgoKc2l6ZV9ieXRlcxgGIAEoBCIzChRUYXNrTWFuYWdlckhlYXJ0YmVhdBIbChNyZXNpZGVudF9zaXplX2J5dGVzGAEgASgEIpcBCg9SZXN0b3JlUHJvZ3Jlc3MSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIbChNyZXN0b3JlZF9rZXlfZ3JvdXBzGAIgASgNEhkKEWxpbmtlZF9zaXplX2J5dGVzGAMgASgEEhoKEmZldGNoZWRfc2l6ZV9ieXRlcxgEIAEoBCI+CgpUYXNrc1JlYWR5EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4imwEKClRhc2tGYWlsZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIsCgR0YXNrGAIgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSLQoFZXJyb3IYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyK+AgoWQ2hlY2twb2ludEFja25vd2xlZGdlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSLAoEdGFzaxgDIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEjwKCW9wZXJhdG9ycxgEIAMoCzIpLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JTdWJ0YXNrU3RhdGUSGAoQc3luY19kdXJhdGlvbl9tcxgFIAEoARIZChFhc3luY19kdXJhdGlvbl9tcxgGIAEoARIdChVhbGlnbm1lbnRfZHVyYXRpb25fbXMYByABKAESGwoTdXBsb2FkZWRfc2l6ZV9ieXRlcxgIIAEoBCK6AQoSQ2hlY2twb2ludERlY2xpbmVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSLQoFZXJyb3IYBCABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyKCAQoJQ29tbWl0dGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQibAoKRW5kT2ZJbnB1dBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEiwKBHRhc2sYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZCJlCg5GaWxlc0ZvcmdvdHRlbhIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhIKCnJlcXVlc3RfaWQYAiABKAQSDQoFbmFtZXMYAyADKAkiQQoNVGFza3NDYW5jZWxlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuInIKB01ldHJpY3MSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI1CghzdWJ0YXNrcxgCIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza01ldHJpY3MingMKDlN1YnRhc2tNZXRyaWNzEiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBISCgpyZWNvcmRzX2luGAIgASgEEhMKC3JlY29yZHNfb3V0GAMgASgEEhgKEHN0YXRlX3NpemVfYnl0ZXMYBCABKAQSHAoUbGF0ZV9yZWNvcmRzX2Ryb3BwZWQYBSABKAQSEAoIYnl0ZXNfaW4YBiABKAQSEQoJYnl0ZXNfb3V0GAcgASgEEg8KB2J1c3lfbXMYCCABKAESGQoRYmFja19wcmVzc3VyZWRfbXMYCSABKAESDwoHaWRsZV9tcxgKIAEoARIZCgx3YXRlcm1hcmtfbXMYCyABKBJIAIgBARI2CglvcGVyYXRvcnMYDCADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLk9wZXJhdG9yTWV0cmljEhoKEmlucHV0X3F1ZXVlX2xlbmd0aBgNIAEoDRIbChNvdXRwdXRfcXVldWVfbGVuZ3RoGA4gASgNQg8KDV93YXRlcm1hcmtfbXMiTgoOT3BlcmF0b3JNZXRyaWMSCwoDdWlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKaXNfY291bnRlchgDIAEoCBINCgV2YWx1ZRgEIAEoASJFCg5Qcm9jZXNzTWV0cmljcxIzCgdtZXRyaWNzGAEgAygLMiIuZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljIpsBCg1Qcm9jZXNzTWV0cmljEgwKBG5hbWUYASABKAkSPgoGbGFiZWxzGAIgAygLMi4uZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljLkxhYmVsc0VudHJ5Eg0KBXZhbHVlGAMgASgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiewoQU291cmNlRXZlbnRUaW1lcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEjUKB3NvdXJjZXMYAiADKAsyJC5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZSJ2Cg9Tb3VyY2VFdmVudFRpbWUSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEg0KBWdyb3VwGAIgASgJEhcKCm1pbmltdW1fbXMYAyABKBJIAIgBAUINCgtfbWluaW11bV9tcyJMCgpSZWdpc3RlcmVkEg0KBWVwb2NoGAEgASgEEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoDRIQCghsZWFzZV9tcxgDIAEoDSJEChNSZWdpc3RyYXRpb25SZWZ1c2VkEi0KBWVycm9yGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5FcnJvckluZm8iJAoTSm9iTWFuYWdlckhlYXJ0YmVhdBINCgVlcG9jaBgBIAEoBCJ6CgZEZXBsb3kSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI+CgpkZXBsb3ltZW50GAIgASgLMiouZmxpbmtqb2IucnVudGltZS52MS5UYXNrTWFuYWdlckRlcGxveW1lbnQiOQoFU3RhcnQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbiI6CgZDYW5jZWwSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbiK1AQoRVHJpZ2dlckNoZWNrcG9pbnQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEhEKCWRpcmVjdG9yeRgDIAEoCRIUCgxzdG9wX3NvdXJjZXMYBCABKAgSFAoMaXNfY2Fub25pY2FsGAUgASgIEhgKEGlzX2F0X2xlYXN0X29uY2UYBiABKAgiYgoLRm9yZ2V0RmlsZXMSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhISCgpyZXF1ZXN0X2lkGAIgASgEEg0KBW5hbWVzGAMgAygJIl4KE0NoZWNrcG9pbnRDb21wbGV0ZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEIlwKEUNoZWNrcG9pbnRBYm9ydGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBCJ3CgxBbGlnblNvdXJjZXMSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI1Cgdzb3VyY2VzGAIgAygLMiQuZmxpbmtqb2IucnVudGltZS52MS5Tb3VyY2VBbGlnbm1lbnQidQoPU291cmNlQWxpZ25tZW50EiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBIeChFvdGhlcnNfbWluaW11bV9tcxgCIAEoEkgAiAEBQhQKEl9vdGhlcnNfbWluaW11bV9tcyKHAQoIUHJlZmV0Y2gSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEjIKBXBhcnRzGAMgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5QcmVmZXRjaGVkUGFydCJnCg5QcmVmZXRjaGVkUGFydBILCgN1aWQYASABKAkSFQoNc3VidGFza19pbmRleBgCIAEoDRIxCgRwYXJ0GAMgASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5LZXllZFN0YXRlUGFydCIvCghTaHV0ZG93bhIOCgZyZWFzb24YASABKAkSEwoLaXNfZmluaXNoZWQYAiABKAgiigEKFVRhc2tNYW5hZ2VyRGVwbG95bWVudBI4CghzdWJ0YXNrcxgBIAMoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0RlcGxveW1lbnQSNwoJbG9jYXRpb25zGAIgAygLMiQuZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrTG9jYXRpb24iggEKD1N1YnRhc2tMb2NhdGlvbhIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSFwoPdGFza19tYW5hZ2VyX2lkGAIgASgJEhQKDGRhdGFfYWRkcmVzcxgDIAEoCRISCgpzbG90X2luZGV4GAQgASgNIpUBChFTdWJ0YXNrRGVwbG95bWVudBIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSEgoKc2xvdF9pbmRleBgCIAEoDRI+CglvcGVyYXRvcnMYAyADKAsyKy5mbGlua2pvYi5ydW50aW1lLnYxLk9wZXJhdG9yU3VidGFza1Jlc3RvcmUivAIKFk9wZXJhdG9yU3VidGFza1Jlc3RvcmUSCwoDdWlkGAEgASgJEjgKC2tleWVkX3BhcnRzGAIgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5LZXllZFN0YXRlUGFydBIvCgZzcGxpdHMYAyADKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGUSNgoMY29tbWl0dGFibGVzGAQgAygLMiAuZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0YWJsZRI9ChB3YXRlcm1hcmtfZmxvb3JzGAUgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5XYXRlcm1hcmtGbG9vchIzCglicm9hZGNhc3QYBiABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlIrYCChRPcGVyYXRvclN1YnRhc2tTdGF0ZRILCgN1aWQYASABKAkSMgoFa2V5ZWQYAiABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLktleWVkU3RhdGVQYXJ0EjAKBnNwbGl0cxgDIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3BsaXRTdGF0ZXMSNwoMY29tbWl0dGFibGVzGAQgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0YWJsZXMSPQoQd2F0ZXJtYXJrX2Zsb29ycxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuV2F0ZXJtYXJrRmxvb3ISMwoJYnJvYWRjYXN0GAYgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZSJXCg5XYXRlcm1hcmtGbG9vchIXCg9maXJzdF9rZXlfZ3JvdXAYASABKA0SFgoObGFzdF9rZXlfZ3JvdXAYAiABKA0SFAoMd2F0ZXJtYXJrX21zGAMgASgSIrgBCg5LZXllZFN0YXRlUGFydBIXCg9maXJzdF9rZXlfZ3JvdXAYASABKA0SFgoObGFzdF9rZXlfZ3JvdXAYAiABKA0SMAoGaGFuZGxlGAMgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZRIPCgdiYWNrZW5kGAQgASgJEjIKBWZpbGVzGAUgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5OYW1lZFN0YXRlRmlsZSJQCg5OYW1lZFN0YXRlRmlsZRIMCgRuYW1lGAEgASgJEjAKBmhhbmRsZRgCIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUiWQoLU3RhdGVIYW5kbGUSEAoGaW5saW5lGAEgASgMSAASLgoEZmlsZRgCIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVGaWxlSABCCAoGaGFuZGxlIj0KCVN0YXRlRmlsZRIMCgRwYXRoGAEgASgJEhIKCnNpemVfYnl0ZXMYAiABKAQSDgoGc2hhMjU2GAMgASgJIj4KC1NwbGl0U3RhdGVzEi8KBnNwbGl0cxgBIAMoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuU3BsaXRTdGF0ZSJkCgpTcGxpdFN0YXRlEhAKCHNwbGl0X2lkGAEgASgJEhAKCHBvc2l0aW9uGAIgASgMEh0KEG1heF90aW1lc3RhbXBfbXMYAyABKBJIAIgBAUITChFfbWF4X3RpbWVzdGFtcF9tcyJGCgxDb21taXR0YWJsZXMSNgoMY29tbWl0dGFibGVzGAEgAygLMiAuZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0YWJsZSI3CgtDb21taXR0YWJsZRIVCg1jaGVja3BvaW50X2lkGAEgASgEEhEKCWRhdGFfanNvbhgCIAEoCTJpCgdDb250cm9sEl4KB0Nvbm5lY3QSJy5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VyTWVzc2FnZRomLmZsaW5ram9iLnJ1bnRpbWUudjEuSm9iTWFuYWdlck1lc3NhZ2UoATABYgZwcm90bzM", [file_flinkjob_runtime_v1_common]);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerMessage
@@ -105,6 +105,12 @@ export type TaskManagerMessage = Message<"flinkjob.runtime.v1.TaskManagerMessage
      */
     value: ProcessMetrics;
     case: "processMetrics";
+  } | {
+    /**
+     * @generated from field: flinkjob.runtime.v1.LocalParts local_parts = 15;
+     */
+    value: LocalParts;
+    case: "localParts";
   } | { case: undefined; value?: undefined };
 };
 
@@ -194,6 +200,12 @@ export type JobManagerMessage = Message<"flinkjob.runtime.v1.JobManagerMessage">
      */
     value: ForgetFiles;
     case: "forgetFiles";
+  } | {
+    /**
+     * @generated from field: flinkjob.runtime.v1.Prefetch prefetch = 13;
+     */
+    value: Prefetch;
+    case: "prefetch";
   } | { case: undefined; value?: undefined };
 };
 
@@ -247,6 +259,23 @@ export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
   messageDesc(file_flinkjob_runtime_v1_control, 2);
 
 /**
+ * @generated from message flinkjob.runtime.v1.LocalParts
+ */
+export type LocalParts = Message<"flinkjob.runtime.v1.LocalParts"> & {
+  /**
+   * @generated from field: repeated flinkjob.runtime.v1.LocalStatePart parts = 1;
+   */
+  parts: LocalStatePart[];
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.LocalParts.
+ * Use `create(LocalPartsSchema)` to create a new message.
+ */
+export const LocalPartsSchema: GenMessage<LocalParts> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 3);
+
+/**
  * @generated from message flinkjob.runtime.v1.LocalStatePart
  */
 export type LocalStatePart = Message<"flinkjob.runtime.v1.LocalStatePart"> & {
@@ -286,7 +315,7 @@ export type LocalStatePart = Message<"flinkjob.runtime.v1.LocalStatePart"> & {
  * Use `create(LocalStatePartSchema)` to create a new message.
  */
 export const LocalStatePartSchema: GenMessage<LocalStatePart> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 3);
+  messageDesc(file_flinkjob_runtime_v1_control, 4);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerHeartbeat
@@ -303,7 +332,7 @@ export type TaskManagerHeartbeat = Message<"flinkjob.runtime.v1.TaskManagerHeart
  * Use `create(TaskManagerHeartbeatSchema)` to create a new message.
  */
 export const TaskManagerHeartbeatSchema: GenMessage<TaskManagerHeartbeat> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 4);
+  messageDesc(file_flinkjob_runtime_v1_control, 5);
 
 /**
  * @generated from message flinkjob.runtime.v1.RestoreProgress
@@ -335,7 +364,7 @@ export type RestoreProgress = Message<"flinkjob.runtime.v1.RestoreProgress"> & {
  * Use `create(RestoreProgressSchema)` to create a new message.
  */
 export const RestoreProgressSchema: GenMessage<RestoreProgress> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 5);
+  messageDesc(file_flinkjob_runtime_v1_control, 6);
 
 /**
  * @generated from message flinkjob.runtime.v1.TasksReady
@@ -352,7 +381,7 @@ export type TasksReady = Message<"flinkjob.runtime.v1.TasksReady"> & {
  * Use `create(TasksReadySchema)` to create a new message.
  */
 export const TasksReadySchema: GenMessage<TasksReady> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 6);
+  messageDesc(file_flinkjob_runtime_v1_control, 7);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskFailed
@@ -379,7 +408,7 @@ export type TaskFailed = Message<"flinkjob.runtime.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 7);
+  messageDesc(file_flinkjob_runtime_v1_control, 8);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointAcknowledged
@@ -431,7 +460,7 @@ export type CheckpointAcknowledged = Message<"flinkjob.runtime.v1.CheckpointAckn
  * Use `create(CheckpointAcknowledgedSchema)` to create a new message.
  */
 export const CheckpointAcknowledgedSchema: GenMessage<CheckpointAcknowledged> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 8);
+  messageDesc(file_flinkjob_runtime_v1_control, 9);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointDeclined
@@ -463,7 +492,7 @@ export type CheckpointDeclined = Message<"flinkjob.runtime.v1.CheckpointDeclined
  * Use `create(CheckpointDeclinedSchema)` to create a new message.
  */
 export const CheckpointDeclinedSchema: GenMessage<CheckpointDeclined> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 9);
+  messageDesc(file_flinkjob_runtime_v1_control, 10);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committed
@@ -490,7 +519,7 @@ export type Committed = Message<"flinkjob.runtime.v1.Committed"> & {
  * Use `create(CommittedSchema)` to create a new message.
  */
 export const CommittedSchema: GenMessage<Committed> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 10);
+  messageDesc(file_flinkjob_runtime_v1_control, 11);
 
 /**
  * @generated from message flinkjob.runtime.v1.EndOfInput
@@ -512,7 +541,7 @@ export type EndOfInput = Message<"flinkjob.runtime.v1.EndOfInput"> & {
  * Use `create(EndOfInputSchema)` to create a new message.
  */
 export const EndOfInputSchema: GenMessage<EndOfInput> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 11);
+  messageDesc(file_flinkjob_runtime_v1_control, 12);
 
 /**
  * @generated from message flinkjob.runtime.v1.FilesForgotten
@@ -539,7 +568,7 @@ export type FilesForgotten = Message<"flinkjob.runtime.v1.FilesForgotten"> & {
  * Use `create(FilesForgottenSchema)` to create a new message.
  */
 export const FilesForgottenSchema: GenMessage<FilesForgotten> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 12);
+  messageDesc(file_flinkjob_runtime_v1_control, 13);
 
 /**
  * @generated from message flinkjob.runtime.v1.TasksCanceled
@@ -556,7 +585,7 @@ export type TasksCanceled = Message<"flinkjob.runtime.v1.TasksCanceled"> & {
  * Use `create(TasksCanceledSchema)` to create a new message.
  */
 export const TasksCanceledSchema: GenMessage<TasksCanceled> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 13);
+  messageDesc(file_flinkjob_runtime_v1_control, 14);
 
 /**
  * @generated from message flinkjob.runtime.v1.Metrics
@@ -578,7 +607,7 @@ export type Metrics = Message<"flinkjob.runtime.v1.Metrics"> & {
  * Use `create(MetricsSchema)` to create a new message.
  */
 export const MetricsSchema: GenMessage<Metrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 14);
+  messageDesc(file_flinkjob_runtime_v1_control, 15);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskMetrics
@@ -660,7 +689,7 @@ export type SubtaskMetrics = Message<"flinkjob.runtime.v1.SubtaskMetrics"> & {
  * Use `create(SubtaskMetricsSchema)` to create a new message.
  */
 export const SubtaskMetricsSchema: GenMessage<SubtaskMetrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 15);
+  messageDesc(file_flinkjob_runtime_v1_control, 16);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorMetric
@@ -694,7 +723,7 @@ export type OperatorMetric = Message<"flinkjob.runtime.v1.OperatorMetric"> & {
  * Use `create(OperatorMetricSchema)` to create a new message.
  */
 export const OperatorMetricSchema: GenMessage<OperatorMetric> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 16);
+  messageDesc(file_flinkjob_runtime_v1_control, 17);
 
 /**
  * @generated from message flinkjob.runtime.v1.ProcessMetrics
@@ -711,7 +740,7 @@ export type ProcessMetrics = Message<"flinkjob.runtime.v1.ProcessMetrics"> & {
  * Use `create(ProcessMetricsSchema)` to create a new message.
  */
 export const ProcessMetricsSchema: GenMessage<ProcessMetrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 17);
+  messageDesc(file_flinkjob_runtime_v1_control, 18);
 
 /**
  * @generated from message flinkjob.runtime.v1.ProcessMetric
@@ -738,7 +767,7 @@ export type ProcessMetric = Message<"flinkjob.runtime.v1.ProcessMetric"> & {
  * Use `create(ProcessMetricSchema)` to create a new message.
  */
 export const ProcessMetricSchema: GenMessage<ProcessMetric> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 18);
+  messageDesc(file_flinkjob_runtime_v1_control, 19);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceEventTimes
@@ -760,7 +789,7 @@ export type SourceEventTimes = Message<"flinkjob.runtime.v1.SourceEventTimes"> &
  * Use `create(SourceEventTimesSchema)` to create a new message.
  */
 export const SourceEventTimesSchema: GenMessage<SourceEventTimes> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 19);
+  messageDesc(file_flinkjob_runtime_v1_control, 20);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceEventTime
@@ -787,7 +816,7 @@ export type SourceEventTime = Message<"flinkjob.runtime.v1.SourceEventTime"> & {
  * Use `create(SourceEventTimeSchema)` to create a new message.
  */
 export const SourceEventTimeSchema: GenMessage<SourceEventTime> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 20);
+  messageDesc(file_flinkjob_runtime_v1_control, 21);
 
 /**
  * @generated from message flinkjob.runtime.v1.Registered
@@ -814,7 +843,7 @@ export type Registered = Message<"flinkjob.runtime.v1.Registered"> & {
  * Use `create(RegisteredSchema)` to create a new message.
  */
 export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 21);
+  messageDesc(file_flinkjob_runtime_v1_control, 22);
 
 /**
  * @generated from message flinkjob.runtime.v1.RegistrationRefused
@@ -831,7 +860,7 @@ export type RegistrationRefused = Message<"flinkjob.runtime.v1.RegistrationRefus
  * Use `create(RegistrationRefusedSchema)` to create a new message.
  */
 export const RegistrationRefusedSchema: GenMessage<RegistrationRefused> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 22);
+  messageDesc(file_flinkjob_runtime_v1_control, 23);
 
 /**
  * @generated from message flinkjob.runtime.v1.JobManagerHeartbeat
@@ -848,7 +877,7 @@ export type JobManagerHeartbeat = Message<"flinkjob.runtime.v1.JobManagerHeartbe
  * Use `create(JobManagerHeartbeatSchema)` to create a new message.
  */
 export const JobManagerHeartbeatSchema: GenMessage<JobManagerHeartbeat> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 23);
+  messageDesc(file_flinkjob_runtime_v1_control, 24);
 
 /**
  * @generated from message flinkjob.runtime.v1.Deploy
@@ -870,7 +899,7 @@ export type Deploy = Message<"flinkjob.runtime.v1.Deploy"> & {
  * Use `create(DeploySchema)` to create a new message.
  */
 export const DeploySchema: GenMessage<Deploy> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 24);
+  messageDesc(file_flinkjob_runtime_v1_control, 25);
 
 /**
  * @generated from message flinkjob.runtime.v1.Start
@@ -887,7 +916,7 @@ export type Start = Message<"flinkjob.runtime.v1.Start"> & {
  * Use `create(StartSchema)` to create a new message.
  */
 export const StartSchema: GenMessage<Start> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 25);
+  messageDesc(file_flinkjob_runtime_v1_control, 26);
 
 /**
  * @generated from message flinkjob.runtime.v1.Cancel
@@ -904,7 +933,7 @@ export type Cancel = Message<"flinkjob.runtime.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 26);
+  messageDesc(file_flinkjob_runtime_v1_control, 27);
 
 /**
  * @generated from message flinkjob.runtime.v1.TriggerCheckpoint
@@ -946,7 +975,7 @@ export type TriggerCheckpoint = Message<"flinkjob.runtime.v1.TriggerCheckpoint">
  * Use `create(TriggerCheckpointSchema)` to create a new message.
  */
 export const TriggerCheckpointSchema: GenMessage<TriggerCheckpoint> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 27);
+  messageDesc(file_flinkjob_runtime_v1_control, 28);
 
 /**
  * @generated from message flinkjob.runtime.v1.ForgetFiles
@@ -973,7 +1002,7 @@ export type ForgetFiles = Message<"flinkjob.runtime.v1.ForgetFiles"> & {
  * Use `create(ForgetFilesSchema)` to create a new message.
  */
 export const ForgetFilesSchema: GenMessage<ForgetFiles> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 28);
+  messageDesc(file_flinkjob_runtime_v1_control, 29);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointCompleted
@@ -995,7 +1024,7 @@ export type CheckpointCompleted = Message<"flinkjob.runtime.v1.CheckpointComplet
  * Use `create(CheckpointCompletedSchema)` to create a new message.
  */
 export const CheckpointCompletedSchema: GenMessage<CheckpointCompleted> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 29);
+  messageDesc(file_flinkjob_runtime_v1_control, 30);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointAborted
@@ -1017,7 +1046,7 @@ export type CheckpointAborted = Message<"flinkjob.runtime.v1.CheckpointAborted">
  * Use `create(CheckpointAbortedSchema)` to create a new message.
  */
 export const CheckpointAbortedSchema: GenMessage<CheckpointAborted> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 30);
+  messageDesc(file_flinkjob_runtime_v1_control, 31);
 
 /**
  * @generated from message flinkjob.runtime.v1.AlignSources
@@ -1039,7 +1068,7 @@ export type AlignSources = Message<"flinkjob.runtime.v1.AlignSources"> & {
  * Use `create(AlignSourcesSchema)` to create a new message.
  */
 export const AlignSourcesSchema: GenMessage<AlignSources> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 31);
+  messageDesc(file_flinkjob_runtime_v1_control, 32);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceAlignment
@@ -1061,7 +1090,61 @@ export type SourceAlignment = Message<"flinkjob.runtime.v1.SourceAlignment"> & {
  * Use `create(SourceAlignmentSchema)` to create a new message.
  */
 export const SourceAlignmentSchema: GenMessage<SourceAlignment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 32);
+  messageDesc(file_flinkjob_runtime_v1_control, 33);
+
+/**
+ * @generated from message flinkjob.runtime.v1.Prefetch
+ */
+export type Prefetch = Message<"flinkjob.runtime.v1.Prefetch"> & {
+  /**
+   * @generated from field: flinkjob.runtime.v1.FencingToken token = 1;
+   */
+  token?: FencingToken | undefined;
+
+  /**
+   * @generated from field: uint64 checkpoint_id = 2;
+   */
+  checkpointId: bigint;
+
+  /**
+   * @generated from field: repeated flinkjob.runtime.v1.PrefetchedPart parts = 3;
+   */
+  parts: PrefetchedPart[];
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.Prefetch.
+ * Use `create(PrefetchSchema)` to create a new message.
+ */
+export const PrefetchSchema: GenMessage<Prefetch> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 34);
+
+/**
+ * @generated from message flinkjob.runtime.v1.PrefetchedPart
+ */
+export type PrefetchedPart = Message<"flinkjob.runtime.v1.PrefetchedPart"> & {
+  /**
+   * @generated from field: string uid = 1;
+   */
+  uid: string;
+
+  /**
+   * @generated from field: uint32 subtask_index = 2;
+   */
+  subtaskIndex: number;
+
+  /**
+   * @generated from field: flinkjob.runtime.v1.KeyedStatePart part = 3;
+   */
+  part?: KeyedStatePart | undefined;
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.PrefetchedPart.
+ * Use `create(PrefetchedPartSchema)` to create a new message.
+ */
+export const PrefetchedPartSchema: GenMessage<PrefetchedPart> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 35);
 
 /**
  * @generated from message flinkjob.runtime.v1.Shutdown
@@ -1083,7 +1166,7 @@ export type Shutdown = Message<"flinkjob.runtime.v1.Shutdown"> & {
  * Use `create(ShutdownSchema)` to create a new message.
  */
 export const ShutdownSchema: GenMessage<Shutdown> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 33);
+  messageDesc(file_flinkjob_runtime_v1_control, 36);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerDeployment
@@ -1105,7 +1188,7 @@ export type TaskManagerDeployment = Message<"flinkjob.runtime.v1.TaskManagerDepl
  * Use `create(TaskManagerDeploymentSchema)` to create a new message.
  */
 export const TaskManagerDeploymentSchema: GenMessage<TaskManagerDeployment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 34);
+  messageDesc(file_flinkjob_runtime_v1_control, 37);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskLocation
@@ -1137,7 +1220,7 @@ export type SubtaskLocation = Message<"flinkjob.runtime.v1.SubtaskLocation"> & {
  * Use `create(SubtaskLocationSchema)` to create a new message.
  */
 export const SubtaskLocationSchema: GenMessage<SubtaskLocation> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 35);
+  messageDesc(file_flinkjob_runtime_v1_control, 38);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskDeployment
@@ -1164,7 +1247,7 @@ export type SubtaskDeployment = Message<"flinkjob.runtime.v1.SubtaskDeployment">
  * Use `create(SubtaskDeploymentSchema)` to create a new message.
  */
 export const SubtaskDeploymentSchema: GenMessage<SubtaskDeployment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 36);
+  messageDesc(file_flinkjob_runtime_v1_control, 39);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorSubtaskRestore
@@ -1208,7 +1291,7 @@ export type OperatorSubtaskRestore = Message<"flinkjob.runtime.v1.OperatorSubtas
  * Use `create(OperatorSubtaskRestoreSchema)` to create a new message.
  */
 export const OperatorSubtaskRestoreSchema: GenMessage<OperatorSubtaskRestore> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 37);
+  messageDesc(file_flinkjob_runtime_v1_control, 40);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorSubtaskState
@@ -1256,7 +1339,7 @@ export type OperatorSubtaskState = Message<"flinkjob.runtime.v1.OperatorSubtaskS
  * Use `create(OperatorSubtaskStateSchema)` to create a new message.
  */
 export const OperatorSubtaskStateSchema: GenMessage<OperatorSubtaskState> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 38);
+  messageDesc(file_flinkjob_runtime_v1_control, 41);
 
 /**
  * How far event time had come for a range of key groups, both inclusive.
@@ -1285,7 +1368,7 @@ export type WatermarkFloor = Message<"flinkjob.runtime.v1.WatermarkFloor"> & {
  * Use `create(WatermarkFloorSchema)` to create a new message.
  */
 export const WatermarkFloorSchema: GenMessage<WatermarkFloor> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 39);
+  messageDesc(file_flinkjob_runtime_v1_control, 42);
 
 /**
  * @generated from message flinkjob.runtime.v1.KeyedStatePart
@@ -1324,7 +1407,7 @@ export type KeyedStatePart = Message<"flinkjob.runtime.v1.KeyedStatePart"> & {
  * Use `create(KeyedStatePartSchema)` to create a new message.
  */
 export const KeyedStatePartSchema: GenMessage<KeyedStatePart> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 40);
+  messageDesc(file_flinkjob_runtime_v1_control, 43);
 
 /**
  * @generated from message flinkjob.runtime.v1.NamedStateFile
@@ -1346,7 +1429,7 @@ export type NamedStateFile = Message<"flinkjob.runtime.v1.NamedStateFile"> & {
  * Use `create(NamedStateFileSchema)` to create a new message.
  */
 export const NamedStateFileSchema: GenMessage<NamedStateFile> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 41);
+  messageDesc(file_flinkjob_runtime_v1_control, 44);
 
 /**
  * @generated from message flinkjob.runtime.v1.StateHandle
@@ -1375,7 +1458,7 @@ export type StateHandle = Message<"flinkjob.runtime.v1.StateHandle"> & {
  * Use `create(StateHandleSchema)` to create a new message.
  */
 export const StateHandleSchema: GenMessage<StateHandle> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 42);
+  messageDesc(file_flinkjob_runtime_v1_control, 45);
 
 /**
  * @generated from message flinkjob.runtime.v1.StateFile
@@ -1402,7 +1485,7 @@ export type StateFile = Message<"flinkjob.runtime.v1.StateFile"> & {
  * Use `create(StateFileSchema)` to create a new message.
  */
 export const StateFileSchema: GenMessage<StateFile> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 43);
+  messageDesc(file_flinkjob_runtime_v1_control, 46);
 
 /**
  * @generated from message flinkjob.runtime.v1.SplitStates
@@ -1419,7 +1502,7 @@ export type SplitStates = Message<"flinkjob.runtime.v1.SplitStates"> & {
  * Use `create(SplitStatesSchema)` to create a new message.
  */
 export const SplitStatesSchema: GenMessage<SplitStates> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 44);
+  messageDesc(file_flinkjob_runtime_v1_control, 47);
 
 /**
  * @generated from message flinkjob.runtime.v1.SplitState
@@ -1448,7 +1531,7 @@ export type SplitState = Message<"flinkjob.runtime.v1.SplitState"> & {
  * Use `create(SplitStateSchema)` to create a new message.
  */
 export const SplitStateSchema: GenMessage<SplitState> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 45);
+  messageDesc(file_flinkjob_runtime_v1_control, 48);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committables
@@ -1465,7 +1548,7 @@ export type Committables = Message<"flinkjob.runtime.v1.Committables"> & {
  * Use `create(CommittablesSchema)` to create a new message.
  */
 export const CommittablesSchema: GenMessage<Committables> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 46);
+  messageDesc(file_flinkjob_runtime_v1_control, 49);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committable
@@ -1489,7 +1572,7 @@ export type Committable = Message<"flinkjob.runtime.v1.Committable"> & {
  * Use `create(CommittableSchema)` to create a new message.
  */
 export const CommittableSchema: GenMessage<Committable> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 47);
+  messageDesc(file_flinkjob_runtime_v1_control, 50);
 
 /**
  * Served by the JobManager. Each TaskManager opens one stream and keeps it; the meaning of every message is told where the runtime
