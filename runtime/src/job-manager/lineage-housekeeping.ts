@@ -118,7 +118,10 @@ export class LineageHousekeeping {
       return;
     }
     const objects = facts.sweep ? await this.#ports.storage.list('') : [];
-    const asked = this.#rules.namesToAsk(this.#candidates(this.#log.view, epoch, facts, objects));
+    const found = this.#candidates(this.#log.view, epoch, facts, objects);
+    // Kept in mind before anything is waited for: what a sweep has found must not wait for the next one.
+    this.#waiting = new Set(found);
+    const asked = this.#rules.namesToAsk(found);
     const forgotten = asked.length === 0 ? new Set<string>() : await this.#ports.forget(asked);
     await this.#log.append((view) => {
       // Checkpoints that appeared since the names were read wait for the next time.
