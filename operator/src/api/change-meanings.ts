@@ -20,6 +20,7 @@ export const changeMeanings = {
   'job.desiredState': 'Lifecycle',
   'upgrade.mode': 'Ignore',
   'upgrade.stopTimeoutSeconds': 'Ignore',
+  'upgrade.savepointFormat': 'Ignore',
   'upgrade.strategy': 'Ignore',
   'restore.from': 'Restore',
   'restore.path': 'Restore',

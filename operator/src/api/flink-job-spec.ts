@@ -65,6 +65,10 @@ const Upgrade = z
       description:
         'How long a stop with savepoint may take before it is given up; the job then runs on and the stop is tried again.',
     }),
+    savepointFormat: z.enum(['Native', 'Canonical']).default('Native').meta({
+      description:
+        'Of the savepoint that a job is stopped with. Native: a name for files that are in storage anyway, whatever the size of the state. Canonical: typed rows that every state backend reads, written anew each time.',
+    }),
     strategy: z
       .enum(['InPlace'])
       .default('InPlace')
@@ -78,11 +82,10 @@ const Restore = z
       description:
         'What to start from. Latest: the head of the lineage. None: empty state, once. Path: the checkpoint or savepoint at `path`, once.',
     }),
-    path: z
-      .string()
-      .min(1)
-      .optional()
-      .meta({ description: 'With from Path: the folder of a checkpoint or savepoint of this lineage, such as chk-000117-e7.' }),
+    path: z.string().min(1).optional().meta({
+      description:
+        'With from Path: a checkpoint or savepoint. The folder of one of this lineage, such as chk-000117-e7; or the URL, file: or s3:, of one in another lineage or of an exported one, which is copied into this lineage first. A relative file: path counts from the YAML file.',
+    }),
     token: z.string().min(1).max(253).optional().meta({
       description:
         'Names one request of from None or Path. A request is honoured once per lineage; another token asks again. Default: made from the request itself.',

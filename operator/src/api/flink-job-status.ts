@@ -26,7 +26,7 @@ const Attempt = z.strictObject({
   instance: z.int().min(1).meta({ description: 'Counts the JobManagers of this attempt; a replacement takes the next.' }),
   instanceTime: time().optional().meta({ description: 'When the present instance replaced the one before.' }),
   restoreFrom: z.enum(['Latest', 'None', 'Path']).meta({ description: 'What its JobManager was told to restore.' }),
-  restorePath: z.string().optional().meta({ description: 'The folder, when restoreFrom is Path.' }),
+  restorePath: z.string().optional().meta({ description: 'The folder or URL, when restoreFrom is Path.' }),
   restoreToken: z.string().optional().meta({ description: 'The request it belongs to, when restoreFrom is not Latest.' }),
   ranTime: time().optional().meta({ description: 'When it was first seen to run; none while it has not.' }),
   unregistered: z
@@ -70,8 +70,12 @@ const Rollout = z.strictObject({
   stopReason: z.string().optional().meta({ description: 'Why it is stopped in another way than spec.upgrade.mode asks for.' }),
   operationId: z.string().optional().meta({ description: 'The command under way; the same id never means two things.' }),
   stopTimeoutSeconds: z.int().min(1).optional().meta({ description: 'The deadline that the stop was sent with.' }),
+  savepointFormat: z
+    .enum(['Native', 'Canonical'])
+    .optional()
+    .meta({ description: 'The format that the savepoint of the stop was asked for in.' }),
   restoreFrom: z.enum(['Latest', 'None', 'Path']).default('Latest').meta({ description: 'What the start is going to restore.' }),
-  restorePath: z.string().optional().meta({ description: 'The folder, when restoreFrom is Path.' }),
+  restorePath: z.string().optional().meta({ description: 'The folder or URL, when restoreFrom is Path.' }),
   restoreToken: z.string().optional().meta({ description: 'Names the request, when restoreFrom is not Latest.' }),
   problem: Problem.optional().meta({ description: 'Why it is blocked or failed.' }),
   leastAttempt: z

@@ -112,6 +112,22 @@ test('a job module in the place of the YAML is told apart, in two lines', async 
   assert.match(loaded.problem.join('\n'), /job module.*flinkjob run/s);
 });
 
+test('what to restore from elsewhere counts from the directory of the file, too; a folder of the lineage stays as it is', async (context) => {
+  const restore = (restorePath: string) => `${yaml}  restore:\n    from: Path\n    path: ${restorePath}\n`;
+  const file = await jobFile(context, restore('file:../backup'));
+  const expected = pathToFileURL(path.join(path.dirname(path.dirname(file)), 'backup')).href;
+  for (const [written, found] of [
+    ['file:../backup', expected],
+    ['s3://bucket/backup', 's3://bucket/backup'],
+    ['savepoints/000007-e2', 'savepoints/000007-e2'],
+  ] as const) {
+    await writeFile(file, restore(written));
+    const loaded = await load(file);
+    assert(loaded.ok);
+    assert.equal(loaded.manifest.spec.restore.path, found);
+  }
+});
+
 test('file URLs become absolute, others stay', () => {
   const table: readonly (readonly [string, string])[] = [
     ['file:checkpoints', 'file:///jobs/checkpoints'],

@@ -118,9 +118,14 @@ function completed(
     spec: {
       ...spec,
       job: { ...spec.job, module: facts.module },
+      restore: completedRestore(spec.restore, facts.directory),
       state: { ...spec.state, checkpointStorage: absoluteFileUrl(spec.state.checkpointStorage, facts.directory) },
     },
   };
+}
+
+function completedRestore(restore: FlinkJobManifest['spec']['restore'], directory: string): FlinkJobManifest['spec']['restore'] {
+  return restore.path === undefined ? restore : { ...restore, path: absoluteFileUrl(restore.path, directory) };
 }
 
 /** `file:./a b` and `file:///tmp/a%20b` → `file:///…`. Other schemes stay as they are. */

@@ -61,12 +61,24 @@ export interface PreFlightRendering extends Place {
   readonly restore: RestoreRequest;
 }
 
+/** How state is written into a savepoint. */
+type StateFormat = 'Native' | 'Canonical';
+
 /** Requests to a running job. All fail with a `JobError`: `JobManagerUnreachable`, or what the JobManager answered. */
 export interface JobClient {
   readStatus(): Promise<JobStatusDocument>;
   /** Begins a savepoint; its outcome is in the status document's `operations`. */
-  savepoint(operationId: string): Promise<void>;
+  savepoint(
+    operationId: string,
+    options?: { readonly stateFormat?: StateFormat | undefined; readonly reason?: string | undefined },
+  ): Promise<void>;
+  /** Gives a savepoint of the job's lineage free for deletion, by its location; its outcome too is in `operations`. */
+  releaseSavepoint(operationId: string, location: string): Promise<void>;
   /** Begins a stop with savepoint; given up by the JobManager `deadlineSeconds` from now. */
-  stop(request: { readonly operationId: string; readonly deadlineSeconds: number }): Promise<void>;
+  stop(request: {
+    readonly operationId: string;
+    readonly deadlineSeconds: number;
+    readonly stateFormat?: StateFormat;
+  }): Promise<void>;
   cancel(operationId: string): Promise<void>;
 }

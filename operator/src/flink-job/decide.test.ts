@@ -62,6 +62,15 @@ test('a recreated resource takes an attempt above the head of the lineage', () =
   assert.equal(controller.status.state, 'Running');
 });
 
+test('the savepoint of a stop is asked for in the format that the new spec names', () => {
+  const { controller, said } = running();
+  controller.apply(revisionWith({ job: { parallelism: 3 }, upgrade: { savepointFormat: 'Canonical' } }));
+  controller.run(14);
+  const stops = said.flatMap((command) => (command.type === 'StopJob' ? [command.stateFormat] : []));
+  assert.ok(stops.length > 0);
+  assert.ok(stops.every((stateFormat) => stateFormat === 'Canonical'));
+});
+
 test('another parallelism is brought by a stop with savepoint, and the next start waits for the receipt', () => {
   const { world, controller, said } = running();
   controller.apply(revisionWith({ job: { parallelism: 3 } }));

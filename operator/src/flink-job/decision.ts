@@ -43,7 +43,13 @@ export interface Facts extends PlatformFacts {
  */
 export type Command =
   | { readonly type: 'RunPreFlight'; readonly operationId: string; readonly revision: string; readonly restore: RestoreRequest }
-  | { readonly type: 'StopJob'; readonly operationId: string; readonly address: string; readonly deadlineSeconds: number }
+  | {
+      readonly type: 'StopJob';
+      readonly operationId: string;
+      readonly address: string;
+      readonly deadlineSeconds: number;
+      readonly stateFormat?: 'Native' | 'Canonical';
+    }
   | { readonly type: 'CancelJob'; readonly operationId: string; readonly address: string }
   | {
       readonly type: 'EnsureJobManager';

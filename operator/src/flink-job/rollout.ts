@@ -165,7 +165,12 @@ function beginStop(input: DecideInput, rollout: Rollout): Step {
   }
   switch (facts.document?.state) {
     case 'Running':
-      return sendStop(input, { ...rollout, stopMode: 'Savepoint', stopTimeoutSeconds: upgrade?.stopTimeoutSeconds ?? 120 });
+      return sendStop(input, {
+        ...rollout,
+        stopMode: 'Savepoint',
+        stopTimeoutSeconds: upgrade?.stopTimeoutSeconds ?? 120,
+        ...(upgrade?.savepointFormat === 'Canonical' ? { savepointFormat: 'Canonical' } : {}),
+      });
     // These end by themselves: in a receipt, or in Running.
     case 'Stopping':
     case 'Finishing':
@@ -205,7 +210,13 @@ function stopCommand({ status, facts }: DecideInput, rollout: Rollout): readonly
   if (address === undefined || rollout.operationId === undefined || facts.document?.state !== 'Running') {
     return [];
   }
-  return [{ type: 'StopJob', operationId: rollout.operationId, address, deadlineSeconds: rollout.stopTimeoutSeconds ?? 120 }];
+  const { operationId, stopTimeoutSeconds, savepointFormat } = rollout;
+  return [
+    {
+      ...{ type: 'StopJob', operationId, address, deadlineSeconds: stopTimeoutSeconds ?? 120 },
+      ...(savepointFormat === undefined ? {} : { stateFormat: savepointFormat }),
+    },
+  ];
 }
 
 /** Politely for a while; after that its processes are ended. Safe either way: the next attempt fences this one. */

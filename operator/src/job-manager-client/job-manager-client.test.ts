@@ -53,6 +53,23 @@ test('a stop carries its operation id and its deadline, and nothing else', () =>
     assert.deepEqual(JSON.parse(received[1]?.body ?? ''), { operationId: 'uid/r1/stop/1', deadlineSeconds: 60 });
   }));
 
+test('a canonical savepoint is asked for in Flink’s words, and a release has Flink’s path', () =>
+  withServer(healthy, async (client, received) => {
+    await client.savepoint('one', { stateFormat: 'Canonical', reason: 'audit' });
+    await client.savepoint('two', { stateFormat: 'Native' });
+    await client.stop({ operationId: 'three', deadlineSeconds: 60, stateFormat: 'Canonical' });
+    await client.releaseSavepoint('four', 'file:///c/savepoints/000001-e1');
+    assert.deepEqual(
+      received.slice(1).map(({ line, body }) => [line, JSON.parse(body)]),
+      [
+        ['POST /jobs/abc/savepoints', { operationId: 'one', formatType: 'CANONICAL', reason: 'audit' }],
+        ['POST /jobs/abc/savepoints', { operationId: 'two' }],
+        ['POST /jobs/abc/stop', { operationId: 'three', deadlineSeconds: 60, formatType: 'CANONICAL' }],
+        ['POST /savepoint-disposal', { operationId: 'four', 'savepoint-path': 'file:///c/savepoints/000001-e1' }],
+      ],
+    );
+  }));
+
 test('savepoint and cancel use Flink’s paths', () =>
   withServer(healthy, async (client, received) => {
     await client.savepoint('one');

@@ -2,9 +2,11 @@ import {
   type ErrorInfo,
   JobError,
   type JobStatusDocument,
+  type SavepointDisposalRequest,
   type SavepointRequest,
   type StopRequest,
 } from '@flinkjob/runtime/rest';
+import type { JobClient } from '../engine/engine.ts';
 
 /** A JobManager that needs longer counts as silent; the controller asks again. */
 const requestTimeoutMs = 3_000;
@@ -37,15 +39,23 @@ export class JobManagerClient {
     return document;
   }
 
-  async savepoint(operationId: string): Promise<void> {
-    const body: SavepointRequest = { operationId };
+  async savepoint(
+    operationId: string,
+    { stateFormat, reason }: Parameters<JobClient['savepoint']>[1] & object = {},
+  ): Promise<void> {
+    const body: SavepointRequest = { operationId, ...formatType(stateFormat), ...(reason === undefined ? {} : { reason }) };
     await this.#request('POST', `/jobs/${await this.#job()}/savepoints`, body);
   }
 
-  async stop(request: { readonly operationId: string; readonly deadlineSeconds: number }): Promise<void> {
+  async releaseSavepoint(operationId: string, location: string): Promise<void> {
+    const body: SavepointDisposalRequest = { operationId, 'savepoint-path': location };
+    await this.#request('POST', '/savepoint-disposal', body);
+  }
+
+  async stop(request: Parameters<JobClient['stop']>[0]): Promise<void> {
     // Only these fields: the server refuses what it does not know.
-    const { operationId, deadlineSeconds } = request;
-    const body: StopRequest = { operationId, deadlineSeconds };
+    const { operationId, deadlineSeconds, stateFormat } = request;
+    const body: StopRequest = { operationId, deadlineSeconds, ...formatType(stateFormat) };
     await this.#request('POST', `/jobs/${await this.#job()}/stop`, body);
   }
 
@@ -77,6 +87,11 @@ export class JobManagerClient {
     }
     return parseJson(text);
   }
+}
+
+/** Flink's word; left out for what is the default. */
+function formatType(stateFormat: 'Native' | 'Canonical' | undefined): { readonly formatType?: 'CANONICAL' } {
+  return stateFormat === 'Canonical' ? { formatType: 'CANONICAL' } : {};
 }
 
 /** Gives up at the limit, not behind it: whatever answers at this address may send without end. */

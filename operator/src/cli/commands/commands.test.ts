@@ -151,6 +151,12 @@ test('a plan says from what, or why not and what to do', () => {
     '  counts#0  1.0 KiB',
     '  counts#1  1.0 KiB',
   ]);
+  const from = 'file:///backup';
+  const fork = { ...plan, lineage: { ...plan.lineage, restorePath: from }, import: { url: from, fileCount: 3, sizeBytes: 4096 } };
+  assert.deepEqual(planLines('default/words', fork).slice(0, 2), [
+    'default/words can start from file:///backup, 2.0 KiB to read.',
+    'Copied into the lineage first: 3 files, 4.0 KiB.',
+  ]);
   const refused = {
     ...plan,
     ok: false,

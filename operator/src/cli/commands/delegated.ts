@@ -27,6 +27,11 @@ export const run = delegated({
       value: 'DIR',
       meaning: "keeps the job's state: Ctrl-C stops with a savepoint, running it again continues",
     },
+    restore: {
+      type: 'string',
+      value: 'URL',
+      meaning: 'starts from a checkpoint or savepoint that lies anywhere; again with the same URL continues',
+    },
   },
   examples: [
     {

@@ -1,4 +1,4 @@
-import type { JobStatusDocument } from '@flinkjob/runtime/rest';
+import type { ImportStatus, JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { StoredFlinkJob } from '../../api/flink-job.ts';
 import type { FlinkJobStatus } from '../../api/flink-job-status.ts';
 import { annotations } from '../../api/labels.ts';
@@ -72,6 +72,7 @@ export function describeLines(input: DescribeInput): readonly string[] {
         status?.attempt === undefined ? undefined : `${status.attempt.number}, started ${ago(status.attempt.startedTime)}`,
       ],
       ['Restored', job?.restored === undefined ? status?.restored : describeRestored(job.restored)],
+      ['Importing', job?.importing === undefined ? undefined : describeImport(job.importing)],
       ['Parallelism', status?.parallelism === undefined ? undefined : String(status.parallelism)],
       ['Restarts', String(status?.restarts ?? 0)],
       ['REST', status?.jobManagerAddress === undefined ? undefined : `http://${status.jobManagerAddress}`],
@@ -85,6 +86,10 @@ export function describeLines(input: DescribeInput): readonly string[] {
     ...vertexLines(job),
     ...conditionLines(status, ago),
   ];
+}
+
+function describeImport({ url, copiedSizeBytes, totalSizeBytes, copiedFiles, totalFiles }: ImportStatus): string {
+  return `${formatBytes(copiedSizeBytes)} of ${formatBytes(totalSizeBytes)} copied, ${copiedFiles} of ${totalFiles} files, from ${url}`;
 }
 
 function section(title: string, lines: readonly string[]): readonly string[] {

@@ -95,8 +95,12 @@ export function planLines(name: string, result: PlanResult): readonly string[] {
     lineage.restorePath === undefined
       ? 'from nothing: the lineage has no completed checkpoint, or the file asks for it'
       : `from ${lineage.restorePath}${bytesToMove > 0 ? `, ${formatBytes(bytesToMove)} to read` : ''}`;
+  const { import: toImport } = result;
   return [
     ...(result.ok ? [`${name} can start ${from}.`] : [`${name} cannot start:`]),
+    ...(toImport === undefined
+      ? []
+      : [`Copied into the lineage first: ${plural(toImport.fileCount, 'file')}, ${formatBytes(toImport.sizeBytes)}.`]),
     ...problems.flatMap(({ code, message, remedy }) => [
       `  ${code}: ${message}`,
       ...(remedy === undefined ? [] : [`    What to do: ${remedy}`]),
