@@ -34,14 +34,19 @@ export function subtaskSamples(
       subtask_index: String(task.subtaskIndex),
       tm_id: taskManagerId,
     };
-    const names = new Map(vertex?.operators.map(({ id, name }) => [id, name]));
+    const operatorLabels = new Map(
+      vertex?.operators.map(({ id, name }): [string, Labels] => [id, { ...labels, operator_id: id, operator_name: name }]),
+    );
     return [
       ...Object.entries(subtaskValues(window)).flatMap(([name, value]) => sampleOf(metricScopes.task, name, value, labels)),
       ...operators.flatMap(({ uid, name, kind, value }) => {
-        const operatorLabels = { ...labels, operator_id: uid, operator_name: names.get(uid) ?? uid };
+        const own = operatorLabels.get(uid);
+        if (own === undefined) {
+          return [];
+        }
         return name.startsWith(userMetricPrefix)
-          ? [userSample({ uid, name, kind, value }, operatorLabels)]
-          : sampleOf(metricScopes.operator, name, value, operatorLabels);
+          ? [userSample({ uid, name, kind, value }, own)]
+          : sampleOf(metricScopes.operator, name, value, own);
       }),
     ];
   });

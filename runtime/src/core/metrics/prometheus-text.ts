@@ -3,6 +3,7 @@ export interface MetricSample {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
   readonly help: string;
+  /** Samples of one thing share one object, so that it is made text once. */
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
@@ -15,12 +16,18 @@ export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8';
  */
 export function formatPrometheusText(samples: readonly MetricSample[]): string {
   const families = Map.groupBy(samples, ({ name }) => name);
+  const labelTexts = new Map<MetricSample['labels'], string>();
   const lines: string[] = [];
   for (const [name, family] of [...families].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const [{ help, type }] = family as [MetricSample, ...MetricSample[]];
     lines.push(`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`);
     for (const { labels, value } of family) {
-      lines.push(`${name}${formatLabels(labels)} ${formatValue(value)}`);
+      let labelText = labelTexts.get(labels);
+      if (labelText === undefined) {
+        labelText = formatLabels(labels);
+        labelTexts.set(labels, labelText);
+      }
+      lines.push(`${name}${labelText} ${formatValue(value)}`);
     }
   }
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
