@@ -41,8 +41,10 @@ export class SharedFileRegistry {
 
   /** What a restore made of files in storage. */
   restored(files: readonly FileIdentity[], sources: readonly (FileIdentity & { readonly handle: FileHandle })[]): void {
+    // There may be ten thousand of either.
+    const bySize = Map.groupBy(sources, ({ sizeBytes }) => sizeBytes);
     for (const file of files) {
-      const source = sources.find((each) => this.#rules.isSameContent(file, each));
+      const source = bySize.get(file.sizeBytes)?.find((each) => this.#rules.isSameContent(file, each));
       if (source !== undefined) {
         this.#stored.set(file.name, source.handle);
       }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { inlineStateSizeBytesMax } from '../../core/checkpoint/manifest.ts';
 import type { SnapshotTarget, StoredFiles } from '../state-backend.ts';
 import type { NativeDatabase } from './native-binding.ts';
-import { toLocalDiskError } from './native-errors.ts';
+import { toLocalDiskError, toStateError } from './native-errors.ts';
 import { databaseName } from './restore-part.ts';
 
 /** Puts files of rows into checkpoint storage before a snapshot asks for them. */
@@ -24,7 +24,7 @@ export class FilesAhead {
 
   /** Those that were there at the last look already: many a file is replaced as soon as it is written. */
   async put(storedFiles: StoredFiles, put: SnapshotTarget['putSharedFile'], mayGoOn: () => boolean): Promise<void> {
-    const files = await this.#database.liveFiles();
+    const files = await this.#liveFiles();
     if (!mayGoOn()) {
       // A snapshot has begun, and what it finds is newer.
       return;
@@ -44,6 +44,14 @@ export class FilesAhead {
       if (seen.has(name) && sizeBytes >= inlineStateSizeBytesMax && !this.#done.has(name)) {
         await this.#putFile(name, put);
       }
+    }
+  }
+
+  async #liveFiles(): Promise<readonly { readonly name: string; readonly sizeBytes: number }[]> {
+    try {
+      return await this.#database.liveFiles();
+    } catch (error) {
+      throw toStateError(error, 'cannot look for new files of state');
     }
   }
 
