@@ -1,6 +1,7 @@
 import type { KeySelection } from '../core/job-graph/executable-job.ts';
 import { invalidJob } from '../core/job-graph/invalid-job.ts';
 import type { JobGraphBuilder } from '../core/job-graph/job-graph-builder.ts';
+import type { FunctionContext } from '../core/job-graph/metric-group.ts';
 import type { OperatorDeclaration } from '../core/job-graph/operator-declaration.ts';
 import type { Sink } from '../core/job-graph/sink.ts';
 import type { Source } from '../core/job-graph/source.ts';
@@ -70,31 +71,34 @@ export class DataStream<T, Sides extends SideOutputRecords = NoSideOutputs> {
   }
 
   /** One result for each record. */
-  map<Out>(map: (record: T) => Out, options?: StatelessOptions & RecordTypeOption<Out>): DataStream<Out> {
+  map<Out>(map: (record: T, ctx: FunctionContext) => Out, options?: StatelessOptions & RecordTypeOption<Out>): DataStream<Out> {
     checkFunction(map, 'map');
     return this.#then('map', options, optionalType(options?.type, 'map'), {
       type: 'map',
-      map: map as (record: unknown) => unknown,
+      map: map as (record: unknown, ctx: FunctionContext) => unknown,
     });
   }
 
   /** The records for which `filter` gives true. */
-  filter<Out extends T>(filter: (record: T) => record is Out, options?: StatelessOptions): DataStream<Out>;
-  filter(filter: (record: T) => boolean, options?: StatelessOptions): DataStream<T>;
-  filter(filter: (record: T) => boolean, options?: StatelessOptions): DataStream<T> {
+  filter<Out extends T>(filter: (record: T, ctx: FunctionContext) => record is Out, options?: StatelessOptions): DataStream<Out>;
+  filter(filter: (record: T, ctx: FunctionContext) => boolean, options?: StatelessOptions): DataStream<T>;
+  filter(filter: (record: T, ctx: FunctionContext) => boolean, options?: StatelessOptions): DataStream<T> {
     checkFunction(filter, 'filter');
     return this.#then('filter', options, recordTypeOf(this.#origins), {
       type: 'filter',
-      filter: filter as (record: unknown) => boolean,
+      filter: filter as (record: unknown, ctx: FunctionContext) => boolean,
     });
   }
 
   /** Any number of results for each record. */
-  flatMap<Out>(flatMap: (record: T) => Iterable<Out>, options?: StatelessOptions & RecordTypeOption<Out>): DataStream<Out> {
+  flatMap<Out>(
+    flatMap: (record: T, ctx: FunctionContext) => Iterable<Out>,
+    options?: StatelessOptions & RecordTypeOption<Out>,
+  ): DataStream<Out> {
     checkFunction(flatMap, 'flatMap');
     return this.#then('flatMap', options, optionalType(options?.type, 'flatMap'), {
       type: 'flatMap',
-      flatMap: flatMap as (record: unknown) => Iterable<unknown>,
+      flatMap: flatMap as (record: unknown, ctx: FunctionContext) => Iterable<unknown>,
     });
   }
 

@@ -4,7 +4,7 @@ export { fileLines } from '../connectors/file-lines/file-lines.ts';
 export { fileSink } from '../connectors/file-sink/file-sink.ts';
 export { print } from '../connectors/print/print.ts';
 export { socketLines } from '../connectors/socket-lines/socket-lines.ts';
-export type { Counter, Gauge, Histogram, MetricGroup } from '../core/job-graph/metric-group.ts';
+export type { Counter, FunctionContext, Gauge, Histogram, MetricGroup } from '../core/job-graph/metric-group.ts';
 export type { CommittableData, Sink, SinkWriter, SinkWriterContext } from '../core/job-graph/sink.ts';
 export type { Source, SourceReader, SourceReaderContext, Split, SplitRecords } from '../core/job-graph/source.ts';
 export type { TimeDomain } from '../core/time/event-time.ts';

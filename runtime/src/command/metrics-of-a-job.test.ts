@@ -157,6 +157,10 @@ test('a slow function is busy, its source is back-pressured, and every metric th
       counted,
     );
   }
+  // Between a source and its chained filter nothing waits.
+  const inSource = { ...task('events'), operator_id: '#1-filter' };
+  const looks = sampleValue(all, 'flink_taskmanager_job_task_operator_user_looks', inSource);
+  assert.equal(sampleValue(all, 'flink_taskmanager_job_task_operator_numRecordsIn', inSource), looks);
   assert.equal(sampleValue(all, 'flinkjob_job_state', { state: 'Running' }), 1);
   assert.equal(sampleValue(all, 'flink_jobmanager_numRegisteredTaskManagers'), 1);
   assert.ok(sampleValue(all, 'flinkjob_taskmanager_heapUsed', { tm_id: 'tm-1', thread: 'slots-0' }) > 0);

@@ -116,11 +116,11 @@ export class ChainBuilder {
         return stage;
       }
       case 'map':
-        return new MapStage(operator, implementation.map, next);
+        return new MapStage(operator, implementation.map, next, { metrics: this.#metrics.groupOf(operator.id) });
       case 'filter':
-        return new FilterStage(operator, implementation.filter, next);
+        return new FilterStage(operator, implementation.filter, next, { metrics: this.#metrics.groupOf(operator.id) });
       case 'flatMap':
-        return new FlatMapStage(operator, implementation.flatMap, next);
+        return new FlatMapStage(operator, implementation.flatMap, next, { metrics: this.#metrics.groupOf(operator.id) });
       case 'keyedProcess':
         return this.#keyedStage(operator, implementation, next);
       case 'process':

@@ -32,7 +32,10 @@ export default defineJob(({ env, args }) => {
   });
   env
     .source(datagen({ seed: 3, splits: 2, keys: 100, ...perSecond }), { uid: 'events' })
-    .filter((event) => event.value >= 0)
+    .filter((event, { metrics }) => {
+      metrics.counter('looks').inc();
+      return event.value >= 0;
+    })
     .keyBy((event) => event.key, t.string)
     .process(work, { uid: 'work', type: t.int })
     .sink(nowhere, { uid: 'out' });

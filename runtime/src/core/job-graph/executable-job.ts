@@ -2,6 +2,7 @@ import type { WatermarkStrategy } from '../time/watermark-strategy.ts';
 import type { Type } from '../types/type.ts';
 import type { JobGraph, StateDeclaration } from './job-graph.ts';
 import type { KeyedProcessFunction } from './keyed-process.ts';
+import type { FunctionContext } from './metric-group.ts';
 import type { ProcessFunction } from './operator-context.ts';
 import type { Sink } from './sink.ts';
 import type { Source } from './source.ts';
@@ -21,9 +22,9 @@ export type OperatorImplementation =
   | { readonly type: 'source'; readonly source: Source<unknown, unknown>; readonly watermarks?: WatermarkStrategy | undefined }
   /** Gives records event times, in place of those they have. */
   | { readonly type: 'timestamps'; readonly watermarks: WatermarkStrategy }
-  | { readonly type: 'map'; readonly map: (record: unknown) => unknown }
-  | { readonly type: 'filter'; readonly filter: (record: unknown) => boolean }
-  | { readonly type: 'flatMap'; readonly flatMap: (record: unknown) => Iterable<unknown> }
+  | { readonly type: 'map'; readonly map: (record: unknown, context: FunctionContext) => unknown }
+  | { readonly type: 'filter'; readonly filter: (record: unknown, context: FunctionContext) => boolean }
+  | { readonly type: 'flatMap'; readonly flatMap: (record: unknown, context: FunctionContext) => Iterable<unknown> }
   /** `reduce` is compiled to this too. */
   | {
       readonly type: 'keyedProcess';

@@ -5,6 +5,12 @@ export interface MetricGroup {
   histogram(name: string): Histogram;
 }
 
+/** What functions without state and timers may do: those of `map`, `filter` and `flatMap`. */
+export interface FunctionContext {
+  /** Of the operator in this subtask. */
+  readonly metrics: MetricGroup;
+}
+
 /** A total since the tasks started. */
 export interface Counter {
   /** By 1 unless said; not below 0. */

@@ -42,22 +42,23 @@ class Collected implements Stage {
 }
 
 const string = t.string as Type<unknown>;
+const context = { metrics: new OperatorMetricGroup('stateless') };
 const keyGroups = { first: 0, last: 127 };
 
 const stateless: readonly (readonly [name: string, stage: (next: Stage) => Stage, untimed: unknown[], timed: unknown[]])[] = [
   [
     'map',
-    (next) => new MapStage(operator({ id: 'm', type: 'map' }), (n) => Number(n) * 10, next),
+    (next) => new MapStage(operator({ id: 'm', type: 'map' }), (n) => Number(n) * 10, next, context),
     [10, 20],
     [
       [10, 5],
       [20, 6],
     ],
   ],
-  ['filter', (next) => new FilterStage(operator({ id: 'f', type: 'filter' }), (n) => n === 2, next), [2], [[2, 6]]],
+  ['filter', (next) => new FilterStage(operator({ id: 'f', type: 'filter' }), (n) => n === 2, next, context), [2], [[2, 6]]],
   [
     'flatMap',
-    (next) => new FlatMapStage(operator({ id: 'f', type: 'flatMap' }), (n) => new Array(Number(n)).fill(n), next),
+    (next) => new FlatMapStage(operator({ id: 'f', type: 'flatMap' }), (n) => new Array(Number(n)).fill(n), next, context),
     [1, 2, 2],
     [
       [1, 5],
@@ -84,7 +85,7 @@ test('many results of few records are passed on in bounded batches, with event t
   for (const timestamps of [undefined, Float64Array.of(1, 2, 3)]) {
     const next = new Collected();
     const many = () => new Array(1024).fill('x');
-    new FlatMapStage(operator({ id: 'f', type: 'flatMap' }), many, next).process([1, 2, 3], timestamps);
+    new FlatMapStage(operator({ id: 'f', type: 'flatMap' }), many, next, context).process([1, 2, 3], timestamps);
     assert.equal(next.seen.length, 3 * 1024);
     assert.equal(next.batchCount, 3);
   }
@@ -470,7 +471,7 @@ test('an operator without keys has inputs, broadcast state, side outputs and wat
 });
 
 test('an error further down a chain keeps the name of the operator where it happened', async () => {
-  const inner = new MapStage(operator({ id: 'inner', type: 'map' }), () => assert.fail('broken'), new Collected());
+  const inner = new MapStage(operator({ id: 'inner', type: 'map' }), () => assert.fail('broken'), new Collected(), context);
   const described = operator({ id: 'outer', type: 'coMap' });
   const stage = new ProcessStage({
     operator: described,

@@ -1,4 +1,5 @@
 import type { OperatorDescription } from '../../core/job-graph/job-graph.ts';
+import type { FunctionContext } from '../../core/job-graph/metric-group.ts';
 import type { Timestamps } from '../../core/time/event-time.ts';
 import { EmittedBatch } from './emitted-batch.ts';
 import { OperatorFailure } from './operator-failure.ts';
@@ -8,21 +9,29 @@ import type { Stage } from './stage.ts';
 
 export class MapStage implements Stage {
   readonly #operator: OperatorDescription;
-  readonly #map: (record: unknown) => unknown;
+  readonly #map: (record: unknown, context: FunctionContext) => unknown;
+  readonly #context: FunctionContext;
   readonly #next: Stage;
 
-  constructor(operator: OperatorDescription, map: (record: unknown) => unknown, next: Stage) {
+  constructor(
+    operator: OperatorDescription,
+    map: (record: unknown, context: FunctionContext) => unknown,
+    next: Stage,
+    context: FunctionContext,
+  ) {
     this.#operator = operator;
     this.#map = map;
+    this.#context = context;
     this.#next = next;
   }
 
   process(records: readonly unknown[], timestamps: Timestamps): void {
     const map = this.#map;
+    const context = this.#context;
     const results: unknown[] = new Array(records.length);
     try {
       for (let index = 0; index < records.length; index++) {
-        results[index] = map(records[index]);
+        results[index] = map(records[index], context);
       }
     } catch (error) {
       throw new OperatorFailure(this.#operator, error);
@@ -37,12 +46,19 @@ export class MapStage implements Stage {
 
 export class FilterStage implements Stage {
   readonly #operator: OperatorDescription;
-  readonly #filter: (record: unknown) => boolean;
+  readonly #filter: (record: unknown, context: FunctionContext) => boolean;
+  readonly #context: FunctionContext;
   readonly #next: Stage;
 
-  constructor(operator: OperatorDescription, filter: (record: unknown) => boolean, next: Stage) {
+  constructor(
+    operator: OperatorDescription,
+    filter: (record: unknown, context: FunctionContext) => boolean,
+    next: Stage,
+    context: FunctionContext,
+  ) {
     this.#operator = operator;
     this.#filter = filter;
+    this.#context = context;
     this.#next = next;
   }
 
@@ -52,10 +68,11 @@ export class FilterStage implements Stage {
       return;
     }
     const filter = this.#filter;
+    const context = this.#context;
     const results: unknown[] = [];
     try {
       for (const record of records) {
-        if (filter(record)) {
+        if (filter(record, context)) {
           results.push(record);
         }
       }
@@ -69,12 +86,13 @@ export class FilterStage implements Stage {
 
   #processTimed(records: readonly unknown[], timestamps: Float64Array): void {
     const filter = this.#filter;
+    const context = this.#context;
     const results: unknown[] = [];
     const kept = new Float64Array(records.length);
     try {
       for (let index = 0; index < records.length; index++) {
         const record = records[index];
-        if (filter(record)) {
+        if (filter(record, context)) {
           kept[results.length] = timestamps[index] as number;
           results.push(record);
         }
@@ -97,13 +115,20 @@ const flatMapBatchRecordCount = 1024;
 
 export class FlatMapStage implements Stage {
   readonly #operator: OperatorDescription;
-  readonly #flatMap: (record: unknown) => Iterable<unknown>;
+  readonly #flatMap: (record: unknown, context: FunctionContext) => Iterable<unknown>;
+  readonly #context: FunctionContext;
   readonly #next: Stage;
   readonly #timed: EmittedBatch;
 
-  constructor(operator: OperatorDescription, flatMap: (record: unknown) => Iterable<unknown>, next: Stage) {
+  constructor(
+    operator: OperatorDescription,
+    flatMap: (record: unknown, context: FunctionContext) => Iterable<unknown>,
+    next: Stage,
+    context: FunctionContext,
+  ) {
     this.#operator = operator;
     this.#flatMap = flatMap;
+    this.#context = context;
     this.#next = next;
     this.#timed = new EmittedBatch(next);
   }
@@ -122,9 +147,10 @@ export class FlatMapStage implements Stage {
 
   #processUntimed(records: readonly unknown[]): void {
     const flatMap = this.#flatMap;
+    const context = this.#context;
     let results: unknown[] = [];
     for (const record of records) {
-      for (const result of flatMap(record)) {
+      for (const result of flatMap(record, context)) {
         results.push(result);
       }
       if (results.length >= flatMapBatchRecordCount) {
@@ -140,9 +166,10 @@ export class FlatMapStage implements Stage {
 
   #processTimed(records: readonly unknown[], timestamps: Float64Array): void {
     const flatMap = this.#flatMap;
+    const context = this.#context;
     const results = this.#timed;
     for (let index = 0; index < records.length; index++) {
-      for (const result of flatMap(records[index])) {
+      for (const result of flatMap(records[index], context)) {
         results.add(result, timestamps[index]);
       }
       if (results.recordCount >= flatMapBatchRecordCount) {
