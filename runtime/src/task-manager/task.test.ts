@@ -53,9 +53,12 @@ async function scene(options: {
   readonly function: KeyedProcessFunction;
   readonly inputs?: number;
   readonly hasRoom?: () => boolean;
+  /** Nobody takes what the task emits. */
+  readonly isBlocked?: boolean;
   readonly nowMs?: () => number;
+  readonly monotonicMs?: () => number;
 }): Promise<Scene> {
-  const { function: keyedFunction, inputs = 1, hasRoom, nowMs = () => 0 } = options;
+  const { function: keyedFunction, inputs = 1, hasRoom, nowMs = () => 0, monotonicMs = () => 0 } = options;
   const seen: unknown[] = [];
   const states = new Map<number, readonly OperatorSubtaskState[]>();
   const described = operator({
@@ -73,8 +76,9 @@ async function scene(options: {
   const backend = hasRoom === undefined ? created : withRoom(created, hasRoom);
   const channel: LocalOutputChannel = new LocalOutputChannel((element) => {
     seen.push(...shown(element));
-    // Nobody is slow here.
-    channel.addCredits(element.type === 'Batch' ? 1 : 0);
+    if (options.isBlocked !== true) {
+      channel.addCredits(element.type === 'Batch' ? 1 : 0);
+    }
   });
   const partition = new OutputPartition({
     partitioning: 'Forward',
@@ -93,6 +97,7 @@ async function scene(options: {
     floors: new WatermarkFloors(keyGroups, []),
     maxParallelism: 128,
     nowMs,
+    monotonicMs: () => 0,
     outputs: new OperatorOutputs(described, output, new Map()),
   });
   const gate = new InputGate(inputs, () => {});
@@ -132,7 +137,7 @@ async function scene(options: {
     ...{ sinks: [], timestamps: [], outputs: [output], partitions: [partition], reporter, measureOperators: () => [] },
     mayCommit: () => true,
     nowMs,
-    monotonicMs: () => 0,
+    monotonicMs,
   });
   task.start();
   const run = (stepCountMax = 1000) => {
@@ -169,6 +174,15 @@ function withRoom(backend: KeyedStateBackend, hasRoom: () => boolean): KeyedStat
 }
 
 const times = (count: number) => Array.from({ length: count }, (_, index) => index);
+/** Slices of a batch grow from one record on, while they cost nothing. */
+function stepsOf(recordCount: number): number {
+  let steps = 0;
+  for (let left = recordCount, slice = 1; left > 0; left -= slice, slice *= 2) {
+    steps++;
+  }
+  return steps;
+}
+
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test('records behind a watermark wait until all its timers have fired, over as many steps as that takes', async () => {
@@ -182,10 +196,52 @@ test('records behind a watermark wait until all its timers have fired, over as m
   gate.add(0, watermark(1299));
   gate.add(0, batch(-1));
   gate.add(0, watermark(2000));
-  run(2);
+  run(stepsOf(1300) + 1);
   assert.equal(seen.length, 512, 'one slice in the step of the watermark');
   run();
   assert.deepEqual(seen, [...times(1300), '@1299', -1, '@2000']);
+});
+
+test('of a batch of records that become very many, no more is worked on than until output waits', async () => {
+  const { task, gate, run } = await scene({
+    function: {
+      elements: [
+        (_record, ctx) => {
+          for (const each of times(10_000)) {
+            ctx.emit(each);
+          }
+        },
+      ],
+      timer: undefined,
+    },
+    isBlocked: true,
+  });
+  gate.add(0, batch(...times(500)));
+  run();
+  assert.equal(task.metrics().recordsIn, 1, 'less than one cannot be done: it is one call of the author');
+});
+
+test('between two slices of slow records the task looks round; what follows them stays behind them', async () => {
+  let nowMs = 0;
+  const { gate, seen, run } = await scene({
+    function: {
+      elements: [
+        (record, ctx) => {
+          nowMs += 10;
+          ctx.emit(record);
+        },
+      ],
+      timer: undefined,
+    },
+    monotonicMs: () => nowMs,
+  });
+  gate.add(0, batch(...times(100)));
+  gate.add(0, barrier(1));
+  run(10);
+  assert.deepEqual(seen, times(10), 'one record to a step');
+  run();
+  await settled();
+  assert.deepEqual(seen, [...times(100), '#1', 'acknowledged #1']);
 });
 
 test('the end comes behind every event-time timer, also of those that were registered after the last watermark', async () => {
@@ -193,7 +249,7 @@ test('the end comes behind every event-time timer, also of those that were regis
   gate.add(0, watermark(maxTimestampMs));
   gate.add(0, batch(...times(1300)));
   gate.add(0, end);
-  run(3);
+  run(stepsOf(1300) + 2);
   assert.equal(seen.includes('end'), false);
   run();
   assert.deepEqual(seen.slice(-3), [1299, 'end', 'ended']);
@@ -208,7 +264,7 @@ test('a checkpoint passes between two slices of timers at the end of the input, 
   gate.add(0, batch(...times(1300)));
   gate.add(0, watermark(maxTimestampMs));
   gate.add(0, end);
-  run(2);
+  run(stepsOf(1300) + 1);
   gate.add(0, barrier(1));
   run(1);
   await settled();
@@ -271,7 +327,7 @@ test('a barrier behind records waits with them, and a second input is held up by
   gate.add(0, batch(...times(600)));
   gate.add(0, watermark(1000));
   gate.add(1, watermark(700));
-  run(2);
+  run(stepsOf(600) + 1);
   assert.equal(seen.length, 512);
   gate.add(0, barrier(1));
   gate.add(1, batch(5));

@@ -17,11 +17,16 @@ import type { OutputPartition } from './exchange/output-partition.ts';
 import type { SubtaskInput } from './exchange/thread-exchange.ts';
 import type { FixedHeadState, HeadState, KeyedOperator } from './head-state.ts';
 import type { SinkOperator } from './sink-operator.ts';
+import { SliceSize } from './slice-size.ts';
 import type { SourceOperator } from './source-operator.ts';
 import { type TaskActivity, TaskTime } from './task-time.ts';
 
 /** Records that a source gives at once; a page of small records has a few times as many. */
 const pollRecordCountMax = 512;
+/** Of a subtask that nobody has seen at work yet: its first record may become a million. */
+const sliceCountInitial = 1;
+/** A page of small records, whole. */
+const sliceCountMax = 4096;
 
 export interface TaskReporter {
   acknowledged(
@@ -68,6 +73,15 @@ export interface TaskOptions {
   readonly monotonicMs: () => number;
 }
 
+/** A batch or page that is being worked on. */
+interface BatchUnderWay {
+  readonly input: StageInput;
+  readonly records: readonly unknown[];
+  readonly timestamps: Timestamps;
+  /** The first record of the next slice. */
+  next: number;
+}
+
 /** What a checkpoint holds of a subtask, but for its sinks, as of the barrier. */
 interface FixedState {
   readonly source: OperatorSubtaskState | undefined;
@@ -78,7 +92,8 @@ interface FixedState {
 /**
  * One subtask: a chain of operators with its inputs, outputs and state, run in steps by its slot's thread.
  *
- * 1. A step runs only while no output waits for credit and the state takes changes; barriers and the end pass always.
+ * 1. A step works on one slice of records, and only while no output waits for credit and the state takes changes; barriers and the end pass
+ *    always. The rest of a batch comes before anything else is read, so that whatever follows it on its channel stays behind it.
  * 2. What a checkpoint holds is fixed in the same step in which its barrier goes out.
  * 3. While a watermark's event-time timers are being fired, a slice per step, nothing is read but barriers that have arrived.
  * 4. The end of the input is a watermark at the end of time first, which fires all event-time timers. After the end a subtask emits nothing
@@ -99,6 +114,8 @@ export class Task {
   #stoppedBy: number | undefined;
   #trigger: CheckpointBarrier | undefined;
   #abortedId = 0;
+  readonly #slice: SliceSize;
+  #batch: BatchUnderWay | undefined;
   #recordsIn = 0;
   #bytesIn = 0;
   #watermarkMs = minTimestampMs;
@@ -107,6 +124,8 @@ export class Task {
   constructor(options: TaskOptions) {
     this.id = options.id;
     this.#options = options;
+    const countMax = options.source === undefined ? sliceCountMax : pollRecordCountMax;
+    this.#slice = new SliceSize({ initialCount: sliceCountInitial, countMax });
     this.#time = new TaskTime({ hasOutputs: options.partitions.length > 0 });
   }
 
@@ -292,6 +311,10 @@ export class Task {
       this.#tickEventTime();
     }
     const hasFired = this.#fireTimers();
+    if (this.#batch !== undefined) {
+      this.#processSlice(this.#batch);
+      return true;
+    }
     return (input === undefined ? this.#readSource() : this.#readInput(input)) || hasFired;
   }
 
@@ -372,7 +395,7 @@ export class Task {
     if (source === undefined || this.#isQuiet()) {
       return false;
     }
-    const polled = source.poll(pollRecordCountMax);
+    const polled = source.poll(this.#slice.count);
     if (polled === 'Pending') {
       return false;
     }
@@ -384,7 +407,7 @@ export class Task {
     const { splitId, records, isLast } = polled;
     if (records.length > 0) {
       this.#recordsIn += records.length;
-      head.process(records, source.eventTime?.timestamps(records, splitId));
+      this.#measured(records.length, () => head.process(records, source.eventTime?.timestamps(records, splitId)));
     }
     if (isLast) {
       source.eventTime?.finishSplit(splitId);
@@ -424,8 +447,32 @@ export class Task {
   #process(ordinal: number | undefined, records: readonly unknown[], timestamps: Timestamps): void {
     const input = this.#options.inputs[ordinal ?? -1];
     assert(input !== undefined, 'records for an input that the operator does not have');
-    this.#recordsIn += records.length;
-    input.process(records, timestamps);
+    this.#processSlice({ input, records, timestamps, next: 0 });
+  }
+
+  /** Authors' functions may be slow, or make very many records of one: what is left waits for the next step, and for room. */
+  #processSlice(batch: BatchUnderWay): void {
+    const { input, records, timestamps, next } = batch;
+    const end = Math.min(records.length, next + this.#slice.count);
+    this.#recordsIn += end - next;
+    batch.next = end;
+    this.#batch = end < records.length ? batch : undefined;
+    this.#measured(end - next, () => {
+      if (next === 0 && end === records.length) {
+        input.process(records, timestamps);
+      } else {
+        input.process(records.slice(next, end), timestamps?.slice(next, end));
+      }
+    });
+  }
+
+  #measured(count: number, work: () => void): void {
+    const { partitions, monotonicMs } = this.#options;
+    const startedAtMs = monotonicMs();
+    work();
+    const durationMs = monotonicMs() - startedAtMs;
+    const queuedElementCount = this.#canSend() ? 0 : partitions.reduce((sum, partition) => sum + partition.queuedElementCount, 0);
+    this.#slice.measured({ count, durationMs, queuedElementCount });
   }
 
   /** Once more for timers that were registered since the last watermark, and for a source, which sees no watermark but this. */

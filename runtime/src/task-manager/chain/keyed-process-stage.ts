@@ -11,14 +11,16 @@ import type { FiredTimer, TimeDomain, Timestamps } from '../../core/time/event-t
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { Type } from '../../core/types/type.ts';
 import { batchKeyCountMax, type KeyedStateBackend } from '../../state-backend/state-backend.ts';
+import { systemClock } from '../../system-clock.ts';
 import type { BroadcastState } from '../broadcast-state.ts';
+import { SliceSize } from '../slice-size.ts';
 import { checkTimestamp } from './check-timestamp.ts';
 import { OperatorFailure } from './operator-failure.ts';
 import type { OperatorOutputs } from './operator-outputs.ts';
 import type { Stage, StageInput } from './stage.ts';
 import type { WatermarkFloors } from './watermark-floors.ts';
 
-/** Timers fired before messages, and records where they may, get their turn again. */
+/** Timers fired before messages, and records where they may, get their turn again; fewer where they take long. */
 const timerCountMax = 512;
 
 /**
@@ -44,6 +46,8 @@ export class KeyedProcessStage implements Stage {
   /** Of the batch under way; filled anew for each. */
   readonly #keys: unknown[] = [];
   readonly #namespaces: unknown[] = [];
+  readonly #timerSlice = new SliceSize({ initialCount: timerCountMax, countMax: timerCountMax });
+  readonly #monotonicMs: () => number;
   #isAdvancing = false;
   #isIdle = false;
 
@@ -53,6 +57,7 @@ export class KeyedProcessStage implements Stage {
     this.#backend = options.backend;
     this.#outputs = options.outputs;
     this.#nowMs = options.nowMs;
+    this.#monotonicMs = options.monotonicMs ?? systemClock.monotonicMs;
     this.#broadcastState = options.broadcastState;
     this.#context = new KeyedStageContext(options);
     this.#state = stateHandles(options.operator, options.backend);
@@ -85,7 +90,8 @@ export class KeyedProcessStage implements Stage {
   /** Fires some of the timers that the watermark made due; with the last of them passes the watermark on. */
   advance(): void {
     const { ownWatermarkMs } = this.#context;
-    if (this.#function.timer === undefined || this.#fireTimers('EventTime', ownWatermarkMs) < timerCountMax) {
+    const countMax = this.#timerSlice.count;
+    if (this.#function.timer === undefined || this.#fireTimers('EventTime', ownWatermarkMs) < countMax) {
       this.#isAdvancing = false;
       this.#outputs.watermark(ownWatermarkMs, this.#isIdle);
     }
@@ -214,8 +220,12 @@ export class KeyedProcessStage implements Stage {
     this.#context.isWithKey = true;
     this.#context.broadcastState = this.#broadcastState?.readOnly ?? noState;
     try {
-      const fired = this.#backend.fireTimers(domain, upToMs, timerCountMax, this.#fire);
+      const startedAtMs = this.#monotonicMs();
+      const fired = this.#backend.fireTimers(domain, upToMs, this.#timerSlice.count, this.#fire);
       this.#outputs.passOn();
+      if (fired > 0) {
+        this.#timerSlice.measured({ count: fired, durationMs: this.#monotonicMs() - startedAtMs, queuedElementCount: 0 });
+      }
       return fired;
     } catch (error) {
       throw this.#failure(error);
@@ -257,6 +267,8 @@ export interface KeyedStageOptions {
   readonly floors: WatermarkFloors;
   readonly maxParallelism: number;
   readonly nowMs: () => number;
+  /** For how long a slice of timers takes. */
+  readonly monotonicMs?: () => number;
   readonly outputs: OperatorOutputs;
 }
 

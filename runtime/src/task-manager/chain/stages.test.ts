@@ -130,6 +130,7 @@ async function keyed(setup: KeyedSetup) {
     floors: new WatermarkFloors(keyGroups, setup.floors ?? []),
     maxParallelism: 128,
     nowMs,
+    monotonicMs: () => 0,
     outputs: new OperatorOutputs(described, next, setup.sides ?? new Map()),
   });
   return { stage, next, backend };

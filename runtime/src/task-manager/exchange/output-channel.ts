@@ -1,9 +1,11 @@
 import { PageWriter } from '../../core/pages/page-writer.ts';
 import type { Timestamps } from '../../core/time/event-time.ts';
 import type { Type } from '../../core/types/type.ts';
+import { systemClock } from '../../system-clock.ts';
 import type { ChannelFrame, CheckpointBarrier } from '../../transport/data/data-transport.ts';
 import { EmittedBatch } from '../chain/emitted-batch.ts';
 import { CreditQueue } from './credit-queue.ts';
+import { ElementSize } from './element-size.ts';
 import type { GateElement } from './input-gate.ts';
 
 /** Pages that may lie unread at the consumer, per channel: one being read and one under way. */
@@ -12,8 +14,12 @@ export const initialPageCredits = 2;
 /** The same for batches within a thread, where nothing is under way. */
 export const initialBatchCredits = 2;
 
-/** Records in a batch between subtasks of one thread. */
+/** Records in a batch between subtasks of one thread; fewer for a slow consumer. */
 export const batchRecordCountMax = 512;
+
+/** Both begin small: until the first are taken nobody knows how long the consumer needs for them. */
+const batchRecordCountInitial = 32;
+const pageSizeBytesInitial = 1024;
 
 /** The writing end of one channel. */
 export interface OutputChannel {
@@ -39,12 +45,14 @@ export interface OutputChannel {
 export class LocalOutputChannel implements OutputChannel {
   readonly #queue: CreditQueue<GateElement>;
   readonly #batch: EmittedBatch;
+  readonly #size = new ElementSize({ initial: batchRecordCountInitial, max: batchRecordCountMax });
+  readonly #monotonicMs: () => number;
 
-  constructor(deliver: (element: GateElement) => void) {
-    const queue = new CreditQueue<GateElement>(initialBatchCredits, deliver);
-    this.#queue = queue;
+  constructor(deliver: (element: GateElement) => void, monotonicMs = systemClock.monotonicMs) {
+    this.#monotonicMs = monotonicMs;
+    this.#queue = new CreditQueue<GateElement>(initialBatchCredits, deliver);
     this.#batch = new EmittedBatch({
-      process: (records, timestamps) => queue.submit({ type: 'Batch', records, timestamps }, true),
+      process: (records, timestamps) => this.#submit(records, timestamps),
     });
   }
 
@@ -62,14 +70,22 @@ export class LocalOutputChannel implements OutputChannel {
 
   write(record: unknown, timestampMs: number | undefined): void {
     this.#batch.add(record, timestampMs);
-    if (this.#batch.recordCount >= batchRecordCountMax) {
+    if (this.#batch.recordCount >= this.#size.value) {
       this.#batch.passOn();
     }
   }
 
   writeAll(records: readonly unknown[], timestamps: Timestamps): void {
     this.flush();
-    this.#queue.submit({ type: 'Batch', records, timestamps }, true);
+    const count = this.#size.value;
+    if (records.length <= count) {
+      this.#submit(records, timestamps);
+      return;
+    }
+    for (let start = 0; start < records.length; start += count) {
+      const end = Math.min(records.length, start + count);
+      this.#submit(records.slice(start, end), timestamps?.slice(start, end));
+    }
   }
 
   flush(): void {
@@ -91,14 +107,21 @@ export class LocalOutputChannel implements OutputChannel {
   }
 
   addCredits(count: number): void {
+    this.#size.credited(count, { hasWaited: !this.#queue.isEmpty, nowMs: this.#monotonicMs() });
     this.#queue.addCredits(count);
+  }
+
+  #submit(records: readonly unknown[], timestamps: Timestamps): void {
+    this.#size.submitted(records.length);
+    this.#queue.submit({ type: 'Batch', records, timestamps }, true);
   }
 }
 
 /** To a subtask on another thread or in another process: records are encoded once, into pages. */
 export class PagedOutputChannel implements OutputChannel {
   readonly #channel: number;
-  readonly #pageSizeBytes: number;
+  readonly #size: ElementSize;
+  readonly #monotonicMs: () => number;
   readonly #page: PageWriter;
   readonly #queue: CreditQueue<ChannelFrame>;
   #sizeBytes = 0;
@@ -106,12 +129,14 @@ export class PagedOutputChannel implements OutputChannel {
   constructor(options: {
     readonly channel: number;
     readonly recordType: Type<unknown>;
-    /** From here on a page is sent without waiting for more. */
+    /** From here on a page is sent without waiting for more; earlier to a slow consumer. */
     readonly pageSizeBytes: number;
     readonly send: (frame: ChannelFrame) => void;
+    readonly monotonicMs?: () => number;
   }) {
     this.#channel = options.channel;
-    this.#pageSizeBytes = options.pageSizeBytes;
+    this.#size = new ElementSize({ initial: pageSizeBytesInitial, max: options.pageSizeBytes });
+    this.#monotonicMs = options.monotonicMs ?? systemClock.monotonicMs;
     this.#page = new PageWriter(options.recordType);
     this.#queue = new CreditQueue(initialPageCredits, options.send);
   }
@@ -134,7 +159,7 @@ export class PagedOutputChannel implements OutputChannel {
       this.#sendPage();
     }
     page.write(record, timestampMs);
-    if (page.sizeBytes >= this.#pageSizeBytes) {
+    if (page.sizeBytes >= this.#size.value) {
       this.#sendPage();
     }
   }
@@ -166,6 +191,7 @@ export class PagedOutputChannel implements OutputChannel {
   }
 
   addCredits(count: number): void {
+    this.#size.credited(count, { hasWaited: !this.#queue.isEmpty, nowMs: this.#monotonicMs() });
     this.#queue.addCredits(count);
   }
 
@@ -173,6 +199,7 @@ export class PagedOutputChannel implements OutputChannel {
     const { recordCount } = this.#page;
     const records = this.#page.finish();
     this.#sizeBytes += records.byteLength;
+    this.#size.submitted(records.byteLength);
     this.#queue.submit({ type: 'Page', channel: this.#channel, recordCount, records }, true);
   }
 }
