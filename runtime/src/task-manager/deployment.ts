@@ -1,4 +1,4 @@
-import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type ResourceLimits, type Worker } from 'node:worker_threads';
 import type { TaskManagerProcessConfig } from '../api/process-config.ts';
 import { assert } from '../core/assert.ts';
 import { subtaskKey } from '../core/checkpoint/subtask-key.ts';
@@ -32,6 +32,7 @@ import { pageBuffers } from './exchange/exchange-outbox.ts';
 import { initialPageCredits } from './exchange/output-channel.ts';
 import { type AllocatedState, keyedOperators } from './local-state.ts';
 import type { FromSlotThread, SlotThreadInput, ThreadState, ToSlotThread } from './slot-thread-messages.ts';
+import type { WarmThreads } from './warm-threads.ts';
 
 /** For tasks to end in an orderly way; then their threads are ended, whatever they do. Below the JobManager's patience. */
 const closeTimeoutMs = 5_000;
@@ -49,6 +50,7 @@ export interface DeploymentOptions {
   readonly jobGraphHash: string;
   /** Threads that share the slots. */
   readonly threadCount: number;
+  readonly threads: WarmThreads;
   readonly lease: SharedArrayBuffer;
   readonly transport: DataTransport;
   readonly send: (message: TaskManagerMessage) => void;
@@ -234,12 +236,8 @@ export class Deployment {
   }
 
   #startThread(input: SlotThreadInput, transferList: MessagePort[]): void {
-    const worker = new Worker(slotThreadModule, {
-      workerData: input,
-      transferList,
-      name: `slots-${input.threadIndex}`,
-      resourceLimits: heapLimits(this.#options.memory),
-    });
+    const worker = this.#options.threads.take();
+    worker.postMessage(input, transferList);
     const { promise, resolve } = Promise.withResolvers<void>();
     const tasks = input.subtasks.map(({ task }) => task);
     const thread: ThreadHandle = { index: input.threadIndex, worker, tasks, closed: promise, confirmClosed: resolve };
@@ -493,13 +491,8 @@ export class Deployment {
   }
 }
 
-/** As it is in the tree, and as it is after compiling. */
-const slotThreadModule = import.meta.url.endsWith('.ts')
-  ? new URL('./slot-thread-main.ts', import.meta.url)
-  : new URL('./slot-thread-main.js', import.meta.url);
-
-/** V8 counts in MiB. */
-function heapLimits({ threadHeapSizeBytes, youngGenerationSizeBytes }: MemoryBudget): ResourceLimits {
+/** Of each thread; V8 counts in MiB. */
+export function heapLimits({ threadHeapSizeBytes, youngGenerationSizeBytes }: MemoryBudget): ResourceLimits {
   const mebibyte = 1024 * 1024;
   return {
     maxOldGenerationSizeMb: Math.floor((threadHeapSizeBytes - youngGenerationSizeBytes) / mebibyte),

@@ -16,11 +16,12 @@ import type {
 import type { Log } from '../log.ts';
 import type { DataListener, DataTransport, IncomingStream } from '../transport/data/data-transport.ts';
 import { collectGarbage } from './collect-garbage.ts';
-import { Deployment } from './deployment.ts';
+import { Deployment, heapLimits } from './deployment.ts';
 import { LeaseView, machineMonotonicMs } from './lease-view.ts';
 import { LocalState } from './local-state.ts';
 import { processMemory, slotThreadCount } from './process-memory.ts';
 import { ProcessMetrics } from './process-metrics.ts';
+import { WarmThreads } from './warm-threads.ts';
 
 /** Between attempts to reach the JobManager; short, because a JobManager that comes back waits for its TaskManagers. */
 const reconnectDelayMs = 200;
@@ -76,6 +77,7 @@ export type TaskManagerEnd =
 export class TaskManager {
   readonly #options: TaskManagerOptions;
   readonly #memory: MemoryBudget;
+  readonly #threads: WarmThreads;
   readonly #lease = new LeaseView();
   readonly #stopping = new AbortController();
   /** When a JobManager had this TaskManager registered last, or when it began to look for one. */
@@ -93,6 +95,7 @@ export class TaskManager {
   constructor(options: TaskManagerOptions) {
     this.#options = options;
     this.#memory = processMemory(options.config, this.#threadCount());
+    this.#threads = new WarmThreads(heapLimits(this.#memory));
     options.log.info({ ...this.#memory, memory: formatMemoryBudget(this.#memory, this.#threadCount()) }, 'memory budget');
   }
 
@@ -105,6 +108,7 @@ export class TaskManager {
     await collectGarbage();
     let isFinished = false;
     try {
+      this.#threads.prepare(this.#threadCount());
       this.#listener = await transport.listen({ ...config.data, onStream: (stream) => this.#incomingStream(stream) });
       for (;;) {
         const end = await this.#runConnection(this.#listener.address);
@@ -119,6 +123,7 @@ export class TaskManager {
       }
     } finally {
       await this.#cancelDeployment();
+      await this.#threads.discard();
       await this.#listener?.close();
       this.#metrics.close();
       // Whoever comes next in this place goes on with the files that are here, unless there is nothing to go on with.
@@ -169,6 +174,9 @@ export class TaskManager {
     }
     // Whatever a thread still does, it lets nothing out from now on.
     this.#lease.set(0);
+    if (end === undefined) {
+      this.#threads.prepare(this.#threadCount());
+    }
     await this.#cancelDeployment();
     return end;
   }
@@ -192,6 +200,8 @@ export class TaskManager {
         return;
       case 'Cancel':
         this.#fence = fence;
+        // The next deployment follows at once, unless the job is over.
+        this.#threads.prepare(this.#threadCount());
         this.#change(async () => {
           await this.#cancelDeployment();
           session.send({ type: 'TasksCanceled', token: message.token });
@@ -242,6 +252,7 @@ export class TaskManager {
         graph,
         jobGraphHash,
         threadCount: this.#threadCount(),
+        threads: this.#threads,
         memory: this.#memory,
         localState,
         lease: this.#lease.buffer,
@@ -257,6 +268,7 @@ export class TaskManager {
       return;
     }
     this.#claimEarlyStreams(this.#deployment);
+    await this.#threads.discard();
   }
 
   async #cancelDeployment(): Promise<void> {
