@@ -20,6 +20,7 @@ import type {
   JobStatusDocument,
   TaskCheckpointDetailsDocument,
 } from '../api/rest.ts';
+import { nativeBindingAvailability } from '../state-backend/rocksdb/native-loader.ts';
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url));
 const module = fileURLToPath(new URL('../../test/jobs/measured.ts', import.meta.url));
@@ -35,7 +36,11 @@ class Scene {
     this.taskManagerMetrics = taskManagerMetrics;
   }
 
-  static async start(context: TestContext, args: Readonly<Record<string, string>>): Promise<Scene> {
+  static async start(
+    context: TestContext,
+    args: Readonly<Record<string, string>>,
+    stateBackend: 'HashMap' | 'RocksDB' = 'HashMap',
+  ): Promise<Scene> {
     const directory = await mkdtemp(join(tmpdir(), 'metrics-'));
     const processes: ChildProcess[] = [];
     context.after(async () => {
@@ -45,7 +50,7 @@ class Scene {
       }
       await rm(directory, { recursive: true, force: true });
     });
-    const base = jobManagerConfig({ checkpoints: { intervalSeconds: 0.5 } });
+    const base = jobManagerConfig({ stateBackend, checkpoints: { intervalSeconds: 0.5 } });
     const job = { ...base.job, module, args };
     const lineage = { ...base.lineage, checkpointStorage: pathToFileURL(join(directory, 'storage')).href };
     const addressFile = join(directory, 'address.json');
@@ -59,6 +64,7 @@ class Scene {
     await spawnWith('job-manager', { ...base, job, lineage, rest: anywhere, rpc: anywhere, addressFile });
     await spawnWith('task-manager', {
       ...{ job, lineage, revision: 'r1', taskManagerId: 'tm-1', slots: 2, addressFile, data: anywhere, metrics },
+      ...{ stateBackend, localDirectories: [join(directory, 'state')] },
     });
     const { rest } = await until(async () => JSON.parse(await readFile(addressFile, 'utf8')) as JobManagerAddress);
     return new Scene(rest, `127.0.0.1:${metrics.port}`);
@@ -127,7 +133,8 @@ function sampleValue({ samples }: Scrape, name: string, labels: Readonly<Record<
 const task = (taskId: string, subtaskIndex = 0) => ({ task_id: taskId, subtask_index: String(subtaskIndex) });
 
 test('a slow function is busy, its source is back-pressured, and every metric that is served is documented', async (context) => {
-  const scene = await Scene.start(context, { micros: '50' });
+  const hasRocksDb = nativeBindingAvailability().state !== 'Missing';
+  const scene = await Scene.start(context, { micros: '50' }, hasRocksDb ? 'RocksDB' : 'HashMap');
   const perSecond = (all: Scrape, kind: string, taskId: string) =>
     [0, 1].map((subtask) => sampleValue(all, `flink_taskmanager_job_task_${kind}TimeMsPerSecond`, task(taskId, subtask)));
   const status = await until(async () => {
@@ -164,6 +171,12 @@ test('a slow function is busy, its source is back-pressured, and every metric th
   assert.equal(sampleValue(all, 'flinkjob_job_state', { state: 'Running' }), 1);
   assert.equal(sampleValue(all, 'flink_jobmanager_numRegisteredTaskManagers'), 1);
   assert.ok(sampleValue(all, 'flinkjob_taskmanager_heapUsed', { tm_id: 'tm-1', thread: 'slots-0' }) > 0);
+
+  if (hasRocksDb) {
+    assert.ok(sampleValue(all, 'flinkjob_taskmanager_rocksDbMemoryUsed', { part: 'total' }) > 0);
+    assert.ok(sampleValue(all, 'flinkjob_taskmanager_diskSyncSeconds', { quantile: '0.5' }) > 0);
+    assert.ok(sampleValue(all, 'flinkjob_operator_state_writtenRecords', { ...task('work'), operator_id: 'work' }) > 0);
+  }
 
   // Scraped apart, the two have together what one scrape of the whole has.
   const apart = [await scene.scrapeJobManager(), await scene.scrape(scene.taskManagerMetrics)];
