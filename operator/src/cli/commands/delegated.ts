@@ -25,7 +25,7 @@ export const run = delegated({
     'checkpoint-storage': {
       type: 'string',
       value: 'DIR',
-      meaning: "keeps the job's state: Ctrl-C stops with a savepoint, running it again continues",
+      meaning: "keeps the job's state there, or at s3://bucket/prefix: Ctrl-C stops with a savepoint, running it again continues",
     },
     restore: {
       type: 'string',

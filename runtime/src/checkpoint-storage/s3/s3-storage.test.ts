@@ -10,6 +10,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { S3Server, whyNoS3Server } from '../../../../hack/s3-server/s3-server.ts';
 import { FaultyProxy, type ProxyFault, s3Error } from '../../../test/fakes/faulty-proxy.ts';
+import { entryPath } from '../../core/lineage/object-paths.ts';
+import { LineageLog } from '../../job-manager/lineage-log.ts';
 import { systemClock } from '../../system-clock.ts';
 import { DamagedObjectError, StorageError } from '../checkpoint-storage.ts';
 import { probeStorage } from '../probe-storage.ts';
@@ -94,6 +96,28 @@ function testFailures(): void {
     proxy.reset({ method: 'PUT', path: '/b', fault: { type: 'ResetAfter' }, times: 1 });
     const reference = await putObject({ storage, clock: systemClock }, 'b', bytes('mine too'));
     assert.equal(text(await getVerified(storage, reference)), 'mine too');
+  });
+
+  test('a lineage is appended to once and in order, whatever answers are lost', async () => {
+    const storage = open(connect({ requestTimeoutMs: 600, callDeadlineMs: 2_000 }));
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    const lineage = await LineageLog.read({ storage, clock: systemClock, nonce: randomUUID, log });
+    proxy.reset(
+      { method: 'PUT', path: entryPath(1), fault: { type: 'ResetAfter' }, times: 1 },
+      { method: 'PUT', path: entryPath(2), fault: { type: 'SilenceAfter' }, times: 5 },
+      { method: 'PUT', path: entryPath(3), fault: slowDown, times: 2 },
+    );
+    await lineage.open({
+      ...{ owner: 'cluster/default/job', adoptFrom: undefined, podUid: 'pod', revision: 'r' },
+      ...{ attempt: { number: 1, token: 'attempt-1' }, restore: { from: 'Latest' } as const },
+    });
+    for (const pinId of ['a', 'b']) {
+      await lineage.append({ type: 'Pinned', pinId, checkpoint: 'chk-000001-e1/_metadata', for: 'green' });
+    }
+    assert.deepEqual(
+      (await storage.list('lineage/')).map(({ path }) => path),
+      [entryPath(1), entryPath(2), entryPath(3)],
+    );
   });
 
   test('a put that is never answered has an unknown outcome, whether or not it was done', async () => {
