@@ -107,7 +107,7 @@ export const plantedBugs: Readonly<Record<PlantedBugName, PlantedBug | BugWithou
   },
   'pin after read': {
     state: 'NotYet',
-    reason: 'nothing reads another lineage yet: forks, which pin, come with rehearsals',
+    reason: 'the simulated job restores from its own lineage alone; planted in savepoint-transfer/export-savepoint.test.ts it is found',
   },
 };
 
