@@ -134,7 +134,7 @@ export const TaskManagerProcessConfig = z.strictObject({
   taskManagerId: z.string().min(1),
   slots: z.int().min(1),
   stateBackend: StateBackendConfig,
-  /** For working state on disk, used in turn; nothing of it is needed after the process has ended. Required with RocksDB. */
+  /** For working state on disk, used in turn. The next process with the same ones restarts faster, and needs nothing of them. Required with RocksDB. */
   localDirectories: z.array(z.string().min(1)).default([]),
   /** All memory of the process. Default: the container's limit, or two GiB where there is none. */
   memorySizeBytes: z.int().positive().optional(),
