@@ -6,7 +6,7 @@ import type { LocalStatePart, OperatorSubtaskRestore } from '../protocol/message
 import { leastCostMatching } from './least-cost-matching.ts';
 
 /** A part of a checkpoint that a subtask reads, as a whole even if only some of its key groups are its own. */
-export interface PartToRestore {
+interface PartToRestore {
   readonly uid: string;
   readonly keyGroups: KeyGroupRange;
   /** Of its files. */
