@@ -91,6 +91,14 @@ export class SourceOperator {
 
   /** How far behind it is. Flink's names. */
   measure(): Readonly<Record<string, number | undefined>> {
+    try {
+      return this.#measure();
+    } catch (error) {
+      throw new OperatorFailure(this.operator, error);
+    }
+  }
+
+  #measure(): Readonly<Record<string, number | undefined>> {
     const reader = this.#reader;
     const nowMs = this.#options.context.nowMs();
     const newestMs = this.#eventTime?.newestTimestampMs;

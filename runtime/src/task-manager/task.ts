@@ -246,7 +246,7 @@ export class Task {
       outputQueueLength: partitions.reduce((sum, { queuedElementCount }) => sum + queuedElementCount, 0),
       ...this.#time.totals(monotonicMs()),
       watermarkMs: this.#watermarkMs === minTimestampMs ? undefined : this.#watermarkMs,
-      operators: isClosed ? [] : measureOperators(),
+      operators: isClosed ? [] : (this.#guard(measureOperators) ?? []),
     };
   }
 
