@@ -139,7 +139,7 @@ const State = z
   .strictObject({
     backend: z.enum(['HashMap', 'RocksDB']).default('HashMap').meta({
       description:
-        'Where working state lives. HashMap: on the heap of the TaskManagers. RocksDB: on their local disks, for state larger than memory.',
+        'Where working state lives. HashMap: on the heap of the TaskManagers; each checkpoint writes all of it. RocksDB: on their local disks, for state larger than memory; each checkpoint writes what is new.',
     }),
     checkpointStorage: z.string().regex(checkpointStorageUrl).meta({
       description:
