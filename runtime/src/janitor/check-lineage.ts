@@ -40,12 +40,14 @@ export interface JanitorPorts {
  * Throws a `JobError` when the log cannot be read.
  */
 export async function checkLineage(ports: JanitorPorts, log: LineageLog, options: CheckOptions): Promise<LineageCheck> {
+  const trimmedBelow = log.view.oldestNumber;
   const objects = await ports.storage.list('');
   const view = await log.refresh();
   const { filesOf, unreadable } = await readAllManifests(ports, view.checkpoints);
   const input = {
     view,
     filesOf,
+    trimmedBelow,
     firstNumber: log.entries[0]?.number ?? view.headNumber + 1,
     nowMs: ports.clock.nowMs(),
     ...options,

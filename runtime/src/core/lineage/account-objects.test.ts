@@ -14,7 +14,16 @@ function input(builder: LineageBuilder, paths: readonly string[], overrides: Par
     ]),
   );
   return {
-    ...{ view: builder.view, firstNumber: 1, filesOf, nowMs: 10_000_000, graceMs: 1_000, youngMs: 1_000, isUnattended: false },
+    ...{
+      view: builder.view,
+      firstNumber: 1,
+      trimmedBelow: 1,
+      filesOf,
+      nowMs: 10_000_000,
+      graceMs: 1_000,
+      youngMs: 1_000,
+      isUnattended: false,
+    },
     objects: paths.map((path) => ({ path, sizeBytes: path.endsWith('_metadata') ? 10 : 7, modifiedAtMs: 0 })),
     ...overrides,
   };
@@ -75,10 +84,10 @@ test('what is young is nothing but young, whoever made it; what is condemned wai
 test('entries below where the log begins are garbage, those that are cut off above it are not explained', () => {
   const builder = opened();
   const view = { ...builder.view, oldestNumber: 3 };
-  const paths = [2, 3, 5].map((number) => `lineage/0000000000000000000${number}.json`);
+  const paths = [1, 2, 3, 5].map((number) => `lineage/0000000000000000000${number}.json`);
   assert.deepEqual(
-    accountObjects({ ...input(builder, paths), view, firstNumber: 5 }).objects.map(({ standing }) => standing),
-    ['Garbage', 'Unproven', 'Log'],
+    accountObjects({ ...input(builder, paths), view, firstNumber: 5, trimmedBelow: 2 }).objects.map(({ standing }) => standing),
+    ['Garbage', 'Condemned', 'Unproven', 'Log'],
   );
 });
 

@@ -37,6 +37,8 @@ export interface AccountInput {
   readonly view: LineageView;
   /** Number of the first entry that belongs to the log. */
   readonly firstNumber: number;
+  /** What the log said of its beginning before the objects were listed: whoever trims now may not have come to the entries below it yet. */
+  readonly trimmedBelow: number;
   readonly objects: readonly { readonly path: string; readonly sizeBytes: number; readonly modifiedAtMs: number }[];
   /** By manifest path, the manifest itself included; undefined where it cannot be read. */
   readonly filesOf: ReadonlyMap<string, readonly NamedFile[] | undefined>;
@@ -70,13 +72,13 @@ export function accountObjects(input: AccountInput): {
 function standingOf(
   input: AccountInput & { readonly referenced: ReadonlySet<string>; readonly kept: ReadonlySet<string> },
 ): (object: AccountInput['objects'][number]) => ObjectStanding {
-  const { view, firstNumber, filesOf, nowMs, graceMs, youngMs, referenced, kept } = input;
+  const { view, firstNumber, trimmedBelow, filesOf, nowMs, graceMs, youngMs, referenced, kept } = input;
   const condemnedAtMs = new Map(view.condemnations.flatMap(({ names, writtenAtMs }) => names.map((name) => [name, writtenAtMs])));
   const isUnreadable = view.checkpoints.some(({ manifest }) => filesOf.get(manifest.path) === undefined);
   return ({ path, modifiedAtMs }) => {
     const number = entryNumberOf(path);
     if (number !== undefined) {
-      return entryStanding(number, { first: firstNumber, bound: view.oldestNumber });
+      return entryStanding(number, { first: firstNumber, bound: view.oldestNumber, trimmedBelow });
     }
     if (kept.has(path)) {
       return 'Kept';
@@ -96,11 +98,17 @@ function standingOf(
 }
 
 /** Below where the log begins is what trimming left; above that and yet cut off from the head is something that no rule explains. */
-function entryStanding(number: number, log: { readonly first: number; readonly bound: number }): ObjectStanding {
+function entryStanding(
+  number: number,
+  log: { readonly first: number; readonly bound: number; readonly trimmedBelow: number },
+): ObjectStanding {
   if (number >= log.first) {
     return 'Log';
   }
-  return number < log.bound ? 'Garbage' : 'Unproven';
+  if (number < log.trimmedBelow) {
+    return 'Garbage';
+  }
+  return number < log.bound ? 'Condemned' : 'Unproven';
 }
 
 /** Of what no checkpoint names. A later epoch than the highest in the log is one that is just being opened. */
