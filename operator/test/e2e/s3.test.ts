@@ -69,6 +69,12 @@ async function testS3(t: TestContext, stateBackend: string): Promise<void> {
   assert.equal(lineage.code, 0, lineage.stderr);
   assert.match(lineage.stdout, new RegExp(`^${storage}/default/${job.name}\n`));
   assert.match(lineage.stdout, /Closed: Finished/);
+  const missing = await job.runtimeCommand('lineage', 's3://no-such-bucket/default/job');
+  assert.equal(missing.code, 2);
+  assert.match(
+    missing.stderr,
+    /^error: could not list s3:\/\/no-such-bucket\/.*the bucket does not exist; create it.*\[CheckpointStorageFailed\]\n$/,
+  );
 }
 
 async function checkpointAfter(job: JobUnderTest, id: number): Promise<number> {
