@@ -3,6 +3,8 @@ import type { OperatorImplementation } from '../core/job-graph/executable-job.ts
 import type { JobVertex, OperatorDescription } from '../core/job-graph/job-graph.ts';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
 import type { OperatorMetric, OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
+import { namedType } from '../core/types/named-type.ts';
+import { namedStates } from '../state-backend/named-states.ts';
 import type { KeyedStateBackend, KeyedStateBackendOptions } from '../state-backend/state-backend.ts';
 import { BroadcastState } from './broadcast-state.ts';
 import type { TaskEnvironment } from './build-task.ts';
@@ -165,9 +167,9 @@ export class ChainBuilder {
     const { keyedParts, watermarkFloors } = this.#restore(operator);
     const options: KeyedStateBackendOptions = {
       name: backendName(operator.id, subtaskIndex),
-      keyType: implementation.keyType,
-      namespaceType: implementation.namespaceType,
-      states: implementation.states,
+      keyType: namedType(implementation.keyType, 'the key'),
+      namespaceType: implementation.namespaceType && namedType(implementation.namespaceType, 'the namespace'),
+      states: namedStates(implementation.states),
       timers: operator.keyed?.timers ?? false,
       maxParallelism,
       keyGroups,
@@ -208,7 +210,7 @@ export class ChainBuilder {
     if (states === undefined) {
       return undefined;
     }
-    const state = new BroadcastState(operator.id, states);
+    const state = new BroadcastState(operator.id, namedStates(states));
     const handle = this.#restore(operator).broadcast;
     try {
       if (handle !== undefined) {

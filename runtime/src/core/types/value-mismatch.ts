@@ -4,10 +4,12 @@ import { JobError } from '../job-error.ts';
 export class ValueMismatchError extends JobError {
   readonly expected: string;
   readonly path: string;
+  /** What the value is to the author: `the key`, `the state "count"`. */
+  readonly what: string;
   readonly #found: string;
 
-  constructor(expected: string, found: string, path = '') {
-    super(`expected ${expected}${path === '' ? '' : ` at ${path}`}, got ${found}`, {
+  constructor(expected: string, found: string, path = '', what = '') {
+    super(`${what === '' ? '' : `${what}: `}expected ${expected}${path === '' ? '' : ` at ${path}`}, got ${found}`, {
       domain: 'user',
       retry: 'never',
       code: 'ValueNotOfType',
@@ -15,7 +17,13 @@ export class ValueMismatchError extends JobError {
     });
     this.expected = expected;
     this.path = path;
+    this.what = what;
     this.#found = found;
+  }
+
+  /** The same mismatch, when it is known what the value is; who knew it first knew it best. */
+  of(what: string): ValueMismatchError {
+    return this.what === '' ? new ValueMismatchError(this.expected, this.#found, this.path, what) : this;
   }
 
   /** The same mismatch, seen from the value that holds this one under `step`. */

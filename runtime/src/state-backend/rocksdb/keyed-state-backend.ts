@@ -22,7 +22,7 @@ import { FilesAhead } from './files-ahead.ts';
 import { createKeyCodec } from './key-codec.ts';
 import { columnFamilies, stateColumnFamily } from './key-layout.ts';
 import { RocksDbSnapshot, type SnapshotTimes } from './keyed-state-snapshot.ts';
-import { completeLimits, type RocksDbStateBackendLimits } from './limits.ts';
+import { completeLimits, type RocksDbStateBackendLimits, valueSizeBytesMaxOf } from './limits.ts';
 import type { NativeBinding, NativeMemoryOptions } from './native-binding.ts';
 import { OutsideCompaction } from './outside-compaction.ts';
 import type { DatabaseOpenOptions } from './part-files.ts';
@@ -128,10 +128,14 @@ class RocksDbStateBackend implements KeyedStateBackend {
     this.#outsideCompaction = new OutsideCompaction(database, keyGroups);
     this.#writeBack = new WriteBack(database, limits, keyGroups);
     this.#access = new RowAccess({ database, writeBack: this.#writeBack, rowKeys, nowMs, nextListSequence });
+    const valueSizeBytesMax = valueSizeBytesMaxOf(parts.binding.memoryUsage());
     const slotsOf = (isNamespaced: boolean): readonly StateSlot[] =>
       statesWithForms(states, opened.forms)
         .filter(({ declaration }) => (declaration.namespaced === true) === isNamespaced)
-        .map((state, index) => new StateSlot(state, { stateId: stateIds.byName.get(state.declaration.name) as number, index }));
+        .map((state, index) => {
+          const stateId = stateIds.byName.get(state.declaration.name) as number;
+          return new StateSlot(state, { stateId, index, valueSizeBytesMax });
+        });
     const keySlots = slotsOf(false);
     const namespaceSlots = slotsOf(true);
     assert(namespaceSlots.length === 0 || namespaceType !== undefined, 'namespaced states need a namespace type');

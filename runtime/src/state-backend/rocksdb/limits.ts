@@ -1,4 +1,5 @@
 import type { CellCacheLimits } from './cell-cache.ts';
+import type { NativeMemoryUsage } from './native-binding.ts';
 import type { WriteBackLimits } from './write-back.ts';
 
 /** Of one backend. */
@@ -12,6 +13,14 @@ export interface RocksDbStateBackendLimits extends CellCacheLimits, WriteBackLim
 }
 
 const mebibyte = 1024 * 1024;
+
+/**
+ * What one value may have so that it can be written and read: it lies in one block, which must find room in one shard of the cache beside what is pinned there,
+ * and comes in one batch of writes.
+ */
+export function valueSizeBytesMaxOf({ shardBytes, writeBufferBytes }: NativeMemoryUsage): number {
+  return Math.floor(Math.min(shardBytes, writeBufferBytes) / 2);
+}
 
 /** With the share of the heap that the cache has (`sizeBytesMax`) the rest follows. */
 export function completeLimits(given: Partial<RocksDbStateBackendLimits>): RocksDbStateBackendLimits {

@@ -84,6 +84,8 @@ export class ListContent implements DirtyItem {
   add(element: unknown): void {
     ownWriter.reset();
     this.#slot.implementation.valueType.encode(element, ownWriter);
+    // The list is one value, of which this is what is known without reading.
+    this.#slot.checkSize((this.#written?.length ?? 0) + this.#added.length + ownWriter.length);
     this.#touch();
     this.#append(toBinaryString(ownWriter.buffer, 0, ownWriter.length));
   }
@@ -93,6 +95,7 @@ export class ListContent implements DirtyItem {
     for (const element of elements) {
       this.#slot.implementation.valueType.encode(element, ownWriter);
     }
+    this.#slot.checkSize(ownWriter.length);
     this.clear();
     if (ownWriter.length !== 0) {
       this.#touch();

@@ -47,7 +47,7 @@ export interface NativeMemoryOptions {
   readonly writeBufferBytes: number;
 }
 
-interface NativeMemoryUsage {
+export interface NativeMemoryUsage {
   readonly capacityBytes: number;
   /** All that counts against the cap. */
   readonly usedBytes: number;

@@ -1,4 +1,5 @@
 import { assert } from '../../core/assert.ts';
+import { JobError } from '../../core/job-error.ts';
 import type { StateImplementation } from '../../core/job-graph/executable-job.ts';
 import { createKeyCodec, type KeyCodec } from './key-codec.ts';
 import { columnFamilyOf } from './key-layout.ts';
@@ -25,6 +26,7 @@ export class StateSlot {
   readonly isFixedSize: boolean;
   /** Of a map state. */
   readonly mapKeys: KeyCodec | undefined;
+  readonly #valueSizeBytesMax: number;
   /** Reads since the last batch began. */
   readCount = 0;
   /** Share of a batch's keys for which recent batches read this state, as a moving average. */
@@ -32,7 +34,10 @@ export class StateSlot {
   /** Of the rows fetched, as a moving average. */
   #rowSizeBytes = 0;
 
-  constructor(implementation: StateImplementation, place: { readonly stateId: number; readonly index: number }) {
+  constructor(
+    implementation: StateImplementation,
+    place: { readonly stateId: number; readonly index: number; readonly valueSizeBytesMax: number },
+  ) {
     const { declaration, valueType, mapKeyType } = implementation;
     const { ttl, stateType } = declaration;
     assert(
@@ -48,8 +53,10 @@ export class StateSlot {
     this.hasOneRow = this.isSingle || (stateType === 'list' && ttl === undefined);
     this.ttlMs = ttl?.ttlMs ?? 0;
     this.isRenewedByRead = ttl?.renewedBy === 'ReadAndWrite';
-    this.values = createStoredValueCodec(valueType);
+    this.#valueSizeBytesMax = place.valueSizeBytesMax;
     this.isFixedSize = ['int', 'double', 'boolean'].includes(valueType.descriptor.type);
+    const values = createStoredValueCodec(valueType);
+    this.values = this.isFixedSize ? values : this.#limited(values);
     this.mapKeys = mapKeyType === undefined ? undefined : createKeyCodec(mapKeyType);
   }
 
@@ -60,6 +67,28 @@ export class StateSlot {
   /** Worth fetching with a batch. */
   get isHot(): boolean {
     return this.hasOneRow && this.#readShare >= hotShareMin && this.#rowSizeBytes <= hotRowSizeBytesMax;
+  }
+
+  /** Throws when one value would be larger than what can be read again. */
+  checkSize(sizeBytes: number): void {
+    if (sizeBytes > this.#valueSizeBytesMax) {
+      throw valueTooLarge(this.implementation, sizeBytes, this.#valueSizeBytesMax);
+    }
+  }
+
+  #limited(codec: StoredValueCodec): StoredValueCodec {
+    return {
+      ...codec,
+      store: (value) => {
+        const stored = codec.store(value);
+        const sizeBytes = codec.sizeBytes(stored);
+        // A character that is kept as it is may take three bytes.
+        if (sizeBytes > this.#valueSizeBytesMax / 3) {
+          this.checkSize(codec.isDirect ? Buffer.byteLength(String(stored)) : sizeBytes);
+        }
+        return stored;
+      },
+    };
   }
 
   noteRow(sizeBytes: number): void {
@@ -73,6 +102,20 @@ export class StateSlot {
     this.#readShare = Math.max(share, this.#readShare * 0.75 + share * 0.25);
     this.readCount = 0;
   }
+}
+
+function valueTooLarge({ declaration }: StateImplementation, sizeBytes: number, sizeBytesMax: number): JobError {
+  const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+  return new JobError(
+    `the ${declaration.stateType} state "${declaration.name}" is given a value of ${mebibytes(sizeBytes)}; with the memory that RocksDB has here one value may have ${mebibytes(sizeBytesMax)}, because a larger one could not be read again`,
+    {
+      domain: 'user',
+      retry: 'never',
+      code: 'StateValueTooLarge',
+      remedy:
+        'Divide it among the entries of a map state, which are read one by one; or raise spec.taskManager.resources.limits.memory, of which RocksDB has a share.',
+    },
+  );
 }
 
 /** Bits of a small integer, which V8 keeps without a box. */

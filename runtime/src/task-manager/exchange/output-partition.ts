@@ -4,6 +4,7 @@ import type { Partitioning } from '../../core/job-graph/job-graph.ts';
 import { keyGroupOf, subtaskIndexOf } from '../../core/key-groups/key-group.ts';
 import { minTimestampMs, type Timestamps, type Watermark } from '../../core/time/event-time.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { named } from '../../core/types/named-type.ts';
 import type { CheckpointBarrier } from '../../transport/data/data-transport.ts';
 import type { OutputChannel } from './output-channel.ts';
 
@@ -151,7 +152,12 @@ function byKeyGroup(channels: readonly OutputChannel[], key: KeySelection, maxPa
     for (let index = 0; index < records.length; index++) {
       const record = records[index];
       writer.reset();
-      keyType.encodeKey(select(record), writer);
+      const selected = select(record);
+      try {
+        keyType.encodeKey(selected, writer);
+      } catch (error) {
+        throw named(error, 'the key that keyBy selects');
+      }
       const channel = channels[consumerOf[keyGroupOf(writer.buffer, maxParallelism, 0, writer.length)] ?? 0];
       channel?.write(record, timestamps === undefined ? undefined : timestamps[index]);
     }
