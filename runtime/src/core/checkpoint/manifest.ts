@@ -31,7 +31,7 @@ export interface SavepointDetails {
   readonly reason: string | undefined;
 }
 
-export interface ExportDetails {
+interface ExportDetails {
   /** URL of the checkpoint or savepoint that it is a copy of. */
   readonly from: string;
   /** SHA-256, lower-case hex, of this manifest with an empty string here: no log holds its hash, so it holds its own. */

@@ -70,7 +70,7 @@ export interface CheckpointRecord {
 }
 
 /** Where a snapshot of another lineage, or an exported one, was copied from. */
-export interface ImportedFrom {
+interface ImportedFrom {
   /** Of the folder with the source's `_metadata`. */
   readonly url: string;
   /** There. */
@@ -109,7 +109,7 @@ export interface StopInProgress {
   readonly stateFormat?: SnapshotFormat | undefined;
 }
 
-export type OperationType = 'Savepoint' | 'Stop' | 'Cancel';
+type OperationType = 'Savepoint' | 'Stop' | 'Cancel';
 
 export interface OperationOutcome {
   readonly operationId: string;
