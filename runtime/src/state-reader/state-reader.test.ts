@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { readRows } from '../../test/fixtures/read-rows.ts';
 import { state } from '../api/state.ts';
 import { openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
@@ -292,6 +293,22 @@ describe('a snapshot that is made from another', () => {
     ]);
     assert.deepEqual(repaired.operator('lines').splits, from.operator('lines').splits);
     assert.equal(repaired.manifest.jobName, 'visits');
+    assert.deepEqual(repaired.operator('counts').watermarkFloors, operator.watermarkFloors);
+  });
+
+  test('keeps of an operator what is not written anew: broadcast state, pending output, maxParallelism', async () => {
+    await using from = await openSnapshot(
+      fileURLToPath(new URL('../../test/fixtures/taken/0.1.0/hashmap/lineage', import.meta.url)),
+    );
+    const before = from.operator('states');
+    const to = join(await createRoot(), 'repaired');
+    assert.ok(before.keyed !== undefined);
+    await writeSnapshot(to, {
+      from,
+      operators: [{ uid: 'states', keyed: { description: before.keyed, entries: before.entries() } }],
+    });
+    await using repaired = await openSnapshot(to);
+    assert.deepEqual(await readRows(repaired), await readRows(from));
   });
 
   test('copies files of operators that are left as they are', async () => {

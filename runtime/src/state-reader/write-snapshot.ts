@@ -37,7 +37,7 @@ import { EntryDecoder } from './snapshot-entry.ts';
 export interface SnapshotToWrite {
   /** For people; of `from` when undefined. */
   readonly jobName?: string | undefined;
-  /** A snapshot to be changed: operators of it that are not in `operators` are copied as they are. */
+  /** A snapshot to be changed: what `operators` does not say is copied as it is. */
   readonly from?: Snapshot | undefined;
   readonly operators: readonly OperatorToWrite[];
   /** For sorting what does not fit into memory. The system's temporary one if undefined. */
@@ -47,7 +47,7 @@ export interface SnapshotToWrite {
 export interface OperatorToWrite {
   readonly uid: string;
   readonly name?: string | undefined;
-  /** As the job has it, which cannot change it afterwards; 128 if undefined. */
+  /** As the job has it, which cannot change it afterwards; 128 if undefined, or what `from` has. */
   readonly maxParallelism?: number | undefined;
   readonly keyed?: KeyedStateToWrite | undefined;
   readonly source?: SourceToWrite | undefined;
@@ -56,9 +56,9 @@ export interface OperatorToWrite {
 export interface KeyedStateToWrite {
   /** Of `describeKeyedState`, or of an operator that was read. */
   readonly description: KeyedDescription;
-  /** In any order; what is read from a snapshot can be written as it is. */
+  /** All there will be, in any order; what is read from a snapshot can be written as it is. */
   readonly entries: Iterable<EntryToWrite> | AsyncIterable<EntryToWrite>;
-  /** How far event time has come. */
+  /** How far event time has come; if undefined not at all, or as far as in `from`. */
   readonly watermarkMs?: number | undefined;
 }
 
@@ -91,12 +91,14 @@ export async function writeSnapshot(place: string, snapshot: SnapshotToWrite): P
   const directory = await mkdtemp(join(snapshot.localDirectory ?? tmpdir(), 'flinkjob-write-'));
   try {
     const writer = new SnapshotWriter(storage, directory);
-    const written: OperatorState[] = [];
+    const kept = keptOperators(snapshot);
+    await copyFilesOf(kept, snapshot, storage);
+    // Those of `from` stay in their places.
+    const operators = new Map(kept);
     for (const operator of snapshot.operators) {
-      written.push(await writer.writeOperator(operator));
+      operators.set(operator.uid, await writer.writeOperator(operator, kept.get(operator.uid)));
     }
-    const copied = await copyOthers(snapshot, storage);
-    const manifest = exportedManifest(manifestOf(snapshot, [...copied, ...written]), snapshot.from?.url ?? 'writeSnapshot');
+    const manifest = exportedManifest(manifestOf(snapshot, [...operators.values()]), snapshot.from?.url ?? 'writeSnapshot');
     await putObject({ storage, clock: systemClock }, manifestName, encodeManifest(manifest));
     return { url, rowCount: writer.rowCount, stateSizeBytes: stateSizeBytes(manifest) };
   } finally {
@@ -114,21 +116,32 @@ function manifestOf({ from, jobName }: SnapshotToWrite, operators: readonly Oper
   };
 }
 
-/** What is not written anew, with its files. */
-async function copyOthers({ from, operators }: SnapshotToWrite, target: CheckpointStorage): Promise<readonly OperatorState[]> {
+/** By uid: what stays of the operators in `from`. Keyed state that is written anew is left out. */
+function keptOperators({ from, operators }: SnapshotToWrite): ReadonlyMap<string, OperatorState> {
+  const anew = new Set(operators.filter(({ keyed }) => keyed !== undefined).map(({ uid }) => uid));
+  const states = from === undefined ? [] : withoutCommittedOutput(from.source).operators;
+  return new Map(
+    states.map((state) => [
+      state.uid,
+      anew.has(state.uid) && state.keyed !== undefined ? { ...state, keyed: { ...state.keyed, parts: [] } } : state,
+    ]),
+  );
+}
+
+async function copyFilesOf(
+  kept: ReadonlyMap<string, OperatorState>,
+  { from }: SnapshotToWrite,
+  target: CheckpointStorage,
+): Promise<void> {
   if (from === undefined) {
-    return [];
+    return;
   }
-  const replaced = new Set(operators.map(({ uid }) => uid));
-  const manifest = withoutCommittedOutput(from.source);
-  const others = manifest.operators.filter(({ uid }) => !replaced.has(uid));
-  const copies = namedFiles({ ...manifest, operators: others }).map((file) => ({
+  const copies = namedFiles({ ...from.manifest, operators: [...kept.values()] }).map((file) => ({
     ...{ from: file.path, to: exportedFilePath(file) },
     ...{ sizeBytes: file.sizeBytes, sha256: file.sha256 },
   }));
   const once = [...new Map(copies.map((copy) => [copy.to, copy])).values()];
   await copyFiles(once, { source: from.source.storage, target, clock: systemClock, onProgress: () => {} });
-  return others;
 }
 
 class SnapshotWriter {
@@ -142,13 +155,10 @@ class SnapshotWriter {
     this.#directory = directory;
   }
 
-  async writeOperator({
-    uid,
-    name,
-    maxParallelism = defaultMaxParallelism(1),
-    keyed,
-    source,
-  }: OperatorToWrite): Promise<OperatorState> {
+  /** `kept`: what it is in `from`. */
+  async writeOperator(operator: OperatorToWrite, kept: OperatorState | undefined): Promise<OperatorState> {
+    const { uid, keyed, source } = operator;
+    const maxParallelism = operator.maxParallelism ?? kept?.maxParallelism ?? defaultMaxParallelism(1);
     if (!isMaxParallelism(maxParallelism)) {
       throw new JobError(`operator '${uid}' is given the maxParallelism ${maxParallelism}`, {
         ...{ domain: 'user', retry: 'never', code: 'MaxParallelismInvalid' },
@@ -156,18 +166,18 @@ class SnapshotWriter {
       });
     }
     return {
-      ...{ uid, name: name ?? uid, parallelism: 1, maxParallelism },
-      keyed: keyed === undefined ? undefined : await this.#writeKeyed(uid, keyed, maxParallelism),
-      splits: source?.splits.map((split) => splitState(split, source.positionType)),
-      positionType: source?.positionType.descriptor,
-      committables: undefined,
+      ...{ committables: undefined, parallelism: 1, ...kept },
+      ...{ uid, name: operator.name ?? kept?.name ?? uid, maxParallelism },
+      keyed: keyed === undefined ? kept?.keyed : await this.#writeKeyed(uid, keyed, { maxParallelism, before: kept?.keyed }),
+      splits: source === undefined ? kept?.splits : source.splits.map((split) => splitState(split, source.positionType)),
+      positionType: source === undefined ? kept?.positionType : source.positionType.descriptor,
     };
   }
 
   async #writeKeyed(
     uid: string,
     { description, entries, watermarkMs }: KeyedStateToWrite,
-    maxParallelism: number,
+    { maxParallelism, before }: { readonly maxParallelism: number; readonly before: KeyedOperatorState | undefined },
   ): Promise<KeyedOperatorState> {
     const { keyType, namespaceType, states, timers } = description;
     const declarations: WrittenDeclarations = {
@@ -187,9 +197,10 @@ class SnapshotWriter {
       }
       const rows = withPlacesFromZero(await sorter.finish());
       const part = await writeCanonicalPart(rows, { putBytes: (_name, bytes) => this.#put(bytes) });
+      const watermarkFloors = watermarkMs === undefined ? before?.watermarkFloors : [{ keyGroups, watermarkMs }];
       return {
         ...{ description, keyGroupHash, parts: [{ keyGroups, ...part }] },
-        ...(watermarkMs === undefined ? {} : { watermarkFloors: [{ keyGroups, watermarkMs }] }),
+        ...(watermarkFloors === undefined ? {} : { watermarkFloors }),
       };
     } finally {
       await sorter.close();
