@@ -15,6 +15,7 @@ import { measureStart } from './start.ts';
 import { measureCheckpointPieces } from './state/checkpoint-pieces.ts';
 import { measureIncrementalCheckpoints } from './state/incremental-checkpoints.ts';
 import { measureLargeState } from './state/large-state.ts';
+import { measureManyCheckpoints } from './state/many-checkpoints.ts';
 import { measureManyStates } from './state/many-states.ts';
 import { measureRecovery } from './state/recovery.ts';
 import { measureRescale } from './state/rescale.ts';
@@ -76,6 +77,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
     measure: measureWindowBuffer,
     repetitionsDefault: 1,
   },
+  'many-checkpoints': {
+    summary: 'thousands of checkpoints in a row: none fails, memory and storage stay flat',
+    measure: measureManyCheckpoints,
+    repetitionsDefault: 1,
+  },
   'many-states': {
     summary: '30 states for each of a million keys in one operator',
     measure: measureManyStates,
@@ -92,6 +98,7 @@ ${Object.entries(measurements)
 
   --repetitions N   how often each number is measured (default 3, of long ones 1; with --quick 1)
   --quick           a short form where there is one
+  --count N         of many-checkpoints: how many (default 10,000; with --quick 300)
   --event-speed N   of window-buffer: how many times as fast as the clock event time goes; 1 takes its two hours
 
 Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:
@@ -135,7 +142,8 @@ async function main(): Promise<number> {
     const signal = interruptionSignal();
     const speed = values['event-speed'];
     const eventSpeed = speed === undefined ? undefined : wholeNumber('--event-speed', speed, 1);
-    await runRepeatedly(name, () => measurement.measure({ isQuick, eventSpeed, signal }), repetitions);
+    const count = values.count === undefined ? undefined : wholeNumber('--count', values.count, 10);
+    await runRepeatedly(name, () => measurement.measure({ isQuick, eventSpeed, count, signal }), repetitions);
     return 0;
   }
   const benchmark = throughputBenchmarks.find(({ id }) => id === name);
@@ -187,6 +195,7 @@ function parseOptions() {
         seconds: { type: 'string' },
         quick: { type: 'boolean' },
         'event-speed': { type: 'string' },
+        count: { type: 'string' },
         json: { type: 'boolean' },
         profile: { type: 'string' },
       },

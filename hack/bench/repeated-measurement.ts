@@ -8,6 +8,8 @@ export interface MeasurementOptions {
   readonly isQuick: boolean;
   /** Of `window-buffer`: how many times as fast as the clock event time goes. */
   readonly eventSpeed?: number | undefined;
+  /** Of `many-checkpoints`. */
+  readonly count?: number | undefined;
   readonly signal: AbortSignal;
 }
 

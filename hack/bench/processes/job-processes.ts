@@ -9,7 +9,7 @@ import {
   taskManagerNodeOptions,
 } from '@flinkjob/runtime/process-config';
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
-import { checkpointHistory, getJson } from '../throughput/rest.ts';
+import { answerOf, checkpointHistory, getJson } from '../throughput/rest.ts';
 import { orNotListening, waitUntil } from '../throughput/wait-until.ts';
 import { ManagedProcess } from './managed-process.ts';
 
@@ -22,6 +22,8 @@ export interface JobProcessesSettings {
   readonly parallelism: number;
   readonly stateBackend: 'HashMap' | 'RocksDB';
   readonly checkpointIntervalSeconds: number;
+  /** Between condemning files and deleting them; default: the runtime's. */
+  readonly deleteGraceSeconds?: number;
   /** Of the whole TaskManager process, as its container would limit it. */
   readonly taskManagerMebibytes: number;
   /** The one processor core that the TaskManager may use; undefined: all. Needs `taskset`. */
@@ -39,12 +41,19 @@ export class JobProcesses implements AsyncDisposable {
   readonly #jobManager: ManagedProcess;
   readonly #taskManager: ManagedProcess;
   readonly #processes: AsyncDisposableStack;
+  readonly #signal: AbortSignal;
 
-  private constructor(paths: Paths, jobManager: ManagedProcess, taskManager: ManagedProcess, processes: AsyncDisposableStack) {
+  private constructor(
+    paths: Paths,
+    jobManager: ManagedProcess,
+    taskManager: ManagedProcess,
+    rest: { readonly processes: AsyncDisposableStack; readonly signal: AbortSignal },
+  ) {
     this.#paths = paths;
     this.#jobManager = jobManager;
     this.#taskManager = taskManager;
-    this.#processes = processes;
+    this.#processes = rest.processes;
+    this.#signal = rest.signal;
   }
 
   /** Resolves when all tasks run. */
@@ -68,7 +77,7 @@ export class JobProcesses implements AsyncDisposable {
         ...pinned,
         ...[node, ...taskManagerNodeOptions, ...nodeOptions, command, 'task-manager', '--config', paths.taskManagerConfig],
       ]);
-      const job = new JobProcesses(paths, jobManager, taskManager, stack);
+      const job = new JobProcesses(paths, jobManager, taskManager, { processes: stack, signal });
       await waitUntil({
         what: 'the start of all tasks',
         ...{ timeoutMs: startTimeoutMs, intervalMs: requestIntervalMs, signal },
@@ -119,6 +128,31 @@ export class JobProcesses implements AsyncDisposable {
     }
   }
 
+  async checkpointCounts(): Promise<JobStatusDocument['checkpointCounts']> {
+    await this.assertRunning();
+    const status = await this.#status();
+    if (status === undefined) {
+      throw new Error('the JobManager is gone');
+    }
+    return status.checkpointCounts;
+  }
+
+  /** Resolves when the JobManager says that the job is cancelled. */
+  async cancel(): Promise<void> {
+    const status = await this.#status();
+    const response = await fetch(`${await this.#restUrl()}/jobs/${status?.jobId}?mode=cancel`, { method: 'PATCH' });
+    await answerOf(response.url, response);
+    await waitUntil({
+      what: 'the end of the job',
+      ...{ timeoutMs: startTimeoutMs, intervalMs: requestIntervalMs, signal: this.#signal },
+      look: async () => ((await this.#status())?.state === 'Canceled' ? true : undefined),
+    });
+  }
+
+  get lineageDirectory(): string {
+    return this.#paths.lineageDirectory;
+  }
+
   async checkpoints() {
     const status = await this.#status();
     return status === undefined ? [] : checkpointHistory(await this.#restUrl(), status.jobId);
@@ -152,6 +186,7 @@ interface Paths {
   readonly taskManagerConfig: string;
   readonly addressFile: string;
   readonly localDirectory: string;
+  readonly lineageDirectory: string;
 }
 
 async function writeConfigs(settings: JobProcessesSettings): Promise<Paths> {
@@ -175,7 +210,10 @@ async function writeConfigs(settings: JobProcessesSettings): Promise<Paths> {
     podUid: randomUUID(),
     restore: { from: 'Latest' },
     // One is what Flink keeps by default.
-    checkpoints: { intervalSeconds: checkpointIntervalSeconds, retain: 1 },
+    checkpoints: {
+      ...{ intervalSeconds: checkpointIntervalSeconds, retain: 1 },
+      ...(settings.deleteGraceSeconds === undefined ? {} : { deleteGraceSeconds: settings.deleteGraceSeconds }),
+    },
     // A job that fails has measured nothing.
     restartStrategy: { type: 'None' },
     heartbeat: {},
@@ -194,5 +232,6 @@ async function writeConfigs(settings: JobProcessesSettings): Promise<Paths> {
   const taskManagerConfig = join(directory, 'task-manager.json');
   await writeFile(jobManagerConfig, JSON.stringify(jobManager, undefined, 2));
   await writeFile(taskManagerConfig, JSON.stringify(taskManager, undefined, 2));
-  return { jobManagerConfig, taskManagerConfig, addressFile, localDirectory };
+  const lineageDirectory = join(storage, shared.lineage.namespace, shared.lineage.name);
+  return { jobManagerConfig, taskManagerConfig, addressFile, localDirectory, lineageDirectory };
 }

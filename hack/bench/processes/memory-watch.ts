@@ -47,7 +47,7 @@ export class MemoryWatch implements Disposable {
 }
 
 /** Undefined when the process is gone. */
-function memoryNow(pid: number): MemorySample | undefined {
+export function memoryNow(pid: number): MemorySample | undefined {
   let status: string;
   try {
     status = readFileSync(`/proc/${pid}/status`, 'utf8');
