@@ -12,7 +12,10 @@ import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import { ManagedProcess } from '../processes/managed-process.ts';
 import { getJson } from '../throughput/rest.ts';
 import { orNotListening, waitUntil } from '../throughput/wait-until.ts';
+import { localFiles } from './local-files.ts';
 
+/** The rest is what came with the newest checkpoint. */
+const prefetchedShare = 0.9;
 const waitTimeoutMs = 10 * 60_000;
 const requestIntervalMs = 50;
 
@@ -131,6 +134,15 @@ export class RecoveryCluster implements AsyncDisposable {
         status.taskManagers.registered === taskManagerCount &&
         (status.lastCheckpoint?.triggeredAtMs ?? 0) > sinceMs;
       return isSettled ? status : undefined;
+    });
+  }
+
+  /** A spare TaskManager has brought next to all of the state to its disk. */
+  async prefetched(index: number): Promise<void> {
+    const directory = join(this.#options.directory, `state-${index}`);
+    await this.until(`TaskManager ${index} has the files of a checkpoint`, async () => {
+      const sizeBytes = (await this.status())?.lastCheckpoint?.sizeBytes ?? Number.POSITIVE_INFINITY;
+      return (await localFiles(directory)).sizeBytes >= sizeBytes * prefetchedShare ? true : undefined;
     });
   }
 

@@ -99,7 +99,10 @@ class Scene {
   async taskManagerLostWithSpare(rounds: number): Promise<Measurement> {
     const runs: Run[] = [];
     for (let round = 0; round < rounds; round++) {
-      const { busy } = await this.#cluster.occupation();
+      const { busy, spare } = await this.#cluster.occupation();
+      if (this.#medium === 's3') {
+        await this.#cluster.prefetched(spare[0] as number);
+      }
       const index = busy[round % busy.length] as number;
       const killedAtMs = await this.#cluster.killTaskManager(index);
       runs.push(await this.#recovered(killedAtMs));
@@ -159,7 +162,9 @@ class Scene {
   }
 
   #report(name: string, runs: readonly Run[]): Measurement {
-    const medians = Object.entries(medianRun(runs)).map(([field, value]) => [`${this.#medium}.${name}.${field}`, value]);
+    const medians = Object.entries(medianRun(runs))
+      .filter(([, value]) => !Number.isNaN(value))
+      .map(([field, value]) => [`${this.#medium}.${name}.${field}`, value]);
     announce(`  ${this.#medium} ${name}: ${runs.map(({ totalMs }) => totalMs).join(', ')} ms`);
     return Object.fromEntries(medians) as Measurement;
   }
