@@ -19,60 +19,102 @@ interface OpenObject {
   readonly crc32: string | undefined;
 }
 
-/** The whole object in memory; undefined when there is none. */
+/** The whole object in memory; undefined when there is none. Waits for no transfer of state, as long as it is small. */
 export async function downloadBytes(connection: S3Connection, place: ObjectPlace): Promise<Uint8Array | undefined> {
-  return await verified(connection, place, async () => {
-    const opened = await openObject(connection, place);
-    if (opened === undefined) {
-      return { result: undefined, expected: undefined, crc32: 0 };
-    }
-    const bytes = new Uint8Array(opened.sizeBytes);
-    const sum = await fetchPiece(connection, place, { index: 0, from: 0, sizeBytes: opened.sizeBytes }, opened, (chunk, at) => {
-      bytes.set(chunk, at);
-    });
-    return { result: bytes, expected: opened.crc32, crc32: sum };
+  return await download(connection, place, {
+    admit: (begin) => begin(),
+    openTarget: async (sizeBytes) => {
+      const bytes = new Uint8Array(sizeBytes);
+      return {
+        write: (chunk, at) => bytes.set(chunk, at),
+        finish: async () => bytes,
+        discard: async () => {},
+      };
+    },
   });
 }
 
 /** To a local file that must not exist. What the local disk refuses is thrown as the system said it. Nothing stays of a file that could not be completed. */
 export async function downloadFile(connection: S3Connection, place: ObjectPlace, file: string): Promise<'Created' | 'Missing'> {
-  return await verified(connection, place, async () => {
-    const opened = await connection.budget.use(() => openToFile(connection, place, file));
-    if (opened === undefined) {
-      return { result: 'Missing' as const, expected: undefined, crc32: 0 };
-    }
-    const { handle, object, firstCrc32, rest } = opened;
-    try {
-      const sums = await forEachPiece(rest, limits.partsPerObjectMax, (piece) =>
-        connection.budget.use(() => fetchPiece(connection, place, piece, object, (chunk, at) => writeAll(handle, chunk, at))),
-      );
-      const sum = sums.reduce((whole, each, index) => combineCrc32(whole, each, rest[index]?.sizeBytes ?? 0), firstCrc32);
-      await handle.close();
-      if (!isAsExpected(object.crc32, sum)) {
-        await rm(file, { force: true });
-      }
-      return { result: 'Created' as const, expected: object.crc32, crc32: sum };
-    } catch (error) {
-      await discard(handle, file);
-      throw error;
-    }
+  const answer = await download(connection, place, {
+    admit: (begin) => connection.budget.use(begin),
+    openTarget: async () => {
+      const handle = await open(file, 'wx');
+      return {
+        write: (chunk, at) => writeAll(handle, chunk, at),
+        finish: async () => {
+          await handle.close();
+          return 'Created' as const;
+        },
+        discard: async () => {
+          await handle.close();
+          await rm(file, { force: true });
+        },
+      };
+    },
   });
+  return answer ?? 'Missing';
 }
 
-interface OpenedToFile {
-  readonly handle: FileHandle;
+/** Where the pieces of an object go, in any order. */
+interface Target<T> {
+  readonly write: (chunk: Uint8Array, at: number) => Promise<void> | void;
+  readonly finish: () => Promise<T>;
+  readonly discard: () => Promise<void>;
+}
+
+interface Download<T> {
+  /** Lets the first request begin. Each of the others asks the budget for itself, when the first holds nothing any more. */
+  readonly admit: <R>(begin: () => Promise<R>) => Promise<R>;
+  readonly openTarget: (sizeBytes: number) => Promise<Target<T>>;
+}
+
+/** Undefined when there is no object. Wrong bytes may have become so on the way, and come right the next time; the same ones each time are in the storage. */
+async function download<T>(connection: S3Connection, place: ObjectPlace, how: Download<T>): Promise<T | undefined> {
+  for (let tries = 1; ; tries += 1) {
+    const begun = await how.admit(() => begin(connection, place, how));
+    if (begun === undefined) {
+      return undefined;
+    }
+    const { object, target } = begun;
+    try {
+      const sum = crc32Base64(await fetchRest(connection, place, begun));
+      if (object.crc32 === undefined || object.crc32 === sum) {
+        return await target.finish();
+      }
+      if (tries >= limits.objectTryCountMax) {
+        const { bucket, key } = place;
+        throw new DamagedObjectError(
+          `s3://${bucket}/${key} at ${connection.endpoint} came ${tries} times with other content than was written: its CRC-32 is ` +
+            `${sum}, and the server keeps ${object.crc32}`,
+        );
+      }
+    } catch (error) {
+      await target.discard();
+      throw error;
+    }
+    await target.discard();
+  }
+}
+
+interface BegunDownload<T> {
   readonly object: OpenObject;
+  readonly target: Target<T>;
   readonly firstCrc32: number;
   readonly rest: readonly Piece[];
 }
 
-/** The answer of the first request says how much there is: a small object it brings whole, of a large one the first piece, and then it is broken off. */
-async function openToFile(connection: S3Connection, place: ObjectPlace, file: string): Promise<OpenedToFile | undefined> {
+/** The first answer says how much there is: a small object it brings whole, of a large one the first piece, and then it is broken off. */
+async function begin<T>(
+  connection: S3Connection,
+  place: ObjectPlace,
+  { openTarget }: Download<T>,
+): Promise<BegunDownload<T> | undefined> {
   const object = await openObject(connection, place);
   if (object === undefined) {
     return undefined;
   }
-  const handle = await open(file, 'wx').catch((error: unknown) => {
+  const target = await openTarget(object.sizeBytes).catch((error: unknown) => {
     object.body.destroy();
     throw error;
   });
@@ -80,17 +122,24 @@ async function openToFile(connection: S3Connection, place: ObjectPlace, file: st
     const isSmall = object.sizeBytes <= limits.singleGetSizeBytesMax;
     const pieces = cut(object.sizeBytes, isSmall ? limits.singleGetSizeBytesMax : limits.rangeSizeBytes);
     const [first = { index: 0, from: 0, sizeBytes: 0 }, ...others] = pieces;
-    const firstCrc32 = await fetchPiece(connection, place, first, object, (chunk, at) => writeAll(handle, chunk, at));
-    return { handle, object, firstCrc32, rest: others.map((piece, index) => ({ ...piece, index })) };
+    const firstCrc32 = await fetchPiece(connection, place, first, object, target.write);
+    return { object, target, firstCrc32, rest: others.map((piece, index) => ({ ...piece, index })) };
   } catch (error) {
-    await discard(handle, file);
+    await target.discard();
     throw error;
   }
 }
 
-async function discard(handle: FileHandle, file: string): Promise<void> {
-  await handle.close();
-  await rm(file, { force: true });
+/** In ranges, through several connections. Gives the CRC-32 of the whole. */
+async function fetchRest<T>(
+  connection: S3Connection,
+  place: ObjectPlace,
+  { object, target, firstCrc32, rest }: BegunDownload<T>,
+): Promise<number> {
+  const sums = await forEachPiece(rest, limits.partsPerObjectMax, (piece) =>
+    connection.budget.use(() => fetchPiece(connection, place, piece, object, target.write)),
+  );
+  return sums.reduce((sum, each, index) => combineCrc32(sum, each, rest[index]?.sizeBytes ?? 0), firstCrc32);
 }
 
 async function openObject(connection: S3Connection, place: ObjectPlace): Promise<OpenObject | undefined> {
@@ -234,29 +283,5 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array, at: number): Prom
   for (let done = 0; done < chunk.byteLength; ) {
     const { bytesWritten } = await handle.write(chunk, done, chunk.byteLength - done, at + done);
     done += bytesWritten;
-  }
-}
-
-function isAsExpected(expected: string | undefined, sum: number): boolean {
-  return expected === undefined || expected === crc32Base64(sum);
-}
-
-/** Wrong bytes may have become so on the way, and come right the next time; the same wrong ones each time are in the storage. */
-async function verified<T>(
-  connection: S3Connection,
-  { bucket, key }: ObjectPlace,
-  fetch: () => Promise<{ readonly result: T; readonly expected: string | undefined; readonly crc32: number }>,
-): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    const { result, expected, crc32: sum } = await fetch();
-    if (isAsExpected(expected, sum)) {
-      return result;
-    }
-    if (tries >= limits.objectTryCountMax) {
-      throw new DamagedObjectError(
-        `s3://${bucket}/${key} at ${connection.endpoint} came ${tries} times with other content than was written: its CRC-32 is ` +
-          `${crc32Base64(sum)}, and the server keeps ${expected}`,
-      );
-    }
   }
 }

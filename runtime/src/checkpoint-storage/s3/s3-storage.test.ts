@@ -292,6 +292,24 @@ function testFailures(): void {
     assert.equal(proxy.countOf('PUT', 'partNumber='), 6, 'what is there is not sent again');
   });
 
+  test('many large objects at once get by with few connections', async () => {
+    const content = randomBytes(20 * mebibyte);
+    const file = await newFile(content);
+    const connection = new S3Connection({
+      settings: { endpoint: server.endpoint, isPathStyle: true, kmsKeyId: undefined },
+      share: { connectionCountMax: 2, uploadBytesInFlightMax: limits.partSizeBytes },
+      credentials: server.credentials,
+    });
+    const storage = open(connection);
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    await Promise.all(names.map((name) => storage.putFileIfAbsent(name, file)));
+    const copies = names.map(() => join(folder, randomUUID()));
+    await Promise.all(names.map((name, index) => storage.getFile(name, copies[index] ?? '')));
+    for (const copy of copies) {
+      assert.equal(content.equals(await readFile(copy)), true);
+    }
+  });
+
   test('of racing uploads in parts exactly one creates, and its bytes stay', async () => {
     const connection = connect();
     const storage = open(connection);
