@@ -37,6 +37,8 @@ export interface JobStatusDocument {
    * the job is over.
    */
   readonly restorableAgeSeconds?: number | undefined;
+  /** Objects in checkpoint storage that nothing names and nothing will delete, as of the last look at all of them; should be 0. */
+  readonly leakedObjects?: { readonly count: number; readonly sizeBytes: number } | undefined;
   readonly taskManagers: {
     readonly registered: number;
     readonly slotsTotal: number;

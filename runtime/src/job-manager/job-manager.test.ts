@@ -214,6 +214,23 @@ test('what is condemned when the job ends is deleted at once, because no task is
   assert.ok(isClean);
 });
 
+test('what an earlier JobManager left counts as leaked until it is deleted, and the status says so', async () => {
+  const harness = new JobManagerHarness();
+  const first = harness.start();
+  await first.running();
+  await harness.pass(11_000);
+  first.jobManager.terminate();
+  await harness.pass(1_000);
+  await harness.storage.putIfAbsent('chk-000002-e1/counts-0-1/state', new Uint8Array(8));
+  const second = harness.start({ attempt: { number: 2, token: 'attempt-2' }, podUid: 'pod-2' });
+  assert.equal(second.jobManager.status().leakedObjects, undefined);
+  await second.running('tm-2');
+  assert.deepEqual(second.jobManager.status().leakedObjects, { count: 1, sizeBytes: 8 });
+  await harness.pass(620_000);
+  assert.deepEqual(second.jobManager.status().leakedObjects, { count: 0, sizeBytes: 0 });
+  assert.ok(!harness.storage.paths('chk-').includes('chk-000002-e1/counts-0-1/state'));
+});
+
 test('tasks of a TaskManager that was lost may be at work until its lease is over, so the end of the job waits with deleting', async () => {
   const harness = new JobManagerHarness();
   const started = harness.start({ restartStrategy: { type: 'None' } });

@@ -220,6 +220,7 @@ export class JobManager {
       ),
       restorableAgeSeconds: this.#restorableAgeSeconds(state, view),
       checkpointCounts: this.#run?.checkpointCounts ?? { completed: 0, failed: 0, inProgress: 0 },
+      leakedObjects: this.#run?.leak,
       offeredSlots: this.#taskManagers.offers(),
       execution: this.#run?.execution,
       operations: this.#operations.list(),

@@ -5,6 +5,7 @@ import type { SplitState } from '../core/checkpoint/manifest.ts';
 import { sleep } from '../core/clock.ts';
 import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
 import type { EntryDraft } from '../core/lineage/entries.ts';
+import type { LeakedObjects } from '../core/lineage/leaked-objects.ts';
 import type { LineageRules } from '../core/lineage/lineage-rules.ts';
 import type { OpenDecision } from '../core/lineage/open.ts';
 import type { TaskManagerMessage } from '../core/protocol/messages.ts';
@@ -70,6 +71,7 @@ export class JobRun {
   readonly #stopping: Stopping;
   readonly #savepoints: Savepoints;
   readonly #housekeeping: HousekeepingLoop;
+  readonly #leak: () => LeakedObjects | undefined;
   readonly #interruption = deferred<JobEnd>();
   #execution: Execution | undefined;
   #executionAttempt = 0;
@@ -134,6 +136,7 @@ export class JobRun {
       },
       { retain: checkpoints.retain, deleteGraceMs: checkpoints.deleteGraceSeconds * 1000 },
     );
+    this.#leak = () => housekeeping.leak;
     this.#housekeeping = new HousekeepingLoop({
       ...{ clock: ports.clock, housekeeping, onFatal },
       facts: () => ({
@@ -157,6 +160,11 @@ export class JobRun {
 
   get error(): ErrorInfo | undefined {
     return this.#error;
+  }
+
+  /** Objects in the storage that nothing names; undefined before the first look. */
+  get leak(): LeakedObjects | undefined {
+    return this.#leak();
   }
 
   /** The job is over and nothing is left in the storage that no checkpoint names, or this JobManager may not see to it. */

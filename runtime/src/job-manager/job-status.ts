@@ -3,6 +3,7 @@ import { sinkGuarantees } from '../core/checkpoint/sink-guarantees.ts';
 import type { ErrorInfo } from '../core/job-error.ts';
 import type { JobGraph, JobVertex } from '../core/job-graph/job-graph.ts';
 import type { CheckpointRecord, ClosedEntry } from '../core/lineage/entries.ts';
+import type { LeakedObjects } from '../core/lineage/leaked-objects.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
 import type { RestoreDecision } from '../core/lineage/open.ts';
 import { type MetricWindow, newest } from '../core/metrics/metric-window.ts';
@@ -28,6 +29,7 @@ export interface JobFacts {
   readonly latestSizes?: { readonly deltaSizeBytes: number; readonly uploadedSizeBytes: number } | undefined;
   readonly checkpointCounts: JobStatusDocument['checkpointCounts'];
   readonly restorableAgeSeconds?: number | undefined;
+  readonly leakedObjects?: LeakedObjects | undefined;
   readonly offeredSlots: readonly { readonly taskManagerId: string; readonly slots: number }[];
   readonly execution: Execution | undefined;
   readonly operations: JobStatusDocument['operations'];
@@ -52,6 +54,7 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
     lastCheckpoint: facts.latest === undefined ? undefined : summarize(facts.latest, facts.latestSizes),
     checkpointCounts,
     restorableAgeSeconds: facts.restorableAgeSeconds,
+    leakedObjects: facts.leakedObjects,
     taskManagers: {
       registered: facts.offeredSlots.length,
       slotsTotal: facts.offeredSlots.reduce((sum, { slots }) => sum + slots, 0),

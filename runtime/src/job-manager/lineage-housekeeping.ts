@@ -3,6 +3,7 @@ import { StorageError } from '../checkpoint-storage/checkpoint-storage.ts';
 import type { Clock } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
 import type { CheckpointRecord } from '../core/lineage/entries.ts';
+import { type LeakedObjects, leakedObjects } from '../core/lineage/leaked-objects.ts';
 import type { LineageRules } from '../core/lineage/lineage-rules.ts';
 import type { LineageView } from '../core/lineage/view.ts';
 import type { Log } from '../log.ts';
@@ -59,6 +60,7 @@ export class LineageHousekeeping {
   /** Names that nothing in the lineage names, and that a TaskManager may still name. */
   #waiting: ReadonlySet<string> = new Set();
   #trimmedTo = 0;
+  #leak: LeakedObjects | undefined;
 
   constructor(log: LineageLog, rules: LineageRules, ports: HousekeepingPorts, options: HousekeepingOptions) {
     this.#log = log;
@@ -70,6 +72,11 @@ export class LineageHousekeeping {
   /** Whether there are names that nothing names any more, and that may not be condemned yet. */
   get isWaiting(): boolean {
     return this.#waiting.size > 0;
+  }
+
+  /** As of the last sweep; undefined before the first. */
+  get leak(): LeakedObjects | undefined {
+    return this.#leak;
   }
 
   async run(facts: HousekeepingFacts): Promise<void> {
@@ -119,6 +126,7 @@ export class LineageHousekeeping {
     }
     const objects = facts.sweep ? await this.#ports.storage.list('') : [];
     const found = this.#candidates(this.#log.view, epoch, facts, objects);
+    const condemnedSinceMs = this.#condemnedSinceMs();
     // Kept in mind before anything is waited for: what a sweep has found must not wait for the next one.
     this.#waiting = new Set(found);
     const asked = this.#rules.namesToAsk(found);
@@ -139,6 +147,9 @@ export class LineageHousekeeping {
       this.#waiting = new Set(candidates.filter((name) => !going.has(name)));
       return names.length === 0 ? undefined : { type: 'Condemned', names };
     });
+    if (facts.sweep) {
+      this.#measureLeak({ objects, orphans: new Set(found), condemnedSinceMs }, facts);
+    }
   }
 
   /** What no checkpoint names that stays: names of subsumed ones, what waits since an earlier time, and orphans among `objects`. */
@@ -158,6 +169,26 @@ export class LineageHousekeeping {
       ...this.#rules.orphans({ epoch, objects, settledBelowId, referenced, nowMs: this.#ports.clock.nowMs() }),
     ]);
     return [...names].filter((name) => !condemned.has(name)).sort();
+  }
+
+  #condemnedSinceMs(): ReadonlyMap<string, number> {
+    const { view, condemnedSeenAtMs } = this.#log;
+    const nowMs = this.#ports.clock.monotonicMs();
+    const entries = view.condemnations.filter(({ number }) => !this.#isDeleted(number));
+    return new Map(entries.flatMap(({ number, names }) => names.map((name) => [name, condemnedSeenAtMs.get(number) ?? nowMs])));
+  }
+
+  /** Of what was there before this sweep condemned anything; what waits for a TaskManager's answer is accounted for. */
+  #measureLeak(
+    swept: Pick<Parameters<typeof leakedObjects>[0], 'objects' | 'orphans' | 'condemnedSinceMs'>,
+    facts: HousekeepingFacts,
+  ): void {
+    const { clock } = this.#ports;
+    const accounted = new Set([...[...this.#names.values()].flat(), ...facts.namesInFlight(), ...this.#waiting]);
+    this.#leak = leakedObjects({
+      ...{ ...swept, accounted, graceMs: this.#options.deleteGraceMs },
+      ...{ nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs() },
+    });
   }
 
   #isDeleted(entryNumber: number): boolean {

@@ -43,6 +43,11 @@ export const jobMetrics = {
     'Gauge',
     'Seconds of work that a failure would repeat now: since the trigger of the newest completed checkpoint or, without one, since this JobManager started.',
   ),
+  leakedObjects: ours(
+    'Gauge',
+    'Objects in checkpoint storage that nothing names and nothing will delete, older than the grace period; counted every ten minutes, and to be 0 from one time to the next.',
+  ),
+  leakedSize: ours('Gauge', 'Bytes of leakedObjects.'),
   numRestarts: flinks('Counter', 'Automatic restarts since this JobManager opened the lineage.'),
   fullRestarts: flinks('Counter', 'The same as numRestarts: every restart is of the whole job.'),
   uptime: flinks('Gauge', 'Milliseconds that the job has been running without interruption; 0 while it is not.'),
