@@ -164,6 +164,22 @@ for (const [when, { path, operation, of }] of Object.entries(steps)) {
   }
 }
 
+test('a JobManager that is superseded while it imports writes nothing more and says that it was fenced', async () => {
+  const { harness, source, url } = await withOther();
+  const release = source.hold('shared/', 'get');
+  const first = harness.start({ restore: restoreOf(url) });
+  await harness.pass(1_000);
+  const second = harness.start({ restore: restoreOf(url), podUid: 'pod-2' });
+  await second.running();
+  await harness.pass(5_000);
+  release();
+  await harness.pass(5_000);
+  assert.equal(first.outcome?.state, 'Fenced');
+  assert.equal(second.state, 'Running');
+  assert.equal(harness.types().filter((type) => type === 'Imported').length, 1);
+  assert.equal(harness.storage.paths('chk-000002-e1/_metadata').length, 0);
+});
+
 test('tables that a predecessor has copied are used where they are', async () => {
   const { harness, url } = await withOther();
   harness.storage.hold('chk-000002-e1/_metadata');
@@ -200,14 +216,16 @@ test('a source that does not answer is waited for, and the status says how far t
   const { harness, source, url } = await withOther();
   const release = source.hold('shared/', 'get');
   const started = harness.start({ restore: restoreOf(url) });
+  const waiting = started.taskManager('tm-0');
   await harness.pass(1_000);
   assert.equal(started.state, 'Initializing');
+  assert.ok(waiting.received.length > 0 && waiting.received.every(({ type }) => type === 'Heartbeat'), 'it is told to wait');
   const { importing } = started.jobManager.status();
   assert.deepEqual([importing?.url, importing?.copiedFiles, importing?.totalFiles], [url, 3, 4]);
   assert.ok(importing !== undefined && importing.copiedSizeBytes < importing.totalSizeBytes);
   release();
-  await started.running();
   await harness.pass(1_000);
+  assert.ok(waiting.types().includes('Registered'));
   assert.equal(started.state, 'Running');
   assert.equal('importing' in started.jobManager.status(), false);
 });

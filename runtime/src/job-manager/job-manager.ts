@@ -14,6 +14,7 @@ import type { JobManagerInput, JobManagerPorts } from './job-manager-ports.ts';
 import { type JobEnd, JobRun } from './job-run.ts';
 import { jobStatus, restoredFrom } from './job-status.ts';
 import { limits } from './limits.ts';
+import { isFencedError } from './lineage-log.ts';
 import { type ImportProgress, type OpenResult, openLineage } from './open-lineage.ts';
 import { Operations } from './operations.ts';
 import { findSavepoint, savepointDocuments } from './savepoint-documents.ts';
@@ -219,6 +220,7 @@ export class JobManager {
         ({ id, state: taken }) => taken === 'Completed' && id === view.latest?.checkpointId,
       ),
       restorableAgeSeconds: this.#restorableAgeSeconds(state, view),
+      leakedObjects: this.#run?.leak,
       checkpointCounts: this.#run?.checkpointCounts ?? { completed: 0, failed: 0, inProgress: 0 },
       leakedObjects: this.#run?.leak,
       offeredSlots: this.#taskManagers.offers(),
@@ -240,6 +242,9 @@ export class JobManager {
     }
     if (opened.type === 'Refused') {
       return this.#refused(opened);
+    }
+    if (opened.type === 'Fenced') {
+      return this.#concludeRun(opened);
     }
     const { lineage, decision, restored } = opened;
     this.#view = () => lineage.view;
@@ -265,15 +270,19 @@ export class JobManager {
   }
 
   /** A storage that does not answer may do so later; what can never work is refused at once. */
-  async #open(): Promise<OpenResult> {
+  async #open(): Promise<OpenResult | (JobEnd & { readonly type: 'Fenced' })> {
     for (let attempt = 0; ; attempt++) {
       try {
         return await openLineage(this.#input, this.#ports, this.#rules, {
+          onOpened: (epoch) => this.#taskManagers.keepWaiting(epoch),
           onProgress: (progress) => this.#imported(progress),
           throwIfEnded: () => this.#throwIfTerminated(),
         });
       } catch (error) {
         const info = toErrorInfo(error);
+        if (isFencedError(error)) {
+          return { type: 'Fenced', error: info };
+        }
         if (!(error instanceof JobError) || error.retry === 'never') {
           return { type: 'Refused', error: info, view: emptyView };
         }

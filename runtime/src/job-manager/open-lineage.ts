@@ -38,6 +38,8 @@ export type OpenResult =
 
 /** Whoever started this JobManager looks on while it imports. */
 export interface ImportWatch {
+  /** The lineage is open, and the import begins. */
+  readonly onOpened: (epoch: number) => void;
   readonly onProgress: (progress: ImportProgress) => void;
   /** Throws when the import is of no use any more. */
   readonly throwIfEnded: () => void;
@@ -182,6 +184,7 @@ async function readSource(
     return { type: 'Refused', error: decision.error, view: lineage.view };
   }
   ports.log.info({ epoch: decision.epoch, from: source.url }, 'lineage opened; importing what the job is to start from');
+  watch.onOpened(decision.epoch);
   const imported = await whileWatchingHead(lineage, ports.clock, (throwIfFenced) =>
     importCheckpoint({
       ...{ storage: ports.storage, clock: ports.clock, lineage, rules, source, request },

@@ -76,8 +76,26 @@ export class TaskManagers {
     });
   }
 
+  /**
+   * The epoch is known, and nobody can be given anything yet: those who wait hear that this JobManager lives, or they would give it up after a while.
+   */
+  keepWaiting(epoch: number): void {
+    this.#stopHeartbeat();
+    if (this.#admission.state !== 'Opening') {
+      return;
+    }
+    for (const [connection, registration] of this.#unregistered) {
+      if (registration !== undefined) {
+        connection.send({ type: 'Heartbeat', epoch });
+      }
+    }
+    const { clock, heartbeat } = this.#options;
+    this.#stopHeartbeat = clock.schedule(heartbeat.intervalMs, () => this.keepWaiting(epoch));
+  }
+
   /** From now on registrations are answered. */
   open(epoch: number): void {
+    this.#stopHeartbeat();
     this.#admit({ state: 'Open', epoch });
     this.#lastBeatMs = this.#options.clock.monotonicMs();
     this.#heartbeat();
@@ -85,6 +103,7 @@ export class TaskManagers {
 
   /** This JobManager will never run tasks: says so to everyone, now and later. */
   refuse(error: ErrorInfo): void {
+    this.#stopHeartbeat();
     this.#admit({ state: 'Refusing', error });
   }
 

@@ -53,6 +53,7 @@ export async function importCheckpoint(
   };
   const { onProgress, beforeEach } = options;
   await copyFiles(copiesOf(original, place), { source: source.storage, target: storage, clock, onProgress, beforeEach });
+  beforeEach();
   const { exported: _exported, savepoint: _savepoint, ...state } = relocateManifest(original, place);
   const manifest: CheckpointManifest = { ...state, checkpointId, epoch, executionAttempt: 0, kind: 'Checkpoint' };
   const reference = await putObject({ storage, clock }, manifestPath(directory), encodeManifest(manifest));
