@@ -1,7 +1,7 @@
 /** A slice of work is to take no longer: barriers, credits, timers and the other subtasks of the thread wait for its end. */
-export const sliceDurationMsMax = 5;
+const sliceDurationMsMax = 5;
 /** And to leave no more than so many pages or batches waiting for credit. */
-export const sliceQueuedElementCountMax = 4;
+const sliceQueuedElementCountMax = 4;
 
 /**
  * How many records (or timers) to work on before looking round. It follows what they cost: one that takes long, or becomes very many, is a slice of

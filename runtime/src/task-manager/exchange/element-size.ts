@@ -1,5 +1,5 @@
 /** How long the consumer is to take for one page or batch: the few that may lie before it are then worked off within a second. */
-export const elementDurationMsTarget = 100;
+const elementDurationMsTarget = 100;
 /** One long silence (a failover of what the consumer writes to, an alignment) is not yet a slow consumer. */
 const shrinkFactorMax = 4;
 
