@@ -19,6 +19,7 @@ import { workingDirectoryName } from '../state-backend/local-directories/working
 import { loadNativeBinding, nativeBindingPath } from '../state-backend/rocksdb/native-loader.ts';
 import { keptPartDirectory } from './local-recovery/keep-files.ts';
 import { filesOf } from './local-recovery/kept-part.ts';
+import { localRecoveryLimits } from './local-recovery/limits.ts';
 import { type AcknowledgedState, type LocalFile, LocalParts } from './local-recovery/local-parts.ts';
 import { Prefetch, type PrefetchRequest } from './local-recovery/prefetch.ts';
 import { verifyInBackground } from './local-recovery/verify-in-background.ts';
@@ -33,6 +34,7 @@ export class LocalState {
   readonly #parts: LocalParts;
   readonly #log: Log;
   readonly #prefetch: Prefetch;
+  readonly #sweepTimer: NodeJS.Timeout;
   #onLocalParts: () => void = () => {};
 
   private constructor(
@@ -46,6 +48,8 @@ export class LocalState {
       keptDirectories: () => directories.keptDirectories(),
       onKept: () => this.#onLocalParts(),
     });
+    this.#sweepTimer = setInterval(() => this.#sweep(), localRecoveryLimits.sweepIntervalMs);
+    this.#sweepTimer.unref();
     this.#directories = directories;
     this.#lineage = lineage;
     this.#parts = parts;
@@ -87,6 +91,15 @@ export class LocalState {
   /** The local directories, with how fast they were at the start. */
   get disks(): readonly LocalDirectoryFacts[] {
     return this.#directories.facts.directories;
+  }
+
+  #sweep(): void {
+    // Not awaited: nothing depends on it, and it is tried again.
+    void Promise.all([this.#parts.sweep(), this.#directories.removeLeft(localRecoveryLimits.sweepIntervalMs)]).catch(
+      (error: unknown) => {
+        this.#log.warn({ err: error }, 'what others left on the local disk could not be removed');
+      },
+    );
   }
 
   localParts(): readonly LocalStatePart[] {
@@ -144,8 +157,9 @@ export class LocalState {
 
   /** `leaveKept`: for the next process in this place. */
   async close(options: { readonly leaveKept: boolean }): Promise<void> {
+    clearInterval(this.#sweepTimer);
     await this.#prefetch.stop();
-    await this.#parts.close();
+    await this.#parts.settled();
     await this.#directories.close(options);
   }
 }

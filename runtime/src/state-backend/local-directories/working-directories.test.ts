@@ -275,6 +275,18 @@ test('what a killed process kept goes over to the next one and, unless that leav
   assert.deepEqual(await readdir(root), []);
 });
 
+test('what a process kept that ended beside us is removed when nobody has come for it', async (context) => {
+  const root = await temporary(context);
+  const directories = await open(context, [root]);
+  const other = await startHolder(context, root);
+  await kill(other);
+  await directories.removeLeft(60_000);
+  assert.equal((await readdir(root)).length, 2);
+  await directories.removeLeft(-60_000);
+  assert.equal((await readdir(root)).length, 1);
+  await directories.allocate('still-ours');
+});
+
 test('what was kept before a reboot is removed', async (context) => {
   const root = await temporary(context);
   await kill(await startHolder(context, root));

@@ -33,6 +33,11 @@ export interface WorkingDirectories {
   allocate(name: string): Promise<WorkingDirectory>;
   /** One on each local directory, with what was kept there, at first by a process before this one. */
   keptDirectories(): readonly string[];
+  /**
+   * Removes what processes that have died since the start have kept, unless it is younger than that: then its own successor may still come. One that
+   * overlapped with us leaves it behind.
+   */
+  removeLeft(olderThanMs: number): Promise<void>;
   /** Removes everything of this process, what is still allocated too; with `leaveKept` all but what is kept. */
   close(options?: { readonly leaveKept: boolean }): Promise<void>;
 }
@@ -143,6 +148,18 @@ class OpenWorkingDirectories implements WorkingDirectories {
 
   keptDirectories(): readonly string[] {
     return this.#processDirectories.map(({ path }) => keptDirectory(path));
+  }
+
+  async removeLeft(olderThanMs: number): Promise<void> {
+    for (const { localDirectory } of this.#processDirectories) {
+      const { adoptable } = await inLocalDirectory(localDirectory, () => removeStale(localDirectory, this.#own));
+      for (const path of adoptable) {
+        const { mtimeMs } = await stat(keptDirectory(path));
+        if (mtimeMs < Date.now() - olderThanMs) {
+          await removeProcessDirectory(path);
+        }
+      }
+    }
   }
 
   async close({ leaveKept } = { leaveKept: false }): Promise<void> {

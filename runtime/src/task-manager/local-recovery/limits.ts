@@ -9,8 +9,8 @@ export const localRecoveryLimits = {
   diskShareMax: 0.5,
   /** Of bringing files to a TaskManager that may need them: less than what the tasks of others need of the storage. */
   prefetchBytesPerSecondMax: 100 * 1024 * 1024,
-  /** Between looks for parts that have become too old. */
-  sweepIntervalMs: 3_600_000,
+  /** Between looks for parts that have become too old, and for what others left; theirs stays at least so long. */
+  sweepIntervalMs: 600_000,
   /** Of verifying in the background: a fraction of what a disk gives, so that the job does not feel it. */
   verifyBytesPerSecondMax: 100 * 1024 * 1024,
 } as const;

@@ -46,13 +46,10 @@ export class LocalParts {
   readonly #unverified = new Set<string>();
   /** Changes on disk happen one after the other. */
   #changing: Promise<void> = Promise.resolve();
-  readonly #sweepTimer: NodeJS.Timeout;
 
   private constructor(lineage: string, log: Log) {
     this.#lineage = lineage;
     this.#log = log;
-    this.#sweepTimer = setInterval(() => this.#change(() => this.#sweep()), localRecoveryLimits.sweepIntervalMs);
-    this.#sweepTimer.unref();
   }
 
   /** Takes over what is there; another lineage's, damaged and old parts are removed. */
@@ -197,9 +194,10 @@ export class LocalParts {
     return this.#changing;
   }
 
-  async close(): Promise<void> {
-    clearInterval(this.#sweepTimer);
-    await this.#changing;
+  /** Removes what an earlier process left and nobody has asked for. */
+  sweep(): Promise<void> {
+    this.#change(() => this.#removeOld());
+    return this.#changing;
   }
 
   /** Keeping is an aid: what goes wrong with it is said, and the job goes on. */
@@ -209,7 +207,7 @@ export class LocalParts {
     });
   }
 
-  async #sweep(): Promise<void> {
+  async #removeOld(): Promise<void> {
     for (const [directory, { isLeft }] of [...this.#parts]) {
       // What this process wrote goes with its next checkpoint; a process without tasks has none.
       const { mtimeMs } = await stat(directory);
