@@ -19,11 +19,12 @@ import { announce } from '../announce.ts';
 import { GeneratedValues } from '../jobs/generated-values.ts';
 import type { Measurement, MeasurementOptions } from '../repeated-measurement.ts';
 
-const valueSizeBytes = 112;
+/** Every key is read after every change, so there are not ten million of them. */
+const valueSizeBytes = 992;
 /** With its key: what a key costs before compression. */
-const entrySizeBytes = 120;
+const entrySizeBytes = 1000;
 const stateSizesMb = { full: 1200, quick: 60 };
-const batchKeyCount = 4096;
+const batchKeyCount = 1024;
 const maxParallelism = 128;
 const memory = planMemory({ totalSizeBytes: 2048 * 1024 * 1024, threadCount: 1, stateBackend: 'RocksDB' });
 
@@ -182,12 +183,15 @@ class RescaleBenchmark {
   async #eachKey(subtasks: Subtasks, visit: (backend: KeyedStateBackend, key: string, index: number) => void): Promise<void> {
     for (let start = 0; start < this.#keyCount; start += batchKeyCount) {
       this.#signal.throwIfAborted();
-      const indexes = Array.from({ length: Math.min(batchKeyCount, this.#keyCount - start) }, (_, index) => start + index);
+      const indexesBySubtask: number[][] = subtasks.map(() => []);
+      for (let index = start; index < Math.min(start + batchKeyCount, this.#keyCount); index++) {
+        indexesBySubtask[subtaskOf(keyAt(index), subtasks.length)]?.push(index);
+      }
       for (const [subtask, backend] of subtasks.entries()) {
-        const mine = indexes.filter((index) => subtaskOf(keyAt(index), subtasks.length) === subtask);
-        const keys = mine.map(keyAt);
+        const indexes = indexesBySubtask[subtask] as number[];
+        const keys = indexes.map(keyAt);
         backend.prepareBatch(keys);
-        for (const [position, index] of mine.entries()) {
+        for (const [position, index] of indexes.entries()) {
           backend.selectKey(position);
           visit(backend, keys[position] as string, index);
         }

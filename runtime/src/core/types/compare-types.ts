@@ -140,7 +140,7 @@ function addField(field: StructField, path: string, found: Found): void {
   const isLeftOut = field.type.type === 'optional' || field.type.type === 'any';
   const text = `${path} (id ${field.id}, ${formatDescriptor(field.type)}`;
   if (field.defaultHex !== undefined) {
-    found.changes.push(`field added: ${text}, default ${describeValue(defaultOf(field))})`);
+    found.changes.push(`field added: ${text}, default ${describeValue(defaultOf(field)())})`);
   } else if (isLeftOut) {
     found.changes.push(`field added: ${text})`);
   } else {
@@ -159,7 +159,7 @@ function compareField(old: StructField, field: StructField, path: string, found:
     field.type.type !== 'any' &&
     field.defaultHex !== undefined
   ) {
-    found.changes.push(`no longer optional: ${path}, default ${describeValue(defaultOf(field))}`);
+    found.changes.push(`no longer optional: ${path}, default ${describeValue(defaultOf(field)())}`);
     compare(old.type.of, field.type, path, found);
     return;
   }

@@ -67,31 +67,37 @@ interface FieldConversion {
   /** Undefined: the old struct has no such field. */
   readonly oldName: string | undefined;
   readonly convert: Convert | undefined;
-  readonly field: StructField;
+  /** What it is where stored values have nothing. */
+  readonly fill: (() => unknown) | undefined;
 }
 
 function structConversion(before: readonly StructField[], now: readonly StructField[]): Convert | undefined {
   const byId = new Map(before.map((field) => [field.id, field]));
   const fields = now.map((field): FieldConversion => {
     const old = byId.get(field.id);
-    return { name: field.name, oldName: old?.name, convert: old && fieldConversion(old.type, field.type), field };
+    return {
+      name: field.name,
+      oldName: old?.name,
+      convert: old && fieldConversion(old.type, field.type),
+      fill: fillOf(field, old),
+    };
   });
   const isSame =
     before.length === now.length &&
-    fields.every(({ name, oldName, convert, field }) => name === oldName && convert === undefined && !mayFill(field, byId));
+    fields.every(({ name, oldName, convert, fill }) => name === oldName && convert === undefined && fill === undefined);
   if (isSame) {
     return undefined;
   }
   return (value) => {
     const old = value as Readonly<Record<string, unknown>>;
     const made: Record<string, unknown> = {};
-    for (const { name, oldName, convert, field } of fields) {
+    for (const { name, oldName, convert, fill } of fields) {
       const part = oldName !== undefined && Object.hasOwn(old, oldName) ? old[oldName] : undefined;
       const converted = part !== undefined && convert !== undefined ? convert(part) : part;
       if (converted !== undefined) {
         made[name] = converted;
-      } else if (field.defaultHex !== undefined && mayFill(field, byId)) {
-        made[name] = defaultOf(field);
+      } else if (fill !== undefined) {
+        made[name] = fill();
       }
     }
     return made;
@@ -104,9 +110,9 @@ function fieldConversion(before: TypeDescriptor, now: TypeDescriptor): Convert |
 }
 
 /** Where stored values have nothing and the new type wants something. An optional field that was absent stays absent. */
-function mayFill({ id, type, defaultHex }: StructField, before: ReadonlyMap<number, StructField>): boolean {
-  const old = before.get(id);
-  return defaultHex !== undefined && (old === undefined || (old.type.type === 'optional' && type.type !== 'optional'));
+function fillOf(field: StructField, old: StructField | undefined): (() => unknown) | undefined {
+  const isNeeded = old === undefined || (old.type.type === 'optional' && field.type.type !== 'optional');
+  return field.defaultHex !== undefined && isNeeded ? defaultOf(field) : undefined;
 }
 
 function same(value: unknown): unknown {

@@ -11,11 +11,12 @@ export function encodeDefault(type: TypeDescriptor, value: unknown): string {
   return Array.from(writer.view(), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** A new value at each call, because whoever gets it may change it. */
-export function defaultOf({ type, defaultHex }: StructField): unknown {
+/** Gives a new value at each call, because whoever gets it may change it. */
+export function defaultOf({ type, defaultHex }: StructField): () => unknown {
   assert(defaultHex !== undefined, 'a field without a default was asked for it');
   const bytes = Uint8Array.from({ length: defaultHex.length / 2 }, (_, index) =>
     Number.parseInt(defaultHex.slice(2 * index, 2 * index + 2), 16),
   );
-  return compileCodec(type).decode(new BinaryReader(bytes));
+  const codec = compileCodec(type);
+  return () => codec.decode(new BinaryReader(bytes));
 }
