@@ -1,5 +1,5 @@
 import { readdir, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { FencingToken } from '../../core/fencing-token.ts';
 import type { LocalStatePart, OperatorSubtaskState, SubtaskId } from '../../core/protocol/messages.ts';
 import type { Log } from '../../log.ts';
@@ -217,19 +217,29 @@ export class LocalParts {
     }
   }
 
+  /** Each local directory by itself: they may be on different disks. */
   async #respectDiskShare(): Promise<void> {
-    const sizes = new Map<string, number>();
-    for (const [directory, { part }] of this.#parts) {
-      sizes.set(directory, await exclusiveSizeBytes(directory, part));
+    const byPlace = Map.groupBy(this.#parts, ([directory]) => dirname(directory));
+    for (const [place, parts] of byPlace) {
+      const sizes = await Promise.all(
+        parts.map(async ([directory, { part }]) => ({ directory, sizeBytes: await exclusiveSizeBytes(directory, part) })),
+      );
+      // The place itself may have been removed; then there is nothing to respect.
+      const disk = await statfs(place).catch(() => undefined);
+      if (disk !== undefined) {
+        await this.#shrink(sizes, disk.bavail * disk.bsize);
+      }
     }
-    const [first] = sizes.keys();
-    if (first === undefined) {
-      return;
-    }
-    const { bavail, bsize } = await statfs(first);
-    let heldSizeBytes = [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0);
-    const roomSizeBytes = heldSizeBytes + bavail * bsize;
-    for (const [directory, sizeBytes] of [...sizes].sort(([, a], [, b]) => b - a)) {
+  }
+
+  /** Gives up the largest until the rest takes no more than its share. */
+  async #shrink(
+    sizes: readonly { readonly directory: string; readonly sizeBytes: number }[],
+    freeSizeBytes: number,
+  ): Promise<void> {
+    let heldSizeBytes = sizes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const roomSizeBytes = heldSizeBytes + freeSizeBytes;
+    for (const { directory, sizeBytes } of sizes.toSorted((a, b) => b.sizeBytes - a.sizeBytes)) {
       if (heldSizeBytes <= roomSizeBytes * localRecoveryLimits.diskShareMax) {
         return;
       }
