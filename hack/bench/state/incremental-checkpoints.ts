@@ -61,6 +61,15 @@ export async function measureIncrementalCheckpoints({ isQuick, signal }: Measure
       rounds.push(await state.checkpoint());
     }
     announce(`  1 % changed: ${rounds.map(describe).join('; ')}`);
+    const ahead: Checkpoint[] = [];
+    for (let round = 0; round < changedRoundCount; round++) {
+      await state.change(Math.round(keyCount * changedShare));
+      // A file is put at the second look that finds it.
+      await state.putAhead();
+      await state.putAhead();
+      ahead.push(await state.checkpoint());
+    }
+    announce(`  1 % changed, with what compaction wrote put ahead: ${ahead.map(describe).join('; ')}`);
     const barriers = await state.barriers(isQuick ? barrierCount.quick : barrierCount.full);
     announce(
       `  ${barriers.milliseconds.length} barriers with up to ${barriers.dirtyCount} changed keys unwritten (bound ${limits.dirtyCountMax})`,
@@ -72,6 +81,7 @@ export async function measureIncrementalCheckpoints({ isQuick, signal }: Measure
       putsWhenNothingChanged: settled.putCount + jobManagerPutCount,
       changedMebibytes: inMebibytes(Math.round(keyCount * changedShare) * valueSizeBytes),
       uploadedMebibytes: inMebibytes(median(rounds.map(({ uploadedSizeBytes }) => uploadedSizeBytes))),
+      uploadedAtBarrierMebibytes: inMebibytes(median(ahead.map(({ uploadedSizeBytes }) => uploadedSizeBytes))),
       barrierDirtyBound: limits.dirtyCountMax,
       barrierP50Ms: percentile(barriers.milliseconds, 0.5),
       barrierP99Ms: percentile(barriers.milliseconds, 0.99),
@@ -213,7 +223,7 @@ class BenchedState {
     throw new Error('compaction does not come to an end although nothing changes');
   }
 
-  /** One look: a file is put at the second that finds it. */
+  /** One look for new files. */
   async putAhead(): Promise<void> {
     await this.#backend.putAhead?.(
       (name, localPath, { sha256 }) =>
