@@ -80,7 +80,7 @@ export function statesWithForms(states: readonly StateImplementation[], { byName
 }
 
 /** `type`: of the values as they are now, the last form but for names. */
-export function withForms(type: Type<unknown>, forms: ValueForms): Type<unknown> {
+function withForms(type: Type<unknown>, forms: ValueForms): Type<unknown> {
   if (forms === undefined) {
     return type;
   }
