@@ -10,6 +10,8 @@ export interface HousekeepingLoopOptions {
   /** Whether everything that was condemned is deleted. */
   readonly isDone: () => boolean;
   readonly onFatal: (error: unknown) => void;
+  /** Between sweeps that nothing else asks for. */
+  readonly sweepIntervalMs: number;
 }
 
 /** When to clean up: after each completed checkpoint and now and then, never twice at a time. */
@@ -68,7 +70,7 @@ export class HousekeepingLoop {
       while (this.#isDue && !this.#isEnded) {
         this.#isDue = false;
         const nowMs = clock.monotonicMs();
-        const sweep = this.#isSweepDue || nowMs - this.#lastSweepMs >= limits.sweepIntervalMs;
+        const sweep = this.#isSweepDue || nowMs - this.#lastSweepMs >= this.#options.sweepIntervalMs;
         this.#isSweepDue = false;
         this.#lastSweepMs = sweep ? nowMs : this.#lastSweepMs;
         await housekeeping.run({ ...facts(), sweep });
@@ -82,7 +84,9 @@ export class HousekeepingLoop {
       this.end();
     }
     if (!this.#isEnded) {
-      this.#stopTimer = clock.schedule(limits.housekeepingIntervalMs, () => this.request());
+      this.#stopTimer = clock.schedule(Math.min(limits.housekeepingIntervalMs, this.#options.sweepIntervalMs), () =>
+        this.request(),
+      );
     }
   }
 }

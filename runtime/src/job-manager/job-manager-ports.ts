@@ -17,6 +17,8 @@ export interface JobManagerPorts {
   readonly nonce: () => string;
   /** 0 ≤ x < 1, for delays that should not coincide; the simulator's come from its seed. */
   readonly random: () => number;
+  /** Shorter than usual in the simulator, whose jobs live for a minute. */
+  readonly sweepIntervalMs?: number;
   /** Runs `discoverSplits` of a source operator and encodes the positions. */
   readonly discoverSplits: (uid: string) => Promise<readonly SplitState[]>;
 }

@@ -138,7 +138,7 @@ export class JobRun {
     );
     this.#leak = () => housekeeping.leak;
     this.#housekeeping = new HousekeepingLoop({
-      ...{ clock: ports.clock, housekeeping, onFatal },
+      ...{ clock: ports.clock, housekeeping, onFatal, sweepIntervalMs: ports.sweepIntervalMs ?? limits.sweepIntervalMs },
       facts: () => ({
         inUse: this.#restoringPath === undefined ? [] : [this.#restoringPath],
         settledBelowId: checkpointing.settledBelowId,

@@ -42,9 +42,12 @@ export class Controller {
   #address: Pick<Pod, 'process' | 'jobManager' | 'revision'> | undefined;
   #addressEpoch = 0;
   #isFinished = false;
+  readonly #sweepIntervalMs: number;
 
   constructor(simulation: SimulationWorld) {
     this.#simulation = simulation;
+    // Short enough to come between an upload and the checkpoint that names it.
+    this.#sweepIntervalMs = simulation.random.pick([600, 4_000]);
     this.#revision = {
       attempt: { number: 1, token: 'attempt-1' },
       parallelism: simulation.random.between(1, 3),
@@ -311,6 +314,9 @@ export class Controller {
         if (pod.jobManager === jobManager && process.state !== 'Dead') {
           this.#simulation.trace(`${process.name} ended: ${outcome.state} ${outcome.error?.message ?? ''}`);
           pod.outcome = outcome;
+          if (outcome.error?.code === 'Unexpected') {
+            this.#simulation.report(`${process.name} ended by a bug: ${outcome.error.message}`);
+          }
           this.#restartFenced(pod);
         }
       });
@@ -341,6 +347,7 @@ export class Controller {
         log: silentLog,
         nonce: () => String(random.next()).slice(2),
         random: () => random.next(),
+        sweepIntervalMs: this.#sweepIntervalMs,
         openStorageAt: () => assert.fail('the simulated job restores from its own lineage alone'),
         discoverSplits: async () => splitIds.map((splitId) => ({ splitId, positionBase64: encodePosition(0) })),
       },
@@ -379,7 +386,7 @@ function inputOf(podUid: string, { attempt, parallelism, restore }: Revision): J
       restore,
       allowDroppedState: [],
       allowNewState: [],
-      stateBackend: 'HashMap',
+      stateBackend: 'RocksDB',
       checkpoints: {
         intervalSeconds: 2,
         minPauseSeconds: 0,

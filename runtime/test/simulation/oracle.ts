@@ -4,7 +4,7 @@ import type { CheckpointManifest } from '../../src/core/checkpoint/manifest.ts';
 import type { CompletedEntry, CondemnedEntry, LineageEntry, OpenedEntry } from '../../src/core/lineage/entries.ts';
 import { parseEntry } from '../../src/core/lineage/entries.ts';
 import type { JobManagerMessage, TaskManagerMessage } from '../../src/core/protocol/messages.ts';
-import { decodeCounts, finalCounts } from './model-job.ts';
+import { expectedCounts, readModelState } from './model-state.ts';
 import type { Output } from './output.ts';
 
 interface KnownCheckpoint {
@@ -263,20 +263,10 @@ export class Oracle {
   }
 
   #know(entry: CompletedEntry, manifest: CheckpointManifest): KnownCheckpoint {
-    const names = [entry.manifest.path];
-    const counts = new Map<string, number>();
-    for (const { handle } of manifest.operators.flatMap(({ keyed }) => keyed?.parts ?? [])) {
-      const bytes = handle.type === 'inline' ? Buffer.from(handle.base64, 'base64') : this.#options.read(handle.path);
-      if (handle.type === 'file') {
-        names.push(handle.path);
-      }
-      if (bytes === undefined) {
-        this.#violation(`checkpoint ${entry.checkpointId} was completed, and a file of it is missing`);
-        continue;
-      }
-      for (const [key, count] of decodeCounts(bytes)) {
-        counts.set(key, count);
-      }
+    const { names: files, counts, problems } = readModelState(manifest, this.#options.read);
+    const names = [entry.manifest.path, ...files];
+    for (const problem of problems) {
+      this.#violation(`checkpoint ${entry.checkpointId} was completed, and ${problem}`);
     }
     for (const name of names) {
       if (this.#condemned.has(name)) {
@@ -354,7 +344,7 @@ export class Oracle {
     }
     const last = this.#eras.at(-1);
     const reached = last === undefined ? undefined : counts.get(last);
-    for (const [key, count] of finalCounts(this.#options.recordsPerSplit)) {
+    for (const [key, count] of expectedCounts(() => this.#options.recordsPerSplit)) {
       if ((reached?.get(key) ?? 0) !== count) {
         this.#violation(`committed output of ${key} ends at ${reached?.get(key) ?? 0}, a run without faults ends at ${count}`);
       }
@@ -385,7 +375,10 @@ export class Oracle {
   }
 
   #isSweepable(path: string): boolean {
-    const epoch = /-e(\d+)\//.exec(path)?.[1];
+    const epoch = /(?:-e(\d+)\/|^shared\/e(\d+)-)/
+      .exec(path)
+      ?.slice(1)
+      .find((digits) => digits !== undefined);
     return path.startsWith('probe/') || (epoch !== undefined && Number(epoch) <= this.#epoch);
   }
 

@@ -2,7 +2,7 @@ import { classifyCollision } from '../../src/core/lineage/append.ts';
 import type { LineageRules } from '../../src/core/lineage/lineage-rules.ts';
 import { manifestPath } from '../../src/core/lineage/object-paths.ts';
 import type { LineageView } from '../../src/core/lineage/view.ts';
-import { simulatedRules } from './simulation.ts';
+import { type EngineBug, simulatedRules } from './simulation.ts';
 import { virtualStartMs } from './virtual-time.ts';
 
 /** The list of the lineage protocol: each of these mistakes would break a promise, so the simulator must notice it. */
@@ -27,6 +27,7 @@ export type PlantedBugName = (typeof plantedBugNames)[number];
 export interface PlantedBug {
   readonly state: 'Planted';
   readonly rules: LineageRules;
+  readonly engineBug?: EngineBug;
   /** The simulator must notice it within so many seeds from the first one on. */
   readonly seedCount: number;
   /** How it shows. */
@@ -69,11 +70,9 @@ export const plantedBugs: Readonly<Record<PlantedBugName, PlantedBug | BugWithou
         names: [manifestPath(manifest.path.replace('/_metadata', ''))],
       })),
   }),
-  'hash name reused after condemnation': {
-    state: 'NotYet',
-    reason:
-      'no file is named by the hash of its content yet: the hashmap backend writes all state anew into the folder of each checkpoint',
-  },
+  'hash name reused after condemnation': planted(2000, /condemned/, {
+    sharedFilePath: (file) => simulatedRules.sharedFilePath({ ...file, executionAttempt: 1, forgetRequest: 0 }),
+  }),
   'commit before Completed': planted(400, /told to commit|no completed checkpoint holds it/, {
     afterPut: (facts) => (facts.outcome === 'Unknown' ? 'Appended' : simulatedRules.afterPut(facts)),
   }),
@@ -107,12 +106,24 @@ export const plantedBugs: Readonly<Record<PlantedBugName, PlantedBug | BugWithou
   },
   'pin after read': {
     state: 'NotYet',
-    reason: 'the simulated job restores from its own lineage alone; planted in savepoint-transfer/export-savepoint.test.ts it is found',
+    reason:
+      'the simulated job restores from its own lineage alone; planted in savepoint-transfer/export-savepoint.test.ts it is found',
   },
 };
 
 /** Mistakes that the list does not name; some were ours. */
 export const furtherBugs: Readonly<Record<string, PlantedBug>> = {
+  'wrong file content under a known name': planted(2000, /its state of|is known with/, {
+    isSameContent: (file, restored) => file.name === restored.name,
+  }),
+  'forget a timer': { ...planted(100, /with timers/, {}), engineBug: 'ForgetATimer' },
+  'files condemned without asking who has them': planted(2000, /condemned/, {
+    namesToAsk: () => [],
+    condemnableNames: (candidates) => candidates,
+  }),
+  'a TaskManager forgets what it has': planted(2000, /condemned/, {
+    forgettableNames: (names) => names,
+  }),
   'no look at the head after an append': planted(2000, /told to commit|leaves a hole|two writers|did not finish/, {
     afterPut: (facts) => (facts.outcome === 'Created' ? 'Appended' : simulatedRules.afterPut(facts)),
   }),

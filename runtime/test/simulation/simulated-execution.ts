@@ -1,9 +1,10 @@
 import type { CheckpointStorage } from '../../src/checkpoint-storage/checkpoint-storage.ts';
-import { getVerified, putObject } from '../../src/checkpoint-storage/verified-objects.ts';
-import type { Committable, KeyedStatePart } from '../../src/core/checkpoint/manifest.ts';
+import { AssertionError } from '../../src/core/assert.ts';
+import type { Committable } from '../../src/core/checkpoint/manifest.ts';
 import { type FencingToken, formatFencingToken } from '../../src/core/fencing-token.ts';
 import { toErrorInfo } from '../../src/core/job-error.ts';
-import { keyGroupRangeOf, subtaskIndexOf } from '../../src/core/key-groups/key-group.ts';
+import { type KeyGroupRange, keyGroupRangeOf, subtaskIndexOf } from '../../src/core/key-groups/key-group.ts';
+import type { LineageRules } from '../../src/core/lineage/lineage-rules.ts';
 import type {
   OperatorSubtaskState,
   SubtaskDeployment,
@@ -13,9 +14,7 @@ import type {
 } from '../../src/core/protocol/messages.ts';
 import {
   counterUid,
-  decodeCounts,
   decodePosition,
-  encodeCounts,
   encodePosition,
   keyGroupOfKey,
   keyOfRecord,
@@ -23,18 +22,25 @@ import {
   sinkUid,
   sourceUid,
 } from './model-job.ts';
+import { countRecord, timerKeyOf } from './model-rows.ts';
 import type { Output, OutputRecord } from './output.ts';
+import { type FixedFiles, SimulatedDatabase } from './simulated-database.ts';
+import type { SimulatedDisk } from './simulated-disk.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 
 /** What flows from a source subtask to a counter subtask, in order. */
 export type DataMessage =
   | { readonly type: 'Records'; readonly keys: readonly string[] }
-  | { readonly type: 'Barrier'; readonly checkpointId: number; readonly directory: string }
+  | { readonly type: 'Barrier'; readonly checkpointId: number }
   | { readonly type: 'End' };
 
 export interface ExecutionWorld {
   readonly process: SimulatedProcess;
   readonly storage: CheckpointStorage;
+  readonly disk: SimulatedDisk;
+  readonly rules: LineageRules;
+  readonly forgetsTimers: boolean;
+  readonly report: (violation: string) => void;
   readonly output: Output;
   readonly recordsPerSplit: number;
   /** Reaches the JobManager that is connected then; an old execution may still speak. */
@@ -45,8 +51,12 @@ export interface ExecutionWorld {
   readonly between: (low: number, high: number) => number;
 }
 
+type Barrier = Extract<DataMessage, { type: 'Barrier' }>;
+
 const sourceIntervalMs = 500;
 const recordsPerBatchMax = 4;
+/** Between looks at a database's files: compaction, and uploads ahead of a checkpoint. */
+const fileWorkIntervalMaxMs = 2_000;
 
 interface SourceTask {
   readonly task: SubtaskId;
@@ -57,8 +67,8 @@ interface SourceTask {
 
 interface CounterTask {
   readonly task: SubtaskId;
-  readonly range: { readonly first: number; readonly last: number };
-  readonly counts: Map<string, number>;
+  readonly range: KeyGroupRange;
+  readonly database: SimulatedDatabase;
   /** By source subtask: messages that wait behind a barrier. */
   readonly blocked: Map<number, DataMessage[]>;
   readonly barriers: Map<number, number>;
@@ -77,6 +87,7 @@ export class SimulatedExecution {
   readonly #counterAddresses: readonly string[];
   readonly #sourceCount: number;
   #cancelled = false;
+  #prepared: Promise<void> = Promise.resolve();
 
   constructor(world: ExecutionWorld, token: FencingToken, deployment: TaskManagerDeployment) {
     this.#world = world;
@@ -94,7 +105,12 @@ export class SimulatedExecution {
   }
 
   /** Loads state and commits what was pending, then says so. */
-  async prepare(): Promise<void> {
+  prepare(): void {
+    // Not awaited: it reports its own failures.
+    this.#prepared = this.#prepare();
+  }
+
+  async #prepare(): Promise<void> {
     for (const subtask of this.#deployment.subtasks) {
       try {
         if (subtask.task.vertexId === sourceUid) {
@@ -114,17 +130,29 @@ export class SimulatedExecution {
     for (const source of this.#sources) {
       this.#emit(source);
     }
+    for (const counter of this.#counters.values()) {
+      this.#workOnFiles(counter);
+    }
+  }
+
+  /** See `SharedFiles.forget`. A database that is being opened has what it restores. */
+  async forget(requestId: number, asked: readonly string[]): Promise<void> {
+    await this.#prepared;
+    let names = asked;
+    for (const { database } of this.#counters.values()) {
+      names = database.forget(requestId, names);
+    }
+    this.#send({ type: 'FilesForgotten', token: this.token, requestId, names });
   }
 
   cancel(): void {
     this.#cancelled = true;
   }
 
-  trigger(message: { readonly checkpointId: number; readonly directory: string; readonly stopSources: boolean }): void {
-    const { checkpointId, directory, stopSources } = message;
+  trigger({ checkpointId, stopSources }: { readonly checkpointId: number; readonly stopSources: boolean }): void {
     for (const source of this.#sources) {
       source.stopped ||= stopSources;
-      this.#broadcast(source, { type: 'Barrier', checkpointId, directory });
+      this.#broadcast(source, { type: 'Barrier', checkpointId });
       const splits = [...source.positions].map(([splitId, position]) => ({ splitId, positionBase64: encodePosition(position) }));
       this.#acknowledge(checkpointId, source.task, [{ uid: sourceUid, keyed: undefined, splits, committables: undefined }]);
     }
@@ -145,6 +173,7 @@ export class SimulatedExecution {
   aborted(checkpointId: number): void {
     for (const counter of this.#counters.values()) {
       this.#releaseBarriers(counter, (id) => id <= checkpointId);
+      counter.database.settled(checkpointId);
     }
   }
 
@@ -182,21 +211,14 @@ export class SimulatedExecution {
     const counter: CounterTask = {
       task,
       range,
-      counts: new Map(),
+      database: this.#newDatabase(range),
       blocked: new Map(),
       barriers: new Map(),
       endedChannels: new Set(),
       written: [],
       committables: operators.find(({ uid }) => uid === sinkUid)?.committables ?? [],
     };
-    for (const part of operators.find(({ uid }) => uid === counterUid)?.keyedParts ?? []) {
-      for (const [key, count] of decodeCounts(await this.#readPart(part))) {
-        const group = keyGroupOfKey(key);
-        if (group >= range.first && group <= range.last) {
-          counter.counts.set(key, count);
-        }
-      }
-    }
+    await counter.database.restore(operators.find(({ uid }) => uid === counterUid)?.keyedParts ?? []);
     this.#counters.set(task.subtaskIndex, counter);
     await new Promise<void>((resolve) => {
       this.#world.process.clock.schedule(this.#commitDelayMs(), () => {
@@ -209,8 +231,27 @@ export class SimulatedExecution {
     }
   }
 
-  async #readPart({ handle }: KeyedStatePart): Promise<Uint8Array> {
-    return handle.type === 'inline' ? Buffer.from(handle.base64, 'base64') : await getVerified(this.#world.storage, handle);
+  #newDatabase(keyGroups: KeyGroupRange): SimulatedDatabase {
+    const { storage, process, disk, rules, forgetsTimers } = this.#world;
+    return new SimulatedDatabase({ storage, clock: process.clock, disk, rules, token: this.token, keyGroups, forgetsTimers });
+  }
+
+  #workOnFiles(counter: CounterTask): void {
+    const { process, between } = this.#world;
+    process.clock.schedule(between(200, fileWorkIntervalMaxMs), () => {
+      if (this.#cancelled) {
+        return;
+      }
+      if (between(1, 3) === 1) {
+        counter.database.compact();
+      }
+      if (between(1, 2) === 1) {
+        process.touchPromises();
+        // What cannot be written ahead is written by the next checkpoint, which says why it cannot.
+        counter.database.putAhead().catch(() => undefined);
+      }
+      this.#workOnFiles(counter);
+    });
   }
 
   #emit(source: SourceTask): void {
@@ -253,9 +294,10 @@ export class SimulatedExecution {
     switch (message.type) {
       case 'Records':
         for (const key of message.keys) {
-          const count = (counter.counts.get(key) ?? 0) + 1;
-          counter.counts.set(key, count);
-          counter.written.push({ key, count });
+          const { row, fired } = countRecord(counter.database.get(key));
+          counter.database.set(key, row);
+          counter.written.push({ key, count: row.count });
+          counter.written.push(...fired.map((count) => ({ key: timerKeyOf(key), count })));
         }
         break;
       case 'End':
@@ -270,14 +312,16 @@ export class SimulatedExecution {
     }
   }
 
-  #align(counter: CounterTask, from: number, barrier: Extract<DataMessage, { type: 'Barrier' }>): void {
+  #align(counter: CounterTask, from: number, barrier: Barrier): void {
     // A newer barrier says that the older checkpoint will never be complete.
     this.#releaseBarriers(counter, (id) => id < barrier.checkpointId);
     counter.barriers.set(from, barrier.checkpointId);
     if (counter.barriers.size < this.#sourceCount) {
       return;
     }
-    void this.#snapshot(counter, barrier);
+    const fixed = counter.database.fix();
+    this.#world.process.touchPromises();
+    void this.#snapshot(counter, fixed, barrier);
     this.#releaseBarriers(counter, () => true);
   }
 
@@ -293,10 +337,9 @@ export class SimulatedExecution {
   }
 
   /** The synchronous part fixes the content; the upload goes on while records flow, and even after a cancel. */
-  async #snapshot(counter: CounterTask, { checkpointId, directory }: Extract<DataMessage, { type: 'Barrier' }>): Promise<void> {
-    const { storage, output, process } = this.#world;
-    const { task, range } = counter;
-    const bytes = encodeCounts([...counter.counts].toSorted());
+  async #snapshot(counter: CounterTask, fixed: FixedFiles, { checkpointId }: Barrier): Promise<void> {
+    const { output } = this.#world;
+    const { task, range, database } = counter;
     if (counter.written.length > 0) {
       const name = `${formatFencingToken(this.token)}-${task.subtaskIndex}-${checkpointId}`;
       output.writePending(name, { token: this.token, checkpointId, records: counter.written });
@@ -305,19 +348,23 @@ export class SimulatedExecution {
     }
     const { committables } = counter;
     try {
-      const path = `${directory}/${task.vertexId}-${task.subtaskIndex}-${formatFencingToken(this.token)}`;
-      const reference = await putObject({ storage, clock: process.clock }, path, bytes);
+      const written = await database.write(fixed, checkpointId);
       this.#acknowledge(checkpointId, task, [
         {
           uid: counterUid,
-          keyed: { backend: 'HashMap', keyGroups: range, handle: { type: 'file', ...reference }, files: [] },
+          keyed: { keyGroups: range, ...written },
           splits: undefined,
           committables: undefined,
         },
         { uid: sinkUid, keyed: undefined, splits: undefined, committables },
       ]);
     } catch (error) {
+      if (error instanceof AssertionError) {
+        this.#world.report(`a snapshot failed by a bug: ${error.message}`);
+      }
       this.#send({ type: 'CheckpointDeclined', token: this.token, checkpointId, task, error: toErrorInfo(error) });
+    } finally {
+      database.settled(checkpointId);
     }
   }
 
@@ -343,6 +390,9 @@ export class SimulatedExecution {
   }
 
   #fail(task: SubtaskId, error: unknown): void {
+    if (error instanceof AssertionError) {
+      this.#world.report(`a task failed by a bug: ${error.message}`);
+    }
     if (!this.#cancelled) {
       this.#send({ type: 'TaskFailed', token: this.token, task, error: toErrorInfo(error, 'external') });
     }

@@ -2,14 +2,21 @@ import type { CheckpointStorage } from '../../src/checkpoint-storage/checkpoint-
 import { admitEpoch, admitToken, type Fence, openFence } from '../../src/core/fencing/fence.ts';
 import { type Lease, leaseExpired, renewLease } from '../../src/core/fencing/lease.ts';
 import type { FencingToken } from '../../src/core/fencing-token.ts';
+import type { LineageRules } from '../../src/core/lineage/lineage-rules.ts';
 import type { JobManagerConnection, JobManagerMessage, TaskManagerMessage } from '../../src/core/protocol/messages.ts';
 import type { Output } from './output.ts';
+import type { SimulatedDisk } from './simulated-disk.ts';
 import { type DataMessage, SimulatedExecution } from './simulated-execution.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 
 export interface TaskManagerWorld {
   readonly process: SimulatedProcess;
   readonly storage: CheckpointStorage;
+  /** Of its machine: it may outlive the process. */
+  readonly disk: SimulatedDisk;
+  readonly rules: LineageRules;
+  readonly forgetsTimers: boolean;
+  readonly report: (violation: string) => void;
   readonly output: Output;
   readonly recordsPerSplit: number;
   readonly between: (low: number, high: number) => number;
@@ -179,8 +186,7 @@ export class SimulatedTaskManager {
         this.#cancelExecution();
         this.#execution = this.#newExecution(message);
         this.process.touchPromises();
-        // Not awaited: it reports its own failures.
-        void this.#execution.prepare();
+        this.#execution.prepare();
         return;
       case 'Cancel':
         this.#cancelExecution();
@@ -192,6 +198,11 @@ export class SimulatedTaskManager {
       case 'TriggerCheckpoint':
         this.#execution?.trigger(message);
         return;
+      case 'ForgetFiles':
+        this.process.touchPromises();
+        // Not awaited: it ends with an answer, or with its process.
+        void this.#execution?.forget(message.requestId, message.names);
+        return;
       case 'CheckpointCompleted':
         this.#execution?.completed(message.checkpointId);
         return;
@@ -202,11 +213,15 @@ export class SimulatedTaskManager {
   }
 
   #newExecution({ token, deployment }: Extract<JobManagerMessage, { type: 'Deploy' }>): SimulatedExecution {
-    const { process, storage, output, recordsPerSplit, between } = this.#world;
+    const { process, storage, disk, rules, forgetsTimers, report, output, recordsPerSplit, between } = this.#world;
     return new SimulatedExecution(
       {
         process,
         storage,
+        disk,
+        rules,
+        forgetsTimers,
+        report,
         output,
         recordsPerSplit,
         between,

@@ -19,6 +19,7 @@ export interface SimulationWorld {
   /** Until the last fault. */
   readonly isFaulty: boolean;
   trace(line: string): void;
+  report(violation: string): void;
   newProcess(name: string, options: { readonly isAsync: boolean; readonly onDeath: () => void }): SimulatedProcess;
   kill(process: SimulatedProcess): void;
   /** A client of the storage in a process: between its requests and their answers everything may happen. */

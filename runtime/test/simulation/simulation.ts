@@ -12,12 +12,17 @@ import { Network } from './network.ts';
 import { Oracle } from './oracle.ts';
 import { Output } from './output.ts';
 import { Random } from './random.ts';
+import { SimulatedDisk } from './simulated-disk.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import { SimulatedTaskManager, type TaskData } from './simulated-task-manager.ts';
 import { deleteGraceMs, type SimulationWorld } from './simulation-world.ts';
 import { VirtualTime } from './virtual-time.ts';
 
+/** Mistakes that no rule of the lineage protocol could make. */
+export type EngineBug = 'ForgetATimer';
+
 export interface SimulationOptions {
+  readonly engineBug?: EngineBug;
   readonly rules?: LineageRules;
   /** Keeps every event as a line; for reading one seed and for comparing two runs. */
   readonly trace?: boolean;
@@ -63,6 +68,7 @@ class Simulation implements SimulationWorld {
   readonly recordsPerSplit: number;
   readonly faultsEndMs: number;
   readonly #seed: number;
+  readonly #engineBug: EngineBug | undefined;
   /** 0: a quiet run; 1: a fault every few seconds. */
   readonly #intensity: number;
   readonly #violations: string[] = [];
@@ -75,6 +81,7 @@ class Simulation implements SimulationWorld {
 
   constructor(seed: number, options: SimulationOptions) {
     this.#seed = seed;
+    this.#engineBug = options.engineBug;
     this.random = new Random(seed);
     this.rules = options.rules ?? simulatedRules;
     this.#trace = options.trace === true ? [] : undefined;
@@ -210,6 +217,10 @@ class Simulation implements SimulationWorld {
     const taskManager = new SimulatedTaskManager(name, incarnation, {
       process,
       storage: this.storageOf(process, died),
+      disk: this.#diskOf(name),
+      rules: this.rules,
+      forgetsTimers: this.#engineBug === 'ForgetATimer',
+      report: (violation) => this.report(violation),
       output: this.output,
       recordsPerSplit: this.recordsPerSplit,
       between: (low, high) => this.random.between(low, high),
@@ -220,6 +231,18 @@ class Simulation implements SimulationWorld {
     process.deliver(() => taskManager.run());
   }
 
+  /** A container that starts again finds its files; another machine has none. */
+  #diskOf(name: string): SimulatedDisk {
+    const disk = this.#disks.get(name);
+    if (disk !== undefined && this.random.chance(0.5)) {
+      return disk;
+    }
+    const empty = new SimulatedDisk();
+    this.#disks.set(name, empty);
+    return empty;
+  }
+
+  readonly #disks = new Map<string, SimulatedDisk>();
   readonly #lastDataArrivalMs = new Map<string, number>();
 
   #sendData(to: string, from: SimulatedTaskManager, data: TaskData): void {
