@@ -1,6 +1,6 @@
 import { sleep } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
-import { deletableCondemnations } from '../core/lineage/housekeeping.ts';
+import { type LineageRules, lineageRules } from '../core/lineage/lineage-rules.ts';
 import { checkpointOfPath, lineageFolder, probeFolder, sharedFileOfPath } from '../core/lineage/object-paths.ts';
 import type { OpenRequest } from '../core/lineage/open.ts';
 import type { LineageView } from '../core/lineage/view.ts';
@@ -31,16 +31,21 @@ const roundCountMax = 3;
  * Removes everything that a lineage holds, savepoints included, so that one entry stays: `Purged`, from which numbers, epochs, checkpoint ids and restore requests
  * go on. A purge is a start from nothing that never runs: it opens the lineage under an attempt of its own, which fences every JobManager that is
  * left, and with `None`, so that a job which starts when the purge was interrupted starts empty, as was asked for in words. Then everything is condemned, and
- * deleted after the grace period. Each step may be repeated, so an interrupted purge is carried on by the next try. Throws a `JobError`.
+ * deleted after the grace period. Each step may be repeated, so an interrupted purge is carried on by the next try. Throws a `JobError`, or the `StorageError` of a storage
+ * that fails.
  */
-export async function purgeLineage(ports: LineageLogPorts, request: PurgeRequest): Promise<Purged> {
+export async function purgeLineage(
+  ports: LineageLogPorts,
+  request: PurgeRequest,
+  rules: LineageRules = lineageRules,
+): Promise<Purged> {
   const { storage } = ports;
   const found = await storage.list('');
   const strangers = found.filter(({ path }) => !isOurs(path)).map(({ path }) => path);
   if (found.length === strangers.length || (await isPurged(ports, found))) {
     return { deletedCount: 0, deletedSizeBytes: 0, strangers };
   }
-  const log = await openForPurge(ports, request);
+  const log = await openForPurge(ports, request, rules);
   let deletedCount = 0;
   let deletedSizeBytes = 0;
   for (let round = 1; round <= roundCountMax; round++) {
@@ -54,7 +59,7 @@ export async function purgeLineage(ports: LineageLogPorts, request: PurgeRequest
       objects.map(({ path }) => path),
     );
     await sleep(ports.clock, request.graceMs);
-    await deleteCondemned(ports, log, request.graceMs);
+    await deleteCondemned(ports, log, { graceMs: request.graceMs, rules });
     deletedCount += objects.length;
     deletedSizeBytes += objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
@@ -81,9 +86,9 @@ async function isPurged(ports: LineageLogPorts, objects: readonly { readonly pat
   return entries.at(-1)?.type === 'Purged';
 }
 
-async function openForPurge(ports: LineageLogPorts, request: PurgeRequest): Promise<LineageLog> {
+async function openForPurge(ports: LineageLogPorts, request: PurgeRequest, rules: LineageRules): Promise<LineageLog> {
   for (let tries = 1; ; tries++) {
-    const log = await LineageLog.read(ports);
+    const log = await LineageLog.read(ports, rules);
     refusePinned(log.view, ports.storage.url);
     const decision = await log.open({
       ...{ owner: request.owner, adoptFrom: request.adoptFrom, revision: 'purge' },
@@ -120,8 +125,12 @@ async function condemnAll(log: LineageLog, url: string, names: readonly string[]
   }
 }
 
-async function deleteCondemned({ storage, clock }: LineageLogPorts, log: LineageLog, graceMs: number): Promise<void> {
-  const deletable = deletableCondemnations(log.view, {
+async function deleteCondemned(
+  { storage, clock }: LineageLogPorts,
+  log: LineageLog,
+  { graceMs, rules }: { readonly graceMs: number; readonly rules: LineageRules },
+): Promise<void> {
+  const deletable = rules.deletableCondemnations(log.view, {
     nowMs: clock.monotonicMs(),
     graceMs,
     seenAtMs: log.condemnedSeenAtMs,

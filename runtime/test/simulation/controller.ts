@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { StorageError } from '../../src/checkpoint-storage/checkpoint-storage.ts';
+import { JobError } from '../../src/core/job-error.ts';
 import type { OpenRequest } from '../../src/core/lineage/open.ts';
 import type { JobManagerConnection } from '../../src/core/protocol/messages.ts';
+import { purgeLineage } from '../../src/janitor/purge-lineage.ts';
 import { jobGraphHash } from '../../src/job-loading/job-graph-hash.ts';
 import { JobManager, type JobManagerOutcome } from '../../src/job-manager/job-manager.ts';
 import type { JobManagerInput } from '../../src/job-manager/job-manager-ports.ts';
@@ -42,6 +45,7 @@ export class Controller {
   #address: Pick<Pod, 'process' | 'jobManager' | 'revision'> | undefined;
   #addressEpoch = 0;
   #isFinished = false;
+  #isPurging = false;
   readonly #sweepIntervalMs: number;
 
   constructor(simulation: SimulationWorld) {
@@ -105,6 +109,9 @@ export class Controller {
       this.#isFinished = !isFaulty;
       return;
     }
+    if (this.#isPurging) {
+      return;
+    }
     this.#watchStop();
     const pod = this.#current;
     if (pod === undefined || pod.process.state === 'Dead' || pod.outcome !== undefined) {
@@ -130,6 +137,7 @@ export class Controller {
       'none',
       'path',
       'recreate',
+      'purge',
     ] as const);
     this.#simulation.trace(`controller: ${action}`);
     switch (action) {
@@ -168,7 +176,51 @@ export class Controller {
         // The new resource knows nothing but its spec, and asks the lineage which attempt is next, as pre-flight does.
         this.#startRevision({ ...this.#revision, attempt: { number: this.#simulation.oracle.attempt, token: 'recreated' } });
         break;
+      case 'purge':
+        this.#purge(this.#newOperation());
+        break;
     }
+  }
+
+  /** The resource is deleted with all that it has, and another one of its name comes. What runs is as careless as ever. */
+  #purge(operationId: string): void {
+    this.#abandon();
+    this.#stop = undefined;
+    this.#isPurging = true;
+    const { random, rules, time } = this.#simulation;
+    this.#launches += 1;
+    const again = (): void => {
+      time.schedule(random.between(500, 5_000), () => this.#purge(operationId));
+    };
+    const process = this.#simulation.newProcess(`purge.${this.#launches}`, { isAsync: true, onDeath: again });
+    const ports = {
+      clock: process.clock,
+      storage: this.#simulation.storageOf(process, again),
+      log: silentLog,
+      nonce: () => String(random.next()).slice(2),
+    };
+    const request = {
+      owner: 'cluster/default/simulated',
+      adoptFrom: undefined,
+      operationId,
+      processUid: process.name,
+      graceMs: deleteGraceMs,
+    };
+    process.deliver(() => {
+      // Not awaited: it ends in one of the two ways below, or with its process.
+      void purgeLineage(ports, request, rules).then(
+        () => {
+          this.#isPurging = false;
+          this.#startRevision({ ...this.#revision, attempt: { number: this.#simulation.oracle.attempt, token: 'purged' } });
+        },
+        (error: unknown) => {
+          if (!(error instanceof JobError) && !(error instanceof StorageError)) {
+            this.#simulation.report(`${process.name} ended by a bug: ${String(error)}`);
+          }
+          again();
+        },
+      );
+    });
   }
 
   #newOperation(): string {

@@ -99,11 +99,9 @@ export const plantedBugs: Readonly<Record<PlantedBugName, PlantedBug | BugWithou
     /committed output|no completed checkpoint holds it|did not finish/,
     { acceptsToken: () => true },
   ),
-  'purge restarting numbers': {
-    state: 'NotYet',
-    reason:
-      'nothing purges a lineage yet: the state tool that does will append Purged under the rules that the simulator attacks',
-  },
+  'purge restarting numbers': planted(400, /the log says that it begins/, {
+    trimmedEntries: (view, numbers) => (view.opened === undefined ? numbers : simulatedRules.trimmedEntries(view, numbers)),
+  }),
   'pin after read': {
     state: 'NotYet',
     reason:
