@@ -52,6 +52,7 @@ export interface TaskManagerRendering extends Place {
 }
 
 export interface PurgeRendering extends Place {
+  readonly attemptNumber: number;
   /** The same for every try. */
   readonly purgeId: string;
   readonly graceSeconds: number | undefined;

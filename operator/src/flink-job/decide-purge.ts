@@ -36,6 +36,7 @@ export function decidePurge(input: DecideInput, deletion: Deletion, options: { r
     type: 'RunPurge',
     operationId: purgeOperationId(deletion, count),
     revision: current.name,
+    attemptNumber: (status.attempt?.number ?? 0) + 1,
     // The grace period protects processes that are left; of ours there is none, unless they could not be ended.
     ...(options.orphaned ? {} : { graceSeconds: 0 }),
   });

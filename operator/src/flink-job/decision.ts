@@ -73,7 +73,14 @@ export type Command =
       readonly graceMs: number;
     }
   /** Delete what the lineage holds. Without `graceSeconds` as long as a purge waits by itself. */
-  | { readonly type: 'RunPurge'; readonly operationId: string; readonly revision: string; readonly graceSeconds?: number }
+  | {
+      readonly type: 'RunPurge';
+      readonly operationId: string;
+      readonly revision: string;
+      /** As a start's: above that of every start of the job. */
+      readonly attemptNumber: number;
+      readonly graceSeconds?: number;
+    }
   /** The processes are gone, or the deadline is over: let the resource go. `unpurged`: why its lineage stays although it should not. */
   | {
       readonly type: 'Release';

@@ -54,6 +54,7 @@ export interface PreFlightRequest {
 export interface PurgeRequest {
   readonly operationId: string;
   readonly revision: Revision;
+  readonly attemptNumber: number;
   readonly graceSeconds?: number;
 }
 

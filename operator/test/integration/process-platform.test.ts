@@ -343,11 +343,15 @@ test(
           await delay(20);
         }
       };
-      await platform.runPurge(job, { operationId: first, revision: revision({ purge: 'exit 1' }) });
-      await platform.runPurge(job, { operationId: first, revision: revision({ purge: 'exit 1' }) });
+      await platform.runPurge(job, { operationId: first, revision: revision({ purge: 'exit 1' }), attemptNumber: 2 });
+      await platform.runPurge(job, { operationId: first, revision: revision({ purge: 'exit 1' }), attemptNumber: 2 });
       const failed = await outcome(first);
       assert.equal(failed?.state === 'Failed' && failed.problem.code, 'PortInUse');
-      await platform.runPurge(job, { operationId: second, revision: revision({ purge: JSON.stringify({ ok: true }) }) });
+      await platform.runPurge(job, {
+        operationId: second,
+        revision: revision({ purge: JSON.stringify({ ok: true }) }),
+        attemptNumber: 2,
+      });
       assert.equal((await outcome(second))?.state, 'Completed');
       assert.equal((await platform.observe(job, undefined, first)).purge, undefined, 'nobody waits for it any more');
     }),

@@ -121,6 +121,8 @@ export const JobManagerProcessConfig = z.strictObject({
 /** `flinkjob-runtime purge --config FILE [--json]`: the lineage of a FlinkJob that is deleted for good. */
 export const PurgeProcessConfig = z.strictObject({
   lineage: LineageConfig,
+  /** Above that of every start before (lineage.md, rule 4); a lineage that has a higher one is not purged. */
+  attemptNumber: z.int().min(1),
   /** The same for every try of one purge: it goes on with what an earlier one began. */
   operationId: z.string().min(1),
   /** 0 when it is known that no process of the job is left, because nobody else needs it. */

@@ -23,14 +23,14 @@ export async function purgeCommand(argv: readonly string[]): Promise<number> {
 
 async function purge(argv: readonly string[]): Promise<{ readonly result: PurgeResult; readonly exitCode: number }> {
   try {
-    const { lineage, operationId, deleteGraceSeconds } = await readProcessConfig(PurgeProcessConfig, argv);
+    const { lineage, attemptNumber, operationId, deleteGraceSeconds } = await readProcessConfig(PurgeProcessConfig, argv);
     const { namespace, name, clusterId, adoptFrom } = lineage;
     const ports = {
       ...{ storage: openCheckpointStorage(lineage.checkpointStorage, lineage), clock: systemClock, nonce: randomUUID },
       log: createRootLog({ process: 'purge', namespace, flinkJob: name }),
     };
     const purged = await purgeLineage(ports, {
-      ...{ owner: `${clusterId}/${namespace}/${name}`, adoptFrom, operationId, processUid: randomUUID() },
+      ...{ owner: `${clusterId}/${namespace}/${name}`, adoptFrom, attemptNumber, operationId, processUid: randomUUID() },
       graceMs: deleteGraceSeconds * 1000,
     });
     const { deletedCount, deletedSizeBytes, strangers } = purged;

@@ -7,7 +7,10 @@ import { entryPath } from '../core/lineage/object-paths.ts';
 import { LineageLog } from '../job-manager/lineage-log.ts';
 import { type Purged, purgeLineage } from './purge-lineage.ts';
 
-const request = { owner: 'test/default/word-count', adoptFrom: undefined, operationId: 'uid/delete', graceMs: 1_000 };
+const request = {
+  ...{ owner: 'test/default/word-count', adoptFrom: undefined, operationId: 'uid/delete', graceMs: 1_000 },
+  attemptNumber: 3,
+};
 
 /** A job that has run for half a minute under attempt 1, with a savepoint. */
 async function scene() {
@@ -52,7 +55,7 @@ test('everything goes but one entry, and the next start is empty and goes on wit
   const refused = harness.start({ podUid: 'pod-2' });
   await harness.pass(1_000);
   assert.equal(refused.outcome?.error?.code, 'AttemptSuperseded');
-  const second = harness.start({ attempt: { number: 3, token: 'attempt-3' }, podUid: 'pod-3' });
+  const second = harness.start({ attempt: { number: 4, token: 'attempt-4' }, podUid: 'pod-4' });
   await second.running('tm-2');
   await harness.pass(11_000);
   const { restored, epoch, lastCheckpoint } = second.jobManager.status();
@@ -107,9 +110,25 @@ test('a start in the middle of a purge starts empty and fences the purge', async
   await harness.pass(1_000);
   harness.storage.faults = [{ operation: 'delete', path: 'savepoints/', outcome: 'NotApplied', retryable: false, once: true }];
   await purge();
-  const second = harness.start({ attempt: { number: 3, token: 'attempt-3' }, podUid: 'pod-3' });
+  const second = harness.start({ attempt: { number: 4, token: 'attempt-4' }, podUid: 'pod-4' });
   await second.running('tm-2');
   assert.deepEqual(second.jobManager.status().restored?.source, 'Nothing');
+  assert.equal(second.state, 'Running');
+});
+
+test('a purge that slept until another job had begun leaves that alone', async () => {
+  const { harness, first, purge } = await scene();
+  first.jobManager.terminate();
+  await harness.pass(1_000);
+  await purge();
+  const second = harness.start({ attempt: { number: 4, token: 'attempt-4' }, podUid: 'pod-4' });
+  await second.running('tm-2');
+  await harness.pass(11_000);
+  const before = harness.storage.paths('');
+  const late = await purge();
+  assert.ok(late instanceof Error);
+  assert.equal(late.code, 'AttemptSuperseded');
+  assert.ok(before.every((path) => harness.storage.paths('').includes(path)));
   assert.equal(second.state, 'Running');
 });
 

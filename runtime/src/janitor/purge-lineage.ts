@@ -10,6 +10,11 @@ import { condemnedNameCountMax } from './clean-lineage.ts';
 export interface PurgeRequest {
   readonly owner: OpenRequest['owner'];
   readonly adoptFrom: OpenRequest['adoptFrom'];
+  /**
+   * The attempt number that this purge has as a start (rule 4): from whoever decides about the job, and higher than that of any start before. One that the
+   * purge took by itself would be higher than that of a job which was created since, and a purge that slept would delete it.
+   */
+  readonly attemptNumber: number;
   /** Of this purge, tries included: the same id goes on with what an earlier try began. */
   readonly operationId: string;
   /** Another one for every try. */
@@ -92,7 +97,7 @@ async function openForPurge(ports: LineageLogPorts, request: PurgeRequest, rules
     refusePinned(log.view, ports.storage.url);
     const decision = await log.open({
       ...{ owner: request.owner, adoptFrom: request.adoptFrom, revision: 'purge' },
-      attempt: attemptOf(log.view, request.operationId),
+      attempt: { number: request.attemptNumber, token: `purge-${request.operationId}` },
       podUid: `${request.processUid}-${tries}`,
       restore: { from: 'None', token: `purge-${request.operationId}` },
     });
@@ -106,12 +111,6 @@ async function openForPurge(ports: LineageLogPorts, request: PurgeRequest, rules
     const { operationId } = decision.stopping;
     await log.append({ type: 'StopAborted', operationId, reason: 'the lineage is purged' });
   }
-}
-
-/** An attempt above every other; an earlier try of this purge has taken it already. */
-function attemptOf(view: LineageView, operationId: string): { readonly number: number; readonly token: string } {
-  const token = `purge-${operationId}`;
-  return { number: view.attempt?.token === token ? view.attempt.number : (view.attempt?.number ?? 0) + 1, token };
 }
 
 async function condemnAll(log: LineageLog, url: string, names: readonly string[]): Promise<void> {

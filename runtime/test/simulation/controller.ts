@@ -45,7 +45,9 @@ export class Controller {
   #address: Pick<Pod, 'process' | 'jobManager' | 'revision'> | undefined;
   #addressEpoch = 0;
   #isFinished = false;
-  #isPurging = false;
+  #purge: { readonly operationId: string; readonly attemptNumber: number } | undefined;
+  /** Of resources that were purged. */
+  #operationsBefore = 0;
   readonly #sweepIntervalMs: number;
 
   constructor(simulation: SimulationWorld) {
@@ -105,11 +107,11 @@ export class Controller {
   #tick(): void {
     const { oracle, random, isFaulty } = this.#simulation;
     this.#simulation.time.touchPromises();
-    if (oracle.closed?.reason === 'Finished' && oracle.closed.attempt === this.#revision.attempt.number) {
-      this.#isFinished = !isFaulty;
+    if (this.#purge !== undefined) {
       return;
     }
-    if (this.#isPurging) {
+    if (oracle.closed?.reason === 'Finished' && oracle.closed.attempt === this.#revision.attempt.number) {
+      this.#isFinished = !isFaulty;
       return;
     }
     this.#watchStop();
@@ -146,8 +148,8 @@ export class Controller {
         break;
       case 'again':
         // The answer to an earlier request was lost.
-        if (this.#operations > 0) {
-          const operationId = `operation-${random.between(1, this.#operations)}`;
+        if (this.#operations > this.#operationsBefore) {
+          const operationId = `operation-${random.between(this.#operationsBefore + 1, this.#operations)}`;
           this.#ask(({ jobManager }) => jobManager.requestSavepoint({ operationId }));
         }
         break;
@@ -177,22 +179,42 @@ export class Controller {
         this.#startRevision({ ...this.#revision, attempt: { number: this.#simulation.oracle.attempt, token: 'recreated' } });
         break;
       case 'purge':
-        this.#purge(this.#newOperation());
+        this.#beginPurge();
         break;
     }
   }
 
   /** The resource is deleted with all that it has, and another one of its name comes. What runs is as careless as ever. */
-  #purge(operationId: string): void {
+  #beginPurge(): void {
     this.#abandon();
     this.#stop = undefined;
-    this.#isPurging = true;
+    // The uid of the resource is part of its operations: the next one does not ask for them again.
+    this.#operationsBefore = this.#operations;
+    const attemptNumber = Math.max(this.#revision.attempt.number, this.#simulation.oracle.attempt) + 1;
+    this.#purge = { operationId: this.#newOperation(), attemptNumber };
+    this.#tryPurge();
+  }
+
+  /** One process of a purge. One that sleeps is given up, and wakes up when the next has done its work and another resource has a job. */
+  #tryPurge(): void {
+    const purge = this.#purge;
+    if (purge === undefined) {
+      return;
+    }
     const { random, rules, time } = this.#simulation;
     this.#launches += 1;
     const again = (): void => {
-      time.schedule(random.between(500, 5_000), () => this.#purge(operationId));
+      time.schedule(random.between(500, 5_000), () => {
+        if (this.#purge === purge) {
+          this.#tryPurge();
+        }
+      });
     };
     const process = this.#simulation.newProcess(`purge.${this.#launches}`, { isAsync: true, onDeath: again });
+    if (random.chance(0.3)) {
+      time.schedule(random.between(50, 3_000), () => process.pause(random.between(5_000, 40_000)));
+      time.schedule(random.between(8_000, 20_000), again);
+    }
     const ports = {
       clock: process.clock,
       storage: this.#simulation.storageOf(process, again),
@@ -200,18 +222,18 @@ export class Controller {
       nonce: () => String(random.next()).slice(2),
     };
     const request = {
-      owner: 'cluster/default/simulated',
-      adoptFrom: undefined,
-      operationId,
-      processUid: process.name,
-      graceMs: deleteGraceMs,
+      ...{ owner: 'cluster/default/simulated', adoptFrom: undefined, graceMs: deleteGraceMs },
+      ...{ ...purge, processUid: process.name },
     };
     process.deliver(() => {
       // Not awaited: it ends in one of the two ways below, or with its process.
       void purgeLineage(ports, request, rules).then(
         () => {
-          this.#isPurging = false;
-          this.#startRevision({ ...this.#revision, attempt: { number: this.#simulation.oracle.attempt, token: 'purged' } });
+          if (this.#purge === purge) {
+            this.#purge = undefined;
+            const { attemptNumber: number } = purge;
+            this.#startRevision({ ...this.#revision, attempt: { number, token: 'purged' }, restore: { from: 'Latest' } });
+          }
         },
         (error: unknown) => {
           if (!(error instanceof JobError) && !(error instanceof StorageError)) {

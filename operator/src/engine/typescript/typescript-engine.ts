@@ -80,9 +80,10 @@ function preFlightConfig(input: PreFlightRendering): object {
 }
 
 function purgeConfig(input: PurgeRendering): PurgeProcessConfigInput {
-  const { purgeId, graceSeconds } = input;
+  const { attemptNumber, purgeId, graceSeconds } = input;
   return {
     lineage: lineage(input),
+    attemptNumber,
     operationId: purgeId,
     ...(graceSeconds === undefined ? {} : { deleteGraceSeconds: graceSeconds }),
   };

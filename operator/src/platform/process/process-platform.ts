@@ -114,7 +114,7 @@ export class ProcessPlatform implements Platform {
   }
 
   async runPurge(job: JobReference, request: PurgeRequest): Promise<void> {
-    const { operationId, revision, graceSeconds } = request;
+    const { operationId, revision, attemptNumber, graceSeconds } = request;
     const directory = this.#directory(job);
     const slot = purgeSlot(operationId);
     if ((await this.#records.read(directory, slot)) !== undefined) {
@@ -123,7 +123,10 @@ export class ProcessPlatform implements Platform {
     const { engine, clusterId } = this.#options;
     const { namespace, name, uid } = job;
     // One id for all tries, and another one for a recreated FlinkJob: the next try goes on with what an earlier one began.
-    const rendered = engine.renderPurge({ revision, namespace, name, clusterId, host, purgeId: `${uid}/purge`, graceSeconds });
+    const rendered = engine.renderPurge({
+      ...{ revision, namespace, name, clusterId, host },
+      ...{ attemptNumber, purgeId: `${uid}/purge`, graceSeconds },
+    });
     await this.#start(job, {
       slot,
       role: 'Purge',
