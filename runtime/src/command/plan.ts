@@ -136,7 +136,7 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
   const options = { graph: found, allowed: allowedStateChanges(config), stateBackend: config.stateBackend };
   const restorable = await attempt<Omit<Restorable, 'checkpoint'>>(() =>
     source.value === undefined
-      ? proveRestorable(ports, { ...options, record, closedWith: view.closed?.checkpointId })
+      ? proveRestorable(ports, { ...options, record, closedWith: view.closedCheckpointId })
       : proveManifest(
           { storage: source.value.storage, clock: systemClock },
           { ...options, manifest: stateToImport(source.value), isOutputCommitted: false },

@@ -422,6 +422,31 @@ test('a JobManager that opens past the deadline of an unfinished stop aborts it 
   assert.deepEqual(harness.types().slice(0, 4), ['Opened', 'Stopping', 'Opened', 'StopAborted']);
 });
 
+test('that the output is committed outlives a start that dies before its first checkpoint', async () => {
+  const harness = new JobManagerHarness();
+  const stopped = harness.start();
+  await stopped.running();
+  stopped.jobManager.requestStop({ operationId: 'stop-1', deadlineSeconds: 60 });
+  await harness.pass(1000);
+  // Whoever owns the output may have taken it away by now, and the next revision may have another sink.
+  const graph = wordCountGraph({ uids: { sink: 'another' } });
+  const attempt = { number: 2, token: 'attempt-2' };
+  const starts = ['pod-2', 'pod-3'].map((podUid) => () => harness.start({ attempt, podUid }, graph));
+  for (const [index, start] of starts.entries()) {
+    const started = start();
+    const taskManager = await started.running(`tm-${index}`);
+    assert.equal(started.outcome?.error, undefined);
+    assert.equal(started.state, 'Running');
+    const restored = taskManager.subtasks.flatMap(({ operators }) => operators);
+    assert.deepEqual(
+      restored.flatMap(({ committables }) => committables),
+      [],
+    );
+    started.jobManager.terminate();
+    await harness.pass(100);
+  }
+});
+
 test('a process of an attempt that was closed reports how it was closed', async () => {
   const harness = new JobManagerHarness();
   const started = harness.start();

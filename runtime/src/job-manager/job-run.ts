@@ -98,9 +98,9 @@ export class JobRun {
     this.#options = options;
     const { input, ports, rules, lineage, operations, history } = options;
     const { checkpoints, heartbeat } = input.config;
-    // One that has closed the lineage had ended its tasks before.
-    const mayLive = options.decision.epoch > 1 && options.restored?.isOutputCommitted !== true;
-    this.#predecessorEndMs = mayLive ? ports.clock.monotonicMs() + limits.headWatchIntervalMs + heartbeat.leaseMs : 0;
+    this.#predecessorEndMs = options.decision.mayPredecessorLive
+      ? ports.clock.monotonicMs() + limits.headWatchIntervalMs + heartbeat.leaseMs
+      : 0;
     const onFatal = (error: unknown) => this.#fatal(error);
     const shared = { ...ports, lineage, operations, onFatal };
     this.#checkpointing = new Checkpointing(

@@ -107,7 +107,7 @@ async function openProven(opening: Opening, restore: RestoreDecision): Promise<O
     record: restore.checkpoint,
     graph: input.graph,
     allowed: allowedStateChanges(input.config),
-    closedWith: lineage.view.closed?.checkpointId,
+    closedWith: lineage.view.closedCheckpointId,
     stateBackend: input.config.stateBackend,
   });
   const [first, ...rest] = errors;

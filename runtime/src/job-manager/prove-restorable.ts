@@ -25,7 +25,7 @@ export async function proveRestorable(
     readonly record: CheckpointRecord | undefined;
     readonly graph: JobGraph;
     readonly allowed: AllowedStateChanges;
-    /** The checkpoint that the lineage was closed with, if it is closed. */
+    /** The checkpoint that the lineage was closed with last, if it ever was. */
     readonly closedWith: number | undefined;
     readonly stateBackend: StateBackendType;
   },

@@ -96,7 +96,7 @@ function recordAt({ checkpoints }: LineageView, directory: string): CheckpointRe
 
 /** What the source's sinks had pending is known to be committed: its lineage was closed with it. */
 function isOutputCommitted({ origin }: CheckpointSource): boolean {
-  return origin !== undefined && origin.log.view.closed?.checkpointId === origin.record.checkpointId;
+  return origin !== undefined && origin.log.view.closedCheckpointId === origin.record.checkpointId;
 }
 
 /** The manifest without output that need not be committed any more. */

@@ -149,6 +149,8 @@ export interface Carried {
   /** Newest last; bounded. */
   readonly outcomes: readonly OperationOutcome[];
   readonly nextCheckpointId: number;
+  /** The last that the lineage was closed with: what it lists as pending output is committed. Absent where it never was. */
+  readonly closedCheckpointId?: number | undefined;
 }
 
 export interface OpenedEntry extends EntryHeader {
@@ -546,6 +548,10 @@ function parseCarried(fields: FieldReader): Carried {
     supersededPodUids: fields.strings('supersededPodUids'),
     outcomes: fields.objects('outcomes').map(ended(parseOutcome)),
     nextCheckpointId: fields.integer('nextCheckpointId', 1),
+    ...present(
+      'closedCheckpointId',
+      fields.optional('closedCheckpointId', (name) => fields.integer(name, 1)),
+    ),
   };
   if (carried.latest !== undefined && !carried.checkpoints.some(({ manifest }) => manifest.path === carried.latest)) {
     throw fields.wrong('latest', `names ${carried.latest}, which is not among its checkpoints`);

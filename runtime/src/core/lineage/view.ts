@@ -40,6 +40,8 @@ export interface LineageView {
   readonly condemnations: readonly CondemnedEntry[];
   readonly stopping: StopInProgress | undefined;
   readonly closed: ClosedEntry | undefined;
+  /** See `Carried`: it stays true when the lineage is opened again, also when that start dies before it has completed anything. */
+  readonly closedCheckpointId: number | undefined;
   readonly honouredRestoreTokens: readonly string[];
   readonly supersededPodUids: readonly string[];
   /** Newest last; bounded by `outcomeCountMax`. */
@@ -68,6 +70,7 @@ export const emptyView: LineageView = {
   condemnations: [],
   stopping: undefined,
   closed: undefined,
+  closedCheckpointId: undefined,
   honouredRestoreTokens: [],
   supersededPodUids: [],
   outcomes: [],
@@ -168,6 +171,7 @@ function applyOpened(view: LineageView, entry: OpenedEntry): LineageView {
     pins: carried.pins,
     stopping: carried.stopping,
     closed: undefined,
+    closedCheckpointId: carried.closedCheckpointId,
     honouredRestoreTokens: carried.honouredRestoreTokens,
     supersededPodUids: carried.supersededPodUids,
     outcomes: carried.outcomes,
@@ -218,7 +222,7 @@ function stopOf({ operationId, deadlineMs, stateFormat }: StopInProgress): StopI
 }
 
 function applyClosed(view: LineageView, entry: ClosedEntry): LineageView {
-  const closed = { ...view, stopping: undefined, closed: entry };
+  const closed = { ...view, stopping: undefined, closed: entry, closedCheckpointId: entry.checkpointId };
   if (entry.operationId === undefined) {
     return closed;
   }
