@@ -20,6 +20,7 @@ import { measureManyStates } from './state/many-states.ts';
 import { measureRecovery } from './state/recovery.ts';
 import { measureRescale } from './state/rescale.ts';
 import { measureRocksDbBackend } from './state/rocksdb-backend.ts';
+import { measureSavepointCost } from './state/savepoint-cost.ts';
 import { measureWindowBuffer } from './state/window-buffer.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
 import { profileReport } from './throughput/profile-report.ts';
@@ -65,6 +66,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
   recovery: {
     summary: 'killed TaskManagers and JobManagers: time until records flow again',
     measure: measureRecovery,
+    repetitionsDefault: 1,
+  },
+  'savepoint-cost': {
+    summary: 'a savepoint of a running job: time and bytes do not depend on the size of its state',
+    measure: measureSavepointCost,
     repetitionsDefault: 1,
   },
   rescale: {

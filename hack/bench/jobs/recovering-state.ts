@@ -6,7 +6,7 @@ import { ProgressFile } from './progress-file.ts';
 
 const version = t.struct({ key: t.int, version: t.int });
 /** After every key has its value: enough to be work, little enough that processes which restart have the processor. */
-const updatesPerSecond = 5_000;
+const updatesPerSecondDefault = '5000';
 /** Between looks at the clock when nothing is due. */
 const pauseMs = 2;
 
@@ -14,16 +14,16 @@ const pauseMs = 2;
  * Fills its state as fast as it can, then updates it at a steady rate. Every value that is read must be the one that was written last: a restart that
  * loses or repeats an update fails the job. Each subtask of the sink says to a file of its own when it got its first record.
  */
-export default defineJob<{ keys: string; progress: string }>(({ env, args }) => {
+export default defineJob<{ keys: string; updatesPerSecond?: string; progress: string }>(({ env, args }) => {
   const keyCount = Number(args.keys);
   env
-    .source(keys(keyCount), { uid: 'keys' })
+    .source(keys(keyCount, Number(args.updatesPerSecond ?? updatesPerSecondDefault)), { uid: 'keys' })
     .keyBy((key) => key, t.int)
     .process(update(), { uid: 'values', type: version })
     .sink(firstRecords(args.progress), { uid: 'sink' });
 });
 
-function keys(keyCount: number): Source<number, { readonly next: number }> {
+function keys(keyCount: number, updatesPerSecond: number): Source<number, { readonly next: number }> {
   const sequence = new KeySequence({ seed: 1, keyCount });
   return {
     name: 'keys',

@@ -8,9 +8,15 @@ import {
   type TaskManagerProcessConfigInput,
   taskManagerNodeOptions,
 } from '@flinkjob/runtime/process-config';
-import type { JobStatusDocument } from '@flinkjob/runtime/rest';
+import type {
+  CheckpointDocument,
+  CheckpointsDocument,
+  JobStatusDocument,
+  TaskCheckpointDetailsDocument,
+} from '@flinkjob/runtime/rest';
 import { ManagedProcess } from '../processes/managed-process.ts';
-import { getJson } from '../throughput/rest.ts';
+import type { CheckpointFacts } from '../throughput/engine.ts';
+import { checkpointHistory, getJson, postJson } from '../throughput/rest.ts';
 import { orNotListening, waitUntil } from '../throughput/wait-until.ts';
 import { localFiles } from './local-files.ts';
 
@@ -18,6 +24,8 @@ import { localFiles } from './local-files.ts';
 const prefetchedShare = 0.9;
 const waitTimeoutMs = 10 * 60_000;
 const requestIntervalMs = 50;
+/** What is measured must not be made longer by looking too seldom. */
+const operationIntervalMs = 10;
 
 export interface RecoveryClusterOptions {
   readonly module: string;
@@ -29,8 +37,14 @@ export interface RecoveryClusterOptions {
   readonly directory: string;
   /** What processes need to reach the checkpoint storage. */
   readonly environment: Readonly<Record<string, string>>;
+  /** A job that was stopped starts under a higher one; default 1. */
+  readonly attemptNumber?: number;
+  /** Default: what it left. */
+  readonly restore?: JobManagerProcessConfigInput['restore'];
   readonly signal: AbortSignal;
 }
+
+export type FormatType = 'NATIVE' | 'CANONICAL';
 
 /** A JobManager and TaskManagers with one slot each, with the settings that a user gets, to be killed and started one by one. */
 export class RecoveryCluster implements AsyncDisposable {
@@ -44,12 +58,13 @@ export class RecoveryCluster implements AsyncDisposable {
   }
 
   async startJobManager(): Promise<void> {
-    const { parallelism, checkpointIntervalSeconds, directory } = this.#options;
+    this.#jobManagerCount += 1;
+    const { parallelism, checkpointIntervalSeconds, directory, attemptNumber = 1, restore } = this.#options;
     const config: JobManagerProcessConfigInput = {
       ...this.#shared(),
-      attempt: { number: 1, token: 'bench' },
-      podUid: `pod-${++this.#jobManagerCount}`,
-      restore: { from: 'Latest' },
+      attempt: { number: attemptNumber, token: 'bench' },
+      podUid: randomUUID(),
+      restore: restore ?? { from: 'Latest' },
       checkpoints: { intervalSeconds: checkpointIntervalSeconds, retain: 2 },
       restartStrategy: { type: 'ExponentialDelay' },
       heartbeat: {},
@@ -137,6 +152,44 @@ export class RecoveryCluster implements AsyncDisposable {
     });
   }
 
+  /** Gives where it is, when the JobManager says that it is complete. */
+  async savepoint(formatType: FormatType): Promise<string> {
+    return await this.#operation('savepoints', { formatType });
+  }
+
+  /** Gives where the savepoint is, when the job has ended with it. */
+  async stopWithSavepoint(formatType: FormatType): Promise<string> {
+    return await this.#operation('stop', { formatType });
+  }
+
+  /** Newest first. */
+  async checkpoints(): Promise<readonly CheckpointFacts[]> {
+    return await checkpointHistory(await this.#restUrl(), await this.#jobId());
+  }
+
+  /** Of the newest savepoint: how long its slowest task took to write its state, from the barrier on, and what all of them put into storage. */
+  async newestSavepoint(): Promise<{ readonly flushMs: number; readonly uploadedSizeBytes: number }> {
+    const jobUrl = `${await this.#restUrl()}/jobs/${await this.#jobId()}`;
+    const { latest } = (await getJson(`${jobUrl}/checkpoints`)) as CheckpointsDocument;
+    if (latest.savepoint === null) {
+      throw new Error('the job has no savepoint');
+    }
+    const { id, uploaded_size: uploadedSizeBytes } = latest.savepoint;
+    const { tasks } = (await getJson(`${jobUrl}/checkpoints/details/${id}`)) as CheckpointDocument;
+    const details = (await Promise.all(
+      Object.keys(tasks).map((vertexId) => getJson(`${jobUrl}/checkpoints/details/${id}/subtasks/${vertexId}`)),
+    )) as readonly TaskCheckpointDetailsDocument[];
+    const durations = details
+      .flatMap(({ subtasks }) => subtasks)
+      .map((subtask) => {
+        if (subtask.status !== 'completed') {
+          throw new Error(`the savepoint ${id} is complete, and a part of it is not`);
+        }
+        return subtask.checkpoint.sync + subtask.checkpoint.async;
+      });
+    return { flushMs: Math.max(...durations), uploadedSizeBytes };
+  }
+
   /** A spare TaskManager has brought next to all of the state to its disk. */
   async prefetched(index: number): Promise<void> {
     const directory = join(this.#options.directory, `state-${index}`);
@@ -166,6 +219,34 @@ export class RecoveryCluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#taskManagers.values()].map(({ process }) => process.kill()));
     await this.#jobManager?.kill();
+  }
+
+  async #operation(path: 'savepoints' | 'stop', body: object): Promise<string> {
+    const jobUrl = `${await this.#restUrl()}/jobs/${await this.#jobId()}`;
+    const answer = (await postJson(`${jobUrl}/${path}`, body)) as { readonly 'request-id': string };
+    return await waitUntil({
+      what: `the end of the savepoint (${path})`,
+      ...{ timeoutMs: waitTimeoutMs, intervalMs: operationIntervalMs, signal: this.#options.signal },
+      look: async () => {
+        // The JobManager of a job that has ended serves its document a while longer.
+        const asked = (await getJson(`${jobUrl}/savepoints/${answer['request-id']}`)) as OperationDocument;
+        if (asked.status.id !== 'COMPLETED') {
+          return undefined;
+        }
+        if (asked.operation?.location === undefined) {
+          throw new Error(`the savepoint failed: ${JSON.stringify(asked).slice(0, 2000)}`);
+        }
+        return asked.operation.location;
+      },
+    });
+  }
+
+  async #jobId(): Promise<string> {
+    const status = await this.status();
+    if (status === undefined) {
+      throw new Error('the JobManager does not answer');
+    }
+    return status.jobId;
   }
 
   #find(index: number): { readonly process: ManagedProcess } {
@@ -202,6 +283,11 @@ export class RecoveryCluster implements AsyncDisposable {
     const { rest } = JSON.parse(await readFile(path, 'utf8')) as JobManagerAddress;
     return `http://${rest}`;
   }
+}
+
+interface OperationDocument {
+  readonly status: { readonly id: string };
+  readonly operation?: { readonly location?: string };
 }
 
 export interface LogLine {

@@ -1,13 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { S3Server, whyNoS3Server } from '../../s3-server/s3-server.ts';
 import { announce } from '../announce.ts';
-import { GeneratedValues } from '../jobs/generated-values.ts';
-import { largeStateSizes } from '../jobs/large-state-records.ts';
+import { keyCountOf } from '../jobs/large-state-records.ts';
 import { median } from '../median.ts';
 import type { Measurement, MeasurementOptions } from '../repeated-measurement.ts';
+import { firstRecordsAtMs, recordCount } from './first-records.ts';
 import { type LogLine, RecoveryCluster } from './recovery-cluster.ts';
 
 const module = fileURLToPath(new URL('../jobs/recovering-state.ts', import.meta.url));
@@ -91,7 +91,7 @@ class Scene {
     }
     await cluster.until('every key has its value', async () => {
       await cluster.status();
-      return (await this.#recordCount()) >= keyCount ? true : undefined;
+      return (await recordCount(this.#progress)) >= keyCount ? true : undefined;
     });
     await cluster.settled(parallelism + 1);
   }
@@ -142,13 +142,9 @@ class Scene {
 
   /** Waits until every subtask of the sink has had a record since then. */
   async #recovered(sinceMs: number): Promise<Run> {
-    const firstRecordAtMs = await this.#cluster.until('a record in every subtask of the sink', async () => {
-      const firsts = (await this.#progressFiles()).flatMap(({ subtaskIndex, firstRecordAtMs: atMs }) =>
-        atMs !== undefined && atMs > sinceMs ? [{ subtaskIndex, atMs }] : [],
-      );
-      const seen = new Set(firsts.map(({ subtaskIndex }) => subtaskIndex));
-      return seen.size === parallelism ? Math.max(...firsts.map(({ atMs }) => atMs)) : undefined;
-    });
+    const firstRecordAtMs = await this.#cluster.until('a record in every subtask of the sink', () =>
+      firstRecordsAtMs(this.#progress, { parallelism, sinceMs }),
+    );
     const restoring = (await this.#cluster.status())?.restoring;
     const lines = (await this.#cluster.jobManagerLog()).filter(({ atMs }) => atMs >= sinceMs && atMs <= firstRecordAtMs);
     return {
@@ -167,26 +163,6 @@ class Scene {
       .map(([field, value]) => [`${this.#medium}.${name}.${field}`, value]);
     announce(`  ${this.#medium} ${name}: ${runs.map(({ totalMs }) => totalMs).join(', ')} ms`);
     return Object.fromEntries(medians) as Measurement;
-  }
-
-  async #recordCount(): Promise<number> {
-    return (await this.#progressFiles()).reduce((sum, { records }) => sum + records, 0);
-  }
-
-  async #progressFiles() {
-    const names = await readdir(this.#progress);
-    return await Promise.all(
-      names.map(async (name) => {
-        const lines = (await readFile(join(this.#progress, name), 'utf8')).split('\n').slice(0, -1);
-        const first = lines.find((line) => line.startsWith('sample 0 '));
-        const count = lines.findLast((line) => line.startsWith('count '));
-        return {
-          subtaskIndex: Number(name.split('-')[1]),
-          firstRecordAtMs: first === undefined ? undefined : Number(first.split(' ')[2]),
-          records: Number(count?.split(' ')[2] ?? 0),
-        };
-      }),
-    );
   }
 }
 
@@ -215,14 +191,4 @@ function medianRun(runs: readonly Run[]): Run {
     linkedMebibytes: of('linkedMebibytes'),
     fetchedMebibytes: of('fetchedMebibytes'),
   };
-}
-
-/** So many keys from 0 on have values of this size together. */
-function keyCountOf(sizeBytes: number): number {
-  const values = new GeneratedValues(largeStateSizes);
-  let keyCount = 0;
-  for (let sum = 0; sum < sizeBytes; keyCount++) {
-    sum += values.sizeBytesOf(keyCount);
-  }
-  return keyCount;
 }
