@@ -78,13 +78,17 @@ describe('changes of parallelism', {
   });
   after(() => directories.remove());
 
-  async function open(parallelism: number, parts: readonly RestoredPart[]): Promise<Generation> {
+  async function open(
+    parallelism: number,
+    parts: readonly RestoredPart[],
+    { timers } = { timers: true },
+  ): Promise<Generation> {
     const ranges = Array.from({ length: parallelism }, (_, index) => keyGroupRangeOf(index, parallelism, maxParallelism));
     const backends = await Promise.all(
       ranges.map((keyGroups) =>
         create(
           {
-            ...{ name: `rescale-${nextNumber++}`, keyType: t.string, namespaceType: undefined, states, timers: true },
+            ...{ name: `rescale-${nextNumber++}`, keyType: t.string, namespaceType: undefined, states, timers },
             ...{ maxParallelism, keyGroups, nowMs: () => nowMs, onRoom: () => {} },
           },
           parts,
@@ -257,6 +261,29 @@ describe('changes of parallelism', {
     ] as const) {
       const together = await open(1, parts);
       assert.equal(together.backends[0]?.counters()[counter], 1, counter);
+      assert.deepEqual(
+        keys.map((key) => together.backendOf(key).value('value').get()),
+        keys.map(() => 1),
+      );
+      await close(together);
+    }
+  });
+
+  test('parts that dropped their timers, which is a range deletion up to the next part, are brought together at once', async () => {
+    // From two parts neither reaches outside by anything else.
+    for (const parallelism of [1, 2]) {
+      const before = await open(parallelism, []);
+      for (const key of keys) {
+        const backend = before.backendOf(key);
+        backend.value('value').set(1);
+        backend.registerTimer('EventTime', 5);
+      }
+      const first = await checkpoint(before);
+      await close(before);
+      const withoutTimers = await open(2, first, { timers: false });
+      const parts = await checkpoint(withoutTimers);
+      await close(withoutTimers);
+      const together = await open(1, parts, { timers: false });
       assert.deepEqual(
         keys.map((key) => together.backendOf(key).value('value').get()),
         keys.map(() => 1),
