@@ -117,3 +117,17 @@ test('while a manifest cannot be read nobody knows what it names', () => {
     ['Unproven'],
   );
 });
+
+test('a file that tasks restored and may name again is not garbage while only a savepoint of rows was completed since', () => {
+  const shared = `shared/e1-${hash}.sst`;
+  const builder = opened().open({ attempt: { number: 2, token: 'b' } });
+  const standing = () => accountObjects(input(builder, [shared])).objects[0]?.standing;
+  const restored = 'savepoints/000002-e1/_metadata';
+  // Names no tables, and is the head from here on: the restore source may go, and what it alone named is asked for first.
+  builder.complete(3, { kind: 'Savepoint' }).append({ type: 'SavepointReleased', savepoint: restored });
+  builder.condemn(restored);
+  assert.equal(standing(), 'Open');
+  // Its tables are all that the tasks have.
+  builder.complete(4);
+  assert.equal(standing(), 'Garbage');
+});

@@ -117,13 +117,28 @@ function strangerStanding(path: string, { view, isUnattended }: AccountInput): O
   const isSettled = (epoch: number) => epoch < view.epoch || (isOver && epoch === view.epoch);
   const shared = sharedFileOfPath(path);
   if (shared !== undefined) {
-    return isSettled(shared.epoch) ? 'Garbage' : 'Open';
+    return isSettled(shared.epoch) && (isOver || areRestoredFilesNamed(view)) ? 'Garbage' : 'Open';
   }
   const checkpoint = checkpointOfPath(path);
   if (checkpoint !== undefined) {
     return isSettled(checkpoint.epoch) ? 'Garbage' : 'Open';
   }
   return path.startsWith(probeFolder) ? 'Garbage' : 'Unproven';
+}
+
+/**
+ * Whether a checkpoint of the view names every file of a lower epoch that a running task may name again. Tasks have only those that the first of them
+ * restored, so what they restored names them all, and so does every checkpoint since, but not a savepoint: it may hold rows instead of files. The
+ * JobManager, which asks the tasks, need not know.
+ */
+function areRestoredFilesNamed({ opened, epoch, checkpoints }: LineageView): boolean {
+  return (
+    opened?.restored.source === 'Nothing' ||
+    checkpoints.some(
+      ({ kind, epoch: takenBy, manifest }) =>
+        manifest.path === opened?.restored.path || (kind === 'Checkpoint' && takenBy === epoch),
+    )
+  );
 }
 
 function missingFiles({ view, objects, filesOf }: AccountInput): readonly MissingFile[] {
