@@ -185,6 +185,28 @@ test('while a manifest cannot be read nothing is condemned, and what was condemn
   assert.deepEqual(lineage.view.condemnations.at(-1)?.names, ['chk-000002-e1/_metadata', 'chk-000002-e1/state']);
 });
 
+test('a manifest that is lost keeps nothing but what others name, once its checkpoint may go', async () => {
+  const fixture = new Fixture();
+  const alone = sharedFilePath({ epoch: 1, sha256: 'ab'.repeat(32), executionAttempt: 1, forgetRequest: 0 });
+  const together = sharedFilePath({ epoch: 1, sha256: 'cd'.repeat(32), executionAttempt: 1, forgetRequest: 0 });
+  const { lineage, housekeeping } = await fixture.open();
+  await fixture.complete(lineage, 1, [alone, together]);
+  fixture.unreadable = 'chk-000001-e1/_metadata';
+  await fixture.complete(lineage, 2, [together]);
+  await housekeeping.run({ ...facts, sweep: true });
+  assert.deepEqual(lineage.view.condemnations, [], 'it stays, and so does whatever it names');
+  await fixture.complete(lineage, 3, [together]);
+  await lineage.append({ type: 'Pinned', pinId: 'p', checkpoint: 'chk-000001-e1/_metadata', for: 'f' });
+  await housekeeping.run({ ...facts, sweep: true });
+  assert.deepEqual(lineage.view.condemnations, []);
+  await lineage.append({ type: 'Unpinned', pinId: 'p' });
+  await housekeeping.run({ ...facts, sweep: true });
+  assert.deepEqual(
+    lineage.view.condemnations.map(({ names }) => names),
+    [[...first, alone]],
+  );
+});
+
 test('a storage that fails leaves the rest for the next time', async () => {
   const fixture = new Fixture();
   const { lineage, housekeeping } = await fixture.open();

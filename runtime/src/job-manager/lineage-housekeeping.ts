@@ -57,6 +57,8 @@ export class LineageHousekeeping {
   readonly #options: HousekeepingOptions;
   /** By manifest path. */
   readonly #names = new Map<string, readonly string[]>();
+  /** Manifest paths of checkpoints that may go, and whose manifests are lost: what they alone named is found by a sweep. */
+  readonly #lost = new Set<string>();
   /** Names that nothing in the lineage names, and that a TaskManager may still name. */
   #waiting: ReadonlySet<string> = new Set();
   #trimmedTo = 0;
@@ -81,7 +83,7 @@ export class LineageHousekeeping {
 
   async run(facts: HousekeepingFacts): Promise<void> {
     try {
-      if (await this.#learnNames()) {
+      if (await this.#learnNames(facts)) {
         await this.#condemn(facts);
       }
       await this.#deleteCondemned(facts);
@@ -95,9 +97,11 @@ export class LineageHousekeeping {
     }
   }
 
-  /** False when a manifest cannot be read: then nobody knows what is referenced. */
-  async #learnNames(): Promise<boolean> {
+  /** False when a manifest that stays cannot be read: then nobody knows what is referenced. */
+  async #learnNames(facts: HousekeepingFacts): Promise<boolean> {
     const records = this.#log.view.checkpoints;
+    const mayGo = this.#subsumedPaths(this.#log.view, facts);
+    this.#lost.clear();
     const paths = new Set(records.map((record) => record.manifest.path));
     for (const path of this.#names.keys()) {
       if (!paths.has(path)) {
@@ -110,8 +114,11 @@ export class LineageHousekeeping {
         try {
           this.#names.set(path, await this.#ports.namesOf(record));
         } catch (error) {
-          this.#ports.log.warn({ err: error, path }, 'a manifest cannot be read; nothing is deleted until it can');
-          return false;
+          if (!mayGo.has(path) || !(error instanceof JobError) || error.retry !== 'never') {
+            this.#ports.log.warn({ err: error, path }, 'a manifest cannot be read; nothing is deleted until it can');
+            return false;
+          }
+          this.#lost.add(path);
         }
       }
     }
@@ -132,8 +139,11 @@ export class LineageHousekeeping {
     const asked = this.#rules.namesToAsk(found);
     const forgotten = asked.length === 0 ? new Set<string>() : await this.#ports.forget(asked);
     await this.#log.append((view) => {
-      // Checkpoints that appeared since the names were read wait for the next time.
-      if (view.checkpoints.some((record) => !this.#names.has(record.manifest.path))) {
+      // Checkpoints that appeared since the names were read wait for the next time, as do those that were lost and are to stay now.
+      const mayGo = this.#subsumedPaths(view, facts);
+      if (
+        view.checkpoints.some(({ manifest: { path } }) => !this.#names.has(path) && !(this.#lost.has(path) && mayGo.has(path)))
+      ) {
         return undefined;
       }
       const candidates = this.#candidates(view, epoch, facts, objects);
@@ -159,7 +169,7 @@ export class LineageHousekeeping {
     { inUse, settledBelowId }: HousekeepingFacts,
     objects: readonly StoredObject[],
   ): readonly string[] {
-    const namesOf = (record: CheckpointRecord) => this.#names.get(record.manifest.path) ?? [];
+    const namesOf = ({ manifest: { path } }: CheckpointRecord) => this.#names.get(path) ?? (this.#lost.has(path) ? [path] : []);
     const subsumed = this.#rules.subsumedCheckpoints(view, { retain: this.#options.retain, inUse });
     const referenced = new Set(view.checkpoints.flatMap(namesOf));
     const condemned = new Set(view.condemnations.flatMap((entry) => (this.#isDeleted(entry.number) ? [] : entry.names)));
@@ -169,6 +179,11 @@ export class LineageHousekeeping {
       ...this.#rules.orphans({ epoch, objects, settledBelowId, referenced, nowMs: this.#ports.clock.nowMs() }),
     ]);
     return [...names].filter((name) => !condemned.has(name)).sort();
+  }
+
+  #subsumedPaths(view: LineageView, { inUse }: HousekeepingFacts): ReadonlySet<string> {
+    const subsumed = this.#rules.subsumedCheckpoints(view, { retain: this.#options.retain, inUse });
+    return new Set(subsumed.map(({ manifest }) => manifest.path));
   }
 
   #condemnedSinceMs(): ReadonlyMap<string, number> {
