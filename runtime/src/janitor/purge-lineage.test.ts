@@ -168,3 +168,25 @@ test('where nothing ever ran nothing is written', async () => {
   assert.deepEqual(purged, { deletedCount: 0, deletedSizeBytes: 0, strangers: [] });
   assert.deepEqual(harness.storage.paths(''), []);
 });
+
+test('what a late try of a write brings back under a name that was condemned already goes too', async () => {
+  const { harness, first, purge } = await scene();
+  first.jobManager.terminate();
+  await harness.pass(1_000);
+  const { storage } = harness;
+  const remove = storage.delete.bind(storage);
+  let isFirst = true;
+  storage.delete = async (paths) => {
+    await remove(paths);
+    const [name] = paths;
+    if (isFirst && name !== undefined) {
+      isFirst = false;
+      await storage.putIfAbsent(name, new Uint8Array(1));
+    }
+  };
+  assert.ok('strangers' in (await purge()));
+  assert.deepEqual(
+    storage.paths('').filter((path) => !path.startsWith('lineage/')),
+    [],
+  );
+});

@@ -117,7 +117,9 @@ async function condemnAll(log: LineageLog, url: string, names: readonly string[]
   for (let start = 0; start < names.length; start += condemnedNameCountMax) {
     await log.append((view) => {
       refusePinned(view, url);
-      const condemned = new Set(view.condemnations.flatMap((entry) => entry.names));
+      // What was deleted and is there again needs an entry of its own, or nobody would delete it a second time.
+      const waiting = view.condemnations.filter(({ number }) => !log.deletedCondemnations.has(number));
+      const condemned = new Set(waiting.flatMap((entry) => entry.names));
       const going = names.slice(start, start + condemnedNameCountMax).filter((name) => !condemned.has(name));
       return going.length === 0 ? undefined : { type: 'Condemned', names: going };
     });
