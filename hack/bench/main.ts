@@ -19,6 +19,7 @@ import { measureManyCheckpoints } from './state/many-checkpoints.ts';
 import { measureManyStates } from './state/many-states.ts';
 import { measureRecovery } from './state/recovery.ts';
 import { measureRescale } from './state/rescale.ts';
+import { measureRestore } from './state/restore.ts';
 import { measureRocksDbBackend } from './state/rocksdb-backend.ts';
 import { measureSavepointCost } from './state/savepoint-cost.ts';
 import { measureWindowBuffer } from './state/window-buffer.ts';
@@ -71,6 +72,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
   'savepoint-cost': {
     summary: 'a savepoint of a running job: time and bytes do not depend on the size of its state',
     measure: measureSavepointCost,
+    repetitionsDefault: 1,
+  },
+  restore: {
+    summary: 'all processes killed: time to the first record, with local files and from S3 beside a plain download',
+    measure: measureRestore,
     repetitionsDefault: 1,
   },
   rescale: {

@@ -57,6 +57,12 @@ export class RecoveryCluster implements AsyncDisposable {
     this.#options = options;
   }
 
+  /** Below the checkpoint storage. */
+  get lineageName(): string {
+    const { namespace, name } = this.#shared().lineage;
+    return `${namespace}/${name}`;
+  }
+
   async startJobManager(): Promise<void> {
     this.#jobManagerCount += 1;
     const { parallelism, checkpointIntervalSeconds, directory, attemptNumber = 1, restore } = this.#options;
