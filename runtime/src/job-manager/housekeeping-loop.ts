@@ -24,6 +24,8 @@ export class HousekeepingLoop {
   /** A sweep lists the whole directory, so it is for the start, for what was aborted, and for now and then. */
   #isSweepDue = true;
   #lastSweepMs = 0;
+  /** A sweep has begun when nobody was left who could write, so nothing comes after it. */
+  #hasSweptQuiet = false;
   #stopTimer: () => void = () => {};
   readonly #ended = deferred<void>();
 
@@ -73,14 +75,16 @@ export class HousekeepingLoop {
         const sweep = this.#isSweepDue || nowMs - this.#lastSweepMs >= this.#options.sweepIntervalMs;
         this.#isSweepDue = false;
         this.#lastSweepMs = sweep ? nowMs : this.#lastSweepMs;
-        await housekeeping.run({ ...facts(), sweep });
+        const given = facts();
+        await housekeeping.run({ ...given, sweep });
+        this.#hasSweptQuiet ||= sweep && given.isQuiet;
       }
     } catch (error) {
       this.end();
       onFatal(error);
     }
     this.#isRunning = false;
-    if (this.#isFinishing && this.#options.isDone()) {
+    if (this.#isFinishing && this.#hasSweptQuiet && this.#options.isDone()) {
       this.end();
     }
     if (!this.#isEnded) {

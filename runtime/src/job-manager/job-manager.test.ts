@@ -245,6 +245,28 @@ test('tasks of a TaskManager that was lost may be at work until its lease is ove
   assert.deepEqual(harness.storage.paths('chk-'), ['chk-000002-e1/_metadata', 'chk-000003-e1/_metadata']);
 });
 
+test('what a lost TaskManager writes until its lease is over does not stay, also when the job leaves nothing else to delete', async () => {
+  const harness = new JobManagerHarness();
+  const started = harness.start({ restartStrategy: { type: 'None' } });
+  await started.running('tm-1', 1);
+  const lost = await started.running('tm-2', 1);
+  await harness.pass(11_000);
+  lost.disconnect();
+  await harness.pass(5_000);
+  assert.equal(started.outcome?.state, 'Failed');
+  let isClean = false;
+  void started.jobManager.whenClean.then(() => {
+    isClean = true;
+  });
+  await harness.storage.putIfAbsent(`shared/e1-${'ab'.repeat(32)}.sst`, new Uint8Array(8));
+  await harness.pass(5_000);
+  assert.ok(!isClean);
+  await harness.pass(30_000);
+  assert.ok(isClean);
+  const stored = harness.storage.paths('').filter((path) => !path.startsWith('lineage/'));
+  assert.deepEqual(stored, ['chk-000001-e1/_metadata']);
+});
+
 test('a savepoint is pinned, survives the checkpoints after it, and the same operation gives the same answer', async () => {
   const harness = new JobManagerHarness();
   const started = harness.start();
