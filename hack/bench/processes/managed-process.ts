@@ -67,6 +67,11 @@ export class ManagedProcess implements AsyncDisposable {
     }
   }
 
+  /** By itself or because it was told to. */
+  get hasEnded(): boolean {
+    return this.#exit !== undefined;
+  }
+
   /** Throws, with the end of its log, when the process has ended by itself. */
   assertAlive(): void {
     if (this.#exit !== undefined && !this.#isStopping) {

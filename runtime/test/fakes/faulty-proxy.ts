@@ -28,6 +28,8 @@ export interface ProxyRule {
 /** Stands between a client and a real HTTP server and spoils what its rules say. Counts what passes. */
 export class FaultyProxy {
   rules: ProxyRule[] = [];
+  /** What becomes of a request that no rule meets: for faults by chance. */
+  weather: (() => ProxyFault | undefined) | undefined;
   readonly requests: { readonly method: string; readonly path: string; readonly headers: IncomingMessage['headers'] }[] = [];
   readonly #server: Server;
   readonly #targetPort: () => number;
@@ -78,8 +80,9 @@ export class FaultyProxy {
     );
     if (rule !== undefined) {
       this.#met.set(rule, (this.#met.get(rule) ?? 0) + 1);
+      return rule.fault;
     }
-    return rule?.fault;
+    return this.weather?.();
   }
 
   async #handle(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
