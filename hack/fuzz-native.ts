@@ -40,7 +40,11 @@ let failed = 0;
 const first = Number(values['first-seed']);
 for (let seed = first; seed < first + Number(values.seeds); seed++) {
   const folder = mkdtempSync(join(tmpdir(), 'flinkjob-fuzz-'));
-  await watch(`seed ${seed}, ${values.calls} calls`, ['--expose-gc', join(tests, 'fuzz.ts'), String(seed), values.calls, folder]);
+  await watch(
+    `seed ${seed}, ${values.calls} calls`,
+    ['--expose-gc', join(tests, 'fuzz.ts'), String(seed), values.calls, folder],
+    folder,
+  );
   rmSync(folder, { recursive: true, force: true });
 }
 await watch('threads', [
@@ -52,10 +56,11 @@ await watch('threads', [
 console.log(failed === 0 ? 'no fault found' : `${failed} runs failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-async function watch(name: string, args: readonly string[]): Promise<void> {
+/** `cwd`: hostile paths may be relative ones. */
+async function watch(name: string, args: readonly string[], cwd = process.cwd()): Promise<void> {
   const startedAt = performance.now();
   const limits = { timeout: runTimeoutMs, killSignal: 'SIGKILL' } as const;
-  const child = spawn(process.execPath, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'], ...limits });
+  const child = spawn(process.execPath, args, { cwd, env: environment, stdio: ['ignore', 'pipe', 'pipe'], ...limits });
   let output = '';
   const append = (chunk: string): void => {
     output += chunk;

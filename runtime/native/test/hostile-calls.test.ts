@@ -1,6 +1,7 @@
 // A wrong call throws; it never crashes the process. What is called is in fuzz.ts.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { newPath, skip } from './native-fixture.ts';
@@ -12,7 +13,12 @@ const seeds = [1, 2, Date.now() % 2 ** 31];
 for (const seed of seeds) {
   test(`${calls} hostile calls, seed ${seed}`, { skip }, async () => {
     const program = fileURLToPath(new URL('fuzz.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--expose-gc', program, String(seed), String(calls), newPath()], { timeout: 120_000 });
+    const path = newPath();
+    // A hostile path may be a relative one.
+    const child = spawn(process.execPath, ['--expose-gc', program, String(seed), String(calls), path], {
+      cwd: dirname(path),
+      timeout: 120_000,
+    });
     let output = '';
     const append = (chunk: string): void => {
       output += chunk;
