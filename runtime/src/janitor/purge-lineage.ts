@@ -47,10 +47,13 @@ export async function purgeLineage(
   const { storage } = ports;
   const found = await storage.list('');
   const strangers = found.filter(({ path }) => !isOurs(path)).map(({ path }) => path);
-  if (found.length === strangers.length || (await isPurged(ports, found))) {
+  if (found.length === strangers.length || (await isPurged(ports, found, request))) {
     return { deletedCount: 0, deletedSizeBytes: 0, strangers };
   }
   const log = await openForPurge(ports, request, rules);
+  if (log === undefined) {
+    return { deletedCount: 0, deletedSizeBytes: 0, strangers };
+  }
   let deletedCount = 0;
   let deletedSizeBytes = 0;
   for (let round = 1; round <= roundCountMax; round++) {
@@ -82,25 +85,37 @@ function isOurs(path: string): boolean {
   return isFile || path.startsWith(probeFolder) || path.startsWith(lineageFolder);
 }
 
-/** Nothing is left but the log, and its last entry says so. */
-async function isPurged(ports: LineageLogPorts, objects: readonly { readonly path: string }[]): Promise<boolean> {
-  if (objects.some(({ path }) => isOurs(path) && !path.startsWith(lineageFolder))) {
-    return false;
-  }
-  const { entries } = await LineageLog.read(ports);
-  return entries.at(-1)?.type === 'Purged';
+/**
+ * The last entry says so, and nothing is left but the log; or this very purge has said so, and what came after it is the janitor's.
+ */
+async function isPurged(
+  ports: LineageLogPorts,
+  objects: readonly { readonly path: string }[],
+  request: PurgeRequest,
+): Promise<boolean> {
+  const { entries, view } = await LineageLog.read(ports);
+  const isEmpty = objects.every(({ path }) => !isOurs(path) || path.startsWith(lineageFolder));
+  return entries.at(-1)?.type === 'Purged' && (isEmpty || view.attempt?.token === tokenOf(request));
 }
 
-async function openForPurge(ports: LineageLogPorts, request: PurgeRequest, rules: LineageRules): Promise<LineageLog> {
+function tokenOf({ operationId }: PurgeRequest): string {
+  return `purge-${operationId}`;
+}
+
+/** Undefined when another process of this purge has finished it. */
+async function openForPurge(ports: LineageLogPorts, request: PurgeRequest, rules: LineageRules): Promise<LineageLog | undefined> {
   for (let tries = 1; ; tries++) {
     const log = await LineageLog.read(ports, rules);
     refusePinned(log.view, ports.storage.url);
     const decision = await log.open({
       ...{ owner: request.owner, adoptFrom: request.adoptFrom, revision: 'purge' },
-      attempt: { number: request.attemptNumber, token: `purge-${request.operationId}` },
+      attempt: { number: request.attemptNumber, token: tokenOf(request) },
       podUid: `${request.processUid}-${tries}`,
-      restore: { from: 'None', token: `purge-${request.operationId}` },
+      restore: { from: 'None', token: tokenOf(request) },
     });
+    if (decision.type === 'Refuse' && log.view.opened === undefined && log.view.attempt?.token === tokenOf(request)) {
+      return undefined;
+    }
     if (decision.type === 'Refuse') {
       throw new JobError(`the lineage in ${ports.storage.url} cannot be purged: ${decision.error.message}`, decision.error);
     }

@@ -66,6 +66,13 @@ describe('rule 4: attempts', () => {
     assert.equal(refusalOf(log.view, { podUid: 'pod-9' }), 'AttemptClosed');
     assert.equal(open(log.view, { attempt: second }).restore.checkpoint?.checkpointId, 1);
   });
+
+  test('an attempt that purged the lineage is over for every pod, although who opened in it is forgotten', () => {
+    const log = new LineageBuilder().open();
+    log.append({ type: 'Purged', attempt: log.view.attempt, honouredRestoreTokens: [], nextCheckpointId: 1 });
+    assert.equal(refusalOf(log.view, { podUid: 'pod-9' }), 'AttemptClosed');
+    assert.equal(open(log.view, { attempt: second }).restore.reason, 'Empty');
+  });
 });
 
 describe('rule 5: owners', () => {

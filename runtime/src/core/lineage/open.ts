@@ -99,6 +99,14 @@ function refuseAttempt(view: LineageView, { attempt, podUid }: OpenRequest): Err
       'Make sure that only one controller manages this job; start again with a higher attempt number.',
     );
   }
+  if (view.opened === undefined) {
+    // Who opened in this attempt went with everything else, so there is nobody left to hold a pod against: the attempt is over for all.
+    return refused(
+      'AttemptClosed',
+      `attempt ${attempt.number} is over: it purged the lineage`,
+      'Nothing to do; a new start takes a new attempt number.',
+    );
+  }
   if (view.closed !== undefined) {
     return refused(
       'AttemptClosed',
