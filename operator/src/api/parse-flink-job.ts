@@ -19,6 +19,12 @@ export function parseFlinkJobSpec(input: unknown): Parsed<FlinkJobSpec> {
   return parse(FlinkJobSpec, specShape, input, ['spec']);
 }
 
+/** Whether deleting it deletes its state. A spec that cannot be read asks for nothing. */
+export function asksForPurge(spec: unknown): boolean {
+  const parsed = parseFlinkJobSpec(spec);
+  return parsed.ok && parsed.value.checkpoints.onDelete === 'Purge';
+}
+
 /** The part of JSON Schema that messages are made from. */
 interface Shape {
   readonly type?: string;

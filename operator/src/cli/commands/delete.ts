@@ -1,6 +1,6 @@
 import { formatKey } from '../../api/flink-job.ts';
 import type { Problem } from '../../api/flink-job-status.ts';
-import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { asksForPurge } from '../../api/parse-flink-job.ts';
 import { type Command, CommandFailure, exitCodes } from '../command.ts';
 import { pause } from '../file-watch.ts';
 import { openController } from '../open-controller.ts';
@@ -32,7 +32,7 @@ export const deleteCommand: Command = {
     const store = await openExistingStore(workDirectory);
     const key = keyFrom(parsed, parsed.positionals[0] ?? '');
     const { metadata, spec } = await getFlinkJob(store, key);
-    const isPurged = parsesAsPurge(spec);
+    const isPurged = asksForPurge(spec);
     await store.delete(key);
     const wait = !parsed.flag('no-wait');
     if ((await findController(workDirectory)) === undefined) {
@@ -71,8 +71,3 @@ export const deleteCommand: Command = {
     return exitCodes.ok;
   },
 };
-
-function parsesAsPurge(spec: unknown): boolean {
-  const parsed = parseFlinkJobSpec(spec);
-  return parsed.ok && parsed.value.checkpoints.onDelete === 'Purge';
-}

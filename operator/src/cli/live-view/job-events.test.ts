@@ -8,6 +8,7 @@ import { eventsBetween } from './job-events.ts';
 import { describeState, type JobSnapshot } from './job-snapshot.ts';
 
 const time = '2026-01-01T00:00:00.000Z';
+const purgingSpec = { job: { module: './w.ts' }, state: { checkpointStorage: 'file:///c' }, checkpoints: { onDelete: 'Purge' } };
 
 function flinkJob(status: Partial<FlinkJobStatus>): StoredFlinkJob {
   const metadata = {
@@ -152,6 +153,21 @@ test('savepoints and failed checkpoints are told, and those before the first loo
   assert(!texts(undefined, after).some((text) => text.startsWith('Savepoint')));
 });
 
+test('savepoints of earlier JobManagers are no news when the next one opens the lineage', () => {
+  const savepoint = {
+    ...{ operationId: 'o1', type: 'Savepoint' as const, state: 'Completed' as const, checkpointId: 9 },
+    ...{ location: 'file:///s', error: undefined },
+  };
+  const opened = snapshot({}, { podUid: 'p2', epoch: 4, operations: [savepoint] });
+  const told = (before: JobSnapshot) => texts(before, opened).filter((text) => text.startsWith('Savepoint'));
+  assert.deepEqual(told(snapshot({}, { podUid: 'p1', epoch: 3 })), []);
+  assert.deepEqual(told(snapshot({}, { podUid: 'p2', epoch: undefined })), []);
+  const underWay = { ...savepoint, state: 'InProgress' as const, location: undefined };
+  assert.deepEqual(told(snapshot({}, { podUid: 'p1', epoch: 3, operations: [underWay] })), [
+    'Savepoint: savepoint 9 is complete: file:///s',
+  ]);
+});
+
 test('the end of a job is told with what its state is', () => {
   const ended = { state: 'Suspended' as const, time, generation: 1, checkpointId: 43 };
   assert.deepEqual(texts(snapshot({}, null), snapshot({ ended }, null)), [
@@ -183,7 +199,10 @@ test('a stop that waits for the job to run says so, and then how it stops', () =
 
 test('a resource that is gone is told, and shown in place of numbers of the past', () => {
   const gone = { atMs: 7, flinkJob: undefined, job: undefined };
-  assert.match(texts(snapshot(), gone).join(), /^Deleted: /);
+  assert.match(texts(snapshot(), gone).join(), /^Deleted: .* storage stays/);
+  const before = snapshot();
+  const purging = { ...flinkJob({}), spec: { ...purgingSpec } };
+  assert.match(texts({ ...before, flinkJob: purging }, gone).join(), /^Deleted: .* is purged/);
   assert.equal(describeState(gone).label, 'Deleted');
 });
 

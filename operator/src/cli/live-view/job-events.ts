@@ -1,5 +1,7 @@
 import type { JobStatusDocument, OperationStatus } from '@flinkjob/runtime/rest';
+import type { StoredFlinkJob } from '../../api/flink-job.ts';
 import type { FlinkJobStatus, Problem, Rollout } from '../../api/flink-job-status.ts';
+import { asksForPurge } from '../../api/parse-flink-job.ts';
 import { plural } from '../format.ts';
 import { type JobSnapshot, toneOf } from './job-snapshot.ts';
 import type { Tone } from './style.ts';
@@ -16,7 +18,7 @@ export function eventsBetween(before: JobSnapshot | undefined, after: JobSnapsho
     ...operationEvents(before?.job, after.job),
     // What had ended before the first look is history.
     ...(before === undefined ? [] : endEvents(before.flinkJob?.status, after.flinkJob?.status)),
-    ...(before?.flinkJob !== undefined && after.flinkJob === undefined ? [deleted] : []),
+    ...(before?.flinkJob !== undefined && after.flinkJob === undefined ? [deletedEvent(before.flinkJob)] : []),
   ];
   // The lost TaskManager is both an error, which says more, and one fewer.
   const distinct = drafts.filter((draft, index) => drafts.findIndex(({ reason }) => reason === draft.reason) === index);
@@ -35,11 +37,12 @@ function draft(tone: Tone, reason: string, message: string): Draft {
   return { tone, reason, message };
 }
 
-const deleted = draft(
-  'busy',
-  'Deleted',
-  'the resource is gone, its state in checkpoint storage stays; saving the file makes it again',
-);
+function deletedEvent({ spec }: StoredFlinkJob): Draft {
+  const state = asksForPurge(spec)
+    ? 'its state in checkpoint storage is purged; saving the file makes it again, empty'
+    : 'its state in checkpoint storage stays; saving the file makes it again';
+  return draft('busy', 'Deleted', `the resource is gone, ${state}`);
+}
 
 const rolloutVerbs: Readonly<Record<Rollout['reason'], string>> = {
   Start: 'start',
@@ -214,8 +217,11 @@ function operationEvents(before: JobStatusDocument | undefined, after: JobStatus
     return [];
   }
   const known = new Map(before.operations.map(({ operationId, state }) => [operationId, state]));
+  // A JobManager that has just opened the lineage lists what earlier ones did: history as well.
+  const isNews = before.epoch !== undefined && before.epoch === after?.epoch;
   return (after?.operations ?? [])
-    .filter(({ operationId, state, type }) => type === 'Savepoint' && known.get(operationId) !== state)
+    .filter(({ operationId, type }) => type === 'Savepoint' && (isNews || known.has(operationId)))
+    .filter(({ operationId, state }) => known.get(operationId) !== state)
     .map((operation) => describeSavepoint(operation));
 }
 
