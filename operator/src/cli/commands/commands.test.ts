@@ -158,7 +158,7 @@ test('a plan says from what, or why not and what to do', () => {
     'Copied into the lineage first: 3 files, 4.0 KiB.',
   ]);
   const refused = {
-    ...plan,
+    ...fork,
     ok: false,
     problems: [{ code: 'StateDropped', message: 'counts is gone', remedy: 'Allow it.' }],
     vertices: [],

@@ -44,6 +44,7 @@ export const run = delegated({
 export const lineage = delegated({
   name: 'lineage',
   summary: 'Show what checkpoint storage says about a job',
+  details: ['lineage check DIR looks at every object instead: is everything there that checkpoints name, and nothing else?'],
   positionals: [
     { name: 'DIR', required: true, meaning: "a job's directory in checkpoint storage, or its URL: <storage>/<namespace>/<name>" },
   ],
@@ -55,7 +56,7 @@ export const lineage = delegated({
     },
     {
       line: 'flinkjob lineage check examples/word-count/checkpoints/default/word-count',
-      meaning: 'is everything there that checkpoints name, and nothing else?',
+      meaning: 'exit code 1 when something is garbage, missing or damaged',
     },
   ],
 });
@@ -115,7 +116,7 @@ export const state = delegated({
   },
   examples: [
     { line: 'flinkjob state ls checkpoints/default/word-count', meaning: 'what the newest checkpoint has' },
-    { line: 'flinkjob state get checkpoints/default/word-count counts sum to', meaning: 'one key' },
+    { line: 'flinkjob state get checkpoints/default/word-count counts count to', meaning: 'one key' },
     {
       line: 'flinkjob state export s3://bucket/jobs/default/word-count/savepoints/000042-e3 rows.jsonl --to jsonl',
       meaning: 'every row of a savepoint',

@@ -98,7 +98,7 @@ export function planLines(name: string, result: PlanResult): readonly string[] {
   const { import: toImport } = result;
   return [
     ...(result.ok ? [`${name} can start ${from}.`] : [`${name} cannot start:`]),
-    ...(toImport === undefined
+    ...(toImport === undefined || !result.ok
       ? []
       : [`Copied into the lineage first: ${plural(toImport.fileCount, 'file')}, ${formatBytes(toImport.sizeBytes)}.`]),
     ...problems.flatMap(({ code, message, remedy }) => [

@@ -258,7 +258,7 @@ async function outcomeOf(
 function secondsToMs(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0)) {
-    throw new CommandFailure(`--timeout cannot be "${text}"`, 'Give a number of seconds, such as 60.');
+    throw new CommandLineError(`flinkjob savepoint: --timeout cannot be "${text}"`, 'Give a number of seconds, such as 60.');
   }
   return seconds * 1000;
 }
