@@ -143,7 +143,7 @@ async function exportTo(from: string, options: { readonly to: string; readonly v
   const { verifyContent } = options;
   const result = await exportSavepoint(ports, { from, to, verifyContent, onProgress: progressReporter('exported') });
   process.stderr.write(
-    `Checkpoint ${result.checkpointId} of ${formatSize(result.stateSizeBytes)} in ${result.fileCount} files is exported${verifyContent ? ' and read back' : ''}:\n`,
+    `${result.kind} ${result.checkpointId} of ${formatSize(result.stateSizeBytes)} in ${result.fileCount} files is exported${verifyContent ? ' and read back' : ''}:\n`,
   );
   process.stdout.write(`${result.url}\n`);
   return exitCodes.ok;

@@ -41,7 +41,7 @@ export function parseStateArguments(argv: readonly string[], shape: ActionShape)
   const { min, max } = shape.words;
   if (positionals.length < min || positionals.length > max) {
     const wanted = min === max ? String(min) : `${min} or ${max}`;
-    throw badArguments(`state ${shape.name} takes ${wanted} arguments, not ${positionals.length}`);
+    throw badArguments(`state ${shape.name} takes ${wanted} argument${wanted === '1' ? '' : 's'}, not ${positionals.length}`);
   }
   if (values.output !== undefined && values.output !== 'json') {
     throw badArguments(`-o ${values.output} is no form of output`);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
 import { getVerifiedFile, putObject } from '../checkpoint-storage/verified-objects.ts';
 import { stateSizeBytes } from '../core/checkpoint/assemble-manifest.ts';
+import type { CheckpointManifest } from '../core/checkpoint/manifest.ts';
 import { encodeManifest } from '../core/checkpoint/manifest-format.ts';
 import { namedFiles } from '../core/checkpoint/relocate-manifest.ts';
 import { JobError } from '../core/job-error.ts';
@@ -33,6 +34,8 @@ export interface ExportRequest {
 
 export interface ExportResult {
   readonly url: string;
+  /** What was copied; its copy belongs to whoever made it in any case. */
+  readonly kind: CheckpointManifest['kind'];
   readonly checkpointId: number;
   readonly fileCount: number;
   /** Of the state, small pieces inside `_metadata` included. */
@@ -77,7 +80,7 @@ export async function exportSavepoint(
     }
   }
   const fileCount = copiesOf(source).length;
-  return { url, checkpointId: manifest.checkpointId, fileCount, stateSizeBytes: stateSizeBytes(manifest) };
+  return { url, kind: manifest.kind, checkpointId: manifest.checkpointId, fileCount, stateSizeBytes: stateSizeBytes(manifest) };
 }
 
 /** Equal content is copied once. */
