@@ -160,7 +160,11 @@ export class LocalParts {
   }
 
   aborted(checkpointId: number): void {
-    this.#change(() => this.#removeWhere(({ part }) => part.checkpointId === checkpointId));
+    this.#change(async () => {
+      await this.#removeWhere(({ part }) => part.checkpointId === checkpointId);
+      // Of this one threads may be linking files still. Those before it need not wait until one completes, which may take long.
+      await this.#removeUnfinished(checkpointId);
+    });
   }
 
   /** The deployment is gone, and nobody links anything any more. */
@@ -270,8 +274,22 @@ export class LocalParts {
   }
 
   async #remove(directory: string): Promise<void> {
+    const owned = this.#parts.get(directory);
     this.#parts.delete(directory);
+    if (owned !== undefined && this.#unverified.size > 0) {
+      this.#forgetFiles(owned.part);
+    }
     await removeTree(directory);
+  }
+
+  /** A spare may be brought files for months that it never uses. */
+  #forgetFiles({ files }: KeptPart): void {
+    const there = this.files();
+    for (const { path } of files) {
+      if (!there.has(path)) {
+        this.#unverified.delete(path);
+      }
+    }
   }
 }
 
