@@ -8,6 +8,8 @@ import { parseArgs } from 'node:util';
 import { measureCodecs } from './codecs.ts';
 import { measureDataTransport } from './data-transport.ts';
 import { measureIdleMemory } from './idle-memory.ts';
+import { lifecycleJson, lifecycleTable } from './lifecycle/lifecycle-report.ts';
+import { runLifecycle } from './lifecycle/run-lifecycle.ts';
 import { measureManySubtasks } from './many-subtasks.ts';
 import { Interrupted, interruptionSignal } from './processes/interruption.ts';
 import { type Measurement, type MeasurementOptions, runRepeatedly } from './repeated-measurement.ts';
@@ -108,6 +110,8 @@ ${Object.entries(measurements)
   .map(([id, { summary }]) => `  ${id.padEnd(14)} ${summary}`)
   .join('\n')}
 
+  lifecycle      checkpoints, savepoints, restores, changes of parallelism and lost TaskManagers; also --vs-flink, --json
+
   --repetitions N   how often each number is measured (default 3, of long ones 1; with --quick 1)
   --quick           a short form where there is one
   --count N         of many-checkpoints: how many (default 10,000; with --quick 300)
@@ -157,6 +161,15 @@ async function main(): Promise<number> {
     const count = values.count === undefined ? undefined : wholeNumber('--count', values.count, 10);
     await runRepeatedly(name, () => measurement.measure({ isQuick, eventSpeed, count, signal }), repetitions);
     return 0;
+  }
+  if (name === 'lifecycle') {
+    const options = { isQuick, repetitions, vsFlink: values['vs-flink'] === true, signal: interruptionSignal() };
+    const results = await runLifecycle(options);
+    console.log(lifecycleTable(results));
+    if (values.json === true) {
+      console.log(lifecycleJson(results, options));
+    }
+    return results.some(({ failure }) => failure !== undefined) ? 1 : 0;
   }
   const benchmark = throughputBenchmarks.find(({ id }) => id === name);
   if (benchmark === undefined) {

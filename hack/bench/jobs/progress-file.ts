@@ -5,7 +5,7 @@ const intervalMs = 100;
 
 /**
  * Says to a file of its own how many records a subtask has seen, ten times a second; the counterpart of flink/…/ProgressFile.java. One file
- * per attempt, so a restart shows. Lines: `count MILLISECONDS RECORDS` and `sample INDEX VALUE…`.
+ * per attempt, so a restart shows. Lines: `count MILLISECONDS RECORDS`, `first MILLISECONDS` and `sample INDEX VALUE…`.
  */
 export class ProgressFile {
   readonly #file: number;
@@ -22,6 +22,11 @@ export class ProgressFile {
 
   sample(index: number, values: string): void {
     writeSync(this.#file, `sample ${index} ${values}\n`);
+  }
+
+  /** Says when the first record came. */
+  firstRecord(): void {
+    writeSync(this.#file, `first ${Date.now()}\n`);
   }
 
   close(): void {

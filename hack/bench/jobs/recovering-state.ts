@@ -1,14 +1,13 @@
-import { defineJob, type KeyedProcessContext, keyedProcess, type Sink, type Source, state, t } from '@flinkjob/runtime';
+import { defineJob, type KeyedProcessContext, keyedProcess, type Sink, state, t } from '@flinkjob/runtime';
 import { GeneratedValues } from './generated-values.ts';
 import { KeySequence } from './key-sequence.ts';
 import { largeStateSizes } from './large-state-records.ts';
 import { ProgressFile } from './progress-file.ts';
+import { steadyAfterFirst } from './steady-source.ts';
 
 const version = t.struct({ key: t.int, version: t.int });
 /** After every key has its value: enough to be work, little enough that processes which restart have the processor. */
 const updatesPerSecondDefault = '5000';
-/** Between looks at the clock when nothing is due. */
-const pauseMs = 2;
 
 /**
  * Fills its state as fast as it can, then updates it at a steady rate. Every value that is read must be the one that was written last: a restart that
@@ -16,56 +15,17 @@ const pauseMs = 2;
  */
 export default defineJob<{ keys: string; updatesPerSecond?: string; progress: string }>(({ env, args }) => {
   const keyCount = Number(args.keys);
+  const sequence = new KeySequence({ seed: 1, keyCount });
+  const recordsPerSecond = Number(args.updatesPerSecond ?? updatesPerSecondDefault);
   env
-    .source(keys(keyCount, Number(args.updatesPerSecond ?? updatesPerSecondDefault)), { uid: 'keys' })
+    .source(
+      steadyAfterFirst({ type: t.int, recordAt: (index) => sequence.keyAt(index), firstCount: keyCount, recordsPerSecond }),
+      { uid: 'keys' },
+    )
     .keyBy((key) => key, t.int)
     .process(update(), { uid: 'values', type: version })
     .sink(firstRecords(args.progress), { uid: 'sink' });
 });
-
-function keys(keyCount: number, updatesPerSecond: number): Source<number, { readonly next: number }> {
-  const sequence = new KeySequence({ seed: 1, keyCount });
-  return {
-    name: 'keys',
-    recordType: t.int,
-    positionType: t.struct({ next: t.int }),
-    bounded: false,
-    replayable: true,
-    parallelismMax: 1,
-    discoverSplits: async () => [{ id: 'all', position: { next: 0 } }],
-    createReader: ({ nowMs, wake }, [split]) => {
-      if (split === undefined) {
-        return { poll: () => 'End', positions: () => [], close: async () => {} };
-      }
-      let { next } = split.position;
-      let paced: { readonly sinceMs: number; readonly first: number } | undefined;
-      let pause: NodeJS.Timeout | undefined;
-      const due = (): number => {
-        if (next < keyCount) {
-          return keyCount - next;
-        }
-        paced ??= { sinceMs: nowMs(), first: next };
-        return paced.first + Math.floor(((nowMs() - paced.sinceMs) * updatesPerSecond) / 1000) - next;
-      };
-      return {
-        poll(countMax) {
-          const count = Math.min(countMax, due());
-          if (count <= 0) {
-            clearTimeout(pause);
-            pause = setTimeout(wake, pauseMs);
-            return 'Pending';
-          }
-          const records = Array.from({ length: count }, (_, offset) => sequence.keyAt(next + offset));
-          next += count;
-          return { splitId: split.id, records };
-        },
-        positions: () => [{ id: split.id, position: { next } }],
-        isReadable: () => due() > 0,
-        close: async () => clearTimeout(pause),
-      };
-    },
-  };
-}
 
 function update() {
   const values = new GeneratedValues(largeStateSizes);

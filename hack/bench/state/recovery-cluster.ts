@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -225,6 +225,8 @@ export class RecoveryCluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#taskManagers.values()].map(({ process }) => process.kill()));
     await this.#jobManager?.kill();
+    // So that TaskManagers of a later job in this directory do not try to reach this JobManager.
+    await rm(this.#shared().addressFile, { force: true });
   }
 
   async #operation(path: 'savepoints' | 'stop', body: object): Promise<string> {

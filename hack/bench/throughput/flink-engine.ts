@@ -5,7 +5,7 @@ import { flinkJobJar } from '../flink/job-jar.ts';
 import { freePort } from '../processes/free-port.ts';
 import { ManagedProcess } from '../processes/managed-process.ts';
 import { runTool } from '../processes/run-tool.ts';
-import type { Engine, JobSettings, RunningJob } from './engine.ts';
+import type { ComparedJob, Engine, JobSettings, RunningJob } from './engine.ts';
 import { answerOf, checkpointHistory, getJson, postJson } from './rest.ts';
 import { orNotListening, waitUntil } from './wait-until.ts';
 
@@ -149,7 +149,7 @@ async function configuration(settings: JobSettings, restPort: number): Promise<R
   };
 }
 
-function flinkEnvironment(home: string, directory: string): NodeJS.ProcessEnv {
+export function flinkEnvironment(home: string, directory: string): NodeJS.ProcessEnv {
   // What the caller has set for another Flink must not change this one.
   const environment = Object.entries(process.env).filter(
     ([name]) => !/^(FLINK|HADOOP|YARN)_|^JVM_ARGS$|^JAVA_TOOL_OPTIONS$/.test(name),
@@ -163,28 +163,43 @@ function flinkEnvironment(home: string, directory: string): NodeJS.ProcessEnv {
 }
 
 async function submit(restUrl: string, jar: string, { job }: JobSettings): Promise<string> {
+  return await runJar(restUrl, await uploadJar(restUrl, jar), { job, parallelism: 1 });
+}
+
+/** Gives its id. */
+export async function uploadJar(restUrl: string, jar: string): Promise<string> {
   const form = new FormData();
   form.set('jarfile', new Blob([await readFile(jar)]), basename(jar));
   const uploadUrl = `${restUrl}/jars/upload`;
   const uploaded = await answerOf(uploadUrl, await fetch(uploadUrl, { method: 'POST', body: form }));
-  const jarId = basename((uploaded as { readonly filename: string }).filename);
+  return basename((uploaded as { readonly filename: string }).filename);
+}
+
+/** Gives the job's id. */
+export async function runJar(
+  restUrl: string,
+  jarId: string,
+  options: { readonly job: ComparedJob; readonly parallelism: number; readonly savepointPath?: string | undefined },
+): Promise<string> {
+  const { job, parallelism, savepointPath } = options;
   const started = await postJson(`${restUrl}/jars/${jarId}/run`, {
     entryClass: job.flinkClass,
     programArgsList: Object.entries(job.args).flatMap(([name, value]) => [`--${name}`, value]),
-    parallelism: 1,
+    parallelism,
+    ...(savepointPath === undefined ? {} : { savepointPath }),
   });
   return (started as { readonly jobid: string }).jobid;
 }
 
 /** While its services start, the REST server answers 503. */
-function undefinedIfStarting(error: unknown): undefined {
+export function undefinedIfStarting(error: unknown): undefined {
   if (error instanceof Error && / answered 503/.test(error.message)) {
     return undefined;
   }
   throw error;
 }
 
-async function requireJava(signal: AbortSignal): Promise<void> {
+export async function requireJava(signal: AbortSignal): Promise<void> {
   const missing = 'Install a JDK 17 or newer: it runs Apache Flink.';
   const output = await runTool({ command: 'java', args: ['-version'], missing, signal });
   const version = Number(/version "(\d+)/.exec(output)?.[1]);

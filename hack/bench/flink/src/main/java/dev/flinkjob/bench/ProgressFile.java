@@ -10,8 +10,8 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Says to a file of its own how many records a subtask has seen, ten times a second, from a thread of its own; the counterpart of
- * jobs/progress-file.ts. One file per attempt, so a restart shows. Lines: {@code count MILLISECONDS RECORDS} and
- * {@code sample INDEX VALUE...}.
+ * jobs/progress-file.ts. One file per attempt, so a restart shows. Lines: {@code count MILLISECONDS RECORDS},
+ * {@code first MILLISECONDS} and {@code sample INDEX VALUE...}.
  */
 final class ProgressFile implements AutoCloseable {
     private static final long INTERVAL_MILLIS = 100;
@@ -36,6 +36,12 @@ final class ProgressFile implements AutoCloseable {
 
     synchronized void sample(long index, String values) {
         file.println("sample " + index + " " + values);
+    }
+
+    /** Says when the first record came, at once. */
+    synchronized void firstRecord() {
+        file.println("first " + System.currentTimeMillis());
+        file.flush();
     }
 
     @Override
