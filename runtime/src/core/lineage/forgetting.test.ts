@@ -41,3 +41,11 @@ test('what a lost TaskManager may still be writing waits; older epochs are fence
   assert.deepEqual(condemnableNames([own, older], { ...facts, lostAttemptMax: 2 }), [older]);
   assert.deepEqual(condemnableNames([own, older], { ...facts, lostAttemptMax: 1 }), [own, older]);
 });
+
+test('what an import of this epoch brought was written before there were tasks, so no lost TaskManager holds it up', () => {
+  const imported = sharedFilePath({ epoch: 7, sha256: hash, executionAttempt: 0, forgetRequest: 0 });
+  const forgotten = new Set([imported]);
+  for (const lostAttemptMax of [0, 2]) {
+    assert.deepEqual(condemnableNames([imported], { ...facts, forgotten, lostAttemptMax }), [imported]);
+  }
+});

@@ -31,7 +31,8 @@ export function condemnableNames(candidates: readonly string[], facts: Forgettin
     if (file === undefined) {
       return true;
     }
-    const mayBeUploading = file.epoch === epoch && file.executionAttempt <= lostAttemptMax;
+    // Attempt 0 is the import before the first tasks, written by the JobManager itself.
+    const mayBeUploading = file.epoch === epoch && file.executionAttempt > 0 && file.executionAttempt <= lostAttemptMax;
     return forgotten.has(name) && !inFlight.has(name) && !mayBeUploading;
   });
 }
