@@ -50,6 +50,7 @@ async function play(
     announce(`${name}: ${seen}; judging …`);
     return `${seen}; ${await scene.judge({ mayRepeat })}`;
   } catch (error) {
+    options.signal.throwIfAborted();
     throw new Error(`${error instanceof Error ? error.message : String(error)}\n${await scene.keepLogs()}`, { cause: error });
   }
 }

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { s3Error } from '../../runtime/test/fakes/faulty-proxy.ts';
+import { announce } from '../bench/announce.ts';
 import { parallelism } from './fault-cluster.ts';
 import { changeBytes, type FaultScene } from './fault-scene.ts';
 import { SmallDisk, whyNoSmallDisk } from './small-disk.ts';
@@ -69,6 +70,7 @@ async function playKills({ cluster, random, settings }: FaultScene): Promise<str
     }
     await cluster.checkpointed();
     recoveryMs.push(performance.now() - killedAtMs);
+    announce(`kills: ${kill + 1} of ${settings.kills}, the last one of ${victim}`);
   }
   const seconds = recoveryMs.toSorted((a, b) => a - b).map((ms) => (ms / 1000).toFixed(1));
   const median = seconds[seconds.length >> 1];
@@ -166,7 +168,7 @@ async function playCredentials({ cluster }: FaultScene): Promise<string> {
 
 async function playDiskFull({ cluster }: FaultScene): Promise<string> {
   await using filler = SmallDisk.fill(cluster.localDirectory(0));
-  const failure = await named(cluster, /LocalDiskFull|ENOSPC|No space left|no space/i);
+  const failure = await named(cluster, /LocalDiskFull|LocalDirectoryUnusable/);
   filler.remove();
   await cluster.checkpointed();
   return `${failure.code}: ${failure.message.split('\n')[0]}`;
