@@ -110,7 +110,7 @@ ${Object.entries(measurements)
   .map(([id, { summary }]) => `  ${id.padEnd(14)} ${summary}`)
   .join('\n')}
 
-  lifecycle      checkpoints, savepoints, restores, changes of parallelism and lost TaskManagers; also --vs-flink, --json
+  lifecycle      checkpoints, savepoints, restores, changes of parallelism and lost TaskManagers; with --vs-flink on both engines
 
   --repetitions N   how often each number is measured (default 3, of long ones 1; with --quick 1)
   --quick           a short form where there is one
@@ -118,11 +118,11 @@ ${Object.entries(measurements)
   --event-speed N   of window-buffer: how many times as fast as the clock event time goes; 1 takes its two hours
 
 Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:
-  --vs-flink        measures Apache Flink in turn with ours; needs a JDK, Maven and Python 3 with pip
+  --vs-flink        measures Apache Flink in turn with ours; needs a JDK, Maven and Python 3 with pip (also of lifecycle)
   --cases A,B       only these; without it all
   --seconds N       length of a measured window, at least one checkpoint interval of 5 s (default 20; with --quick 10)
   --quick           one short window each, and no case that takes minutes to fill its state
-  --json            a last line for programs: {"ratios":{"CASE":ours/flink per CPU second},…}
+  --json            a last line for programs: {"ratios":{"CASE":ours/flink per CPU second},…}; of lifecycle {"ratios":{"STEP":flink/ours in time},…}
   --profile DIR     writes V8's CPU profiles of our TaskManager's threads there and prints where the time of one run went; it slows
                     that run down, so not with --vs-flink
 `;

@@ -7,6 +7,7 @@ import { ManagedProcess } from '../processes/managed-process.ts';
 import { flinkEnvironment, requireJava, runJar, undefinedIfStarting, uploadJar } from '../throughput/flink-engine.ts';
 import { checkpointHistory, getJson, postJson } from '../throughput/rest.ts';
 import { orNotListening, waitUntil } from '../throughput/wait-until.ts';
+import { disposeSavepoint } from './dispose-savepoint.ts';
 import type { LifecycleCluster, LifecycleEngine, LifecycleSettings, SavepointFormat } from './lifecycle-engine.ts';
 
 /** JVMs on a busy machine; on a quiet one it takes 7 s. */
@@ -63,10 +64,12 @@ class FlinkCluster implements LifecycleCluster {
     await mkdir(join(this.#settings.directory, 'flink-savepoints'), { recursive: true });
     this.#options = configuration(this.#settings, { restPort: this.#restPort, rpcPort: await freePort() });
     this.#jobManager = await this.#start('jobmanager.sh', 'jobmanager');
-    for (let index = 0; index < taskManagerCountMax; index++) {
+    await this.#untilSlots('the start of Flink’s JobManager', () => true);
+    // One after another: JVMs that start side by side on a busy machine run into time-outs of their own.
+    for (let count = 1; count <= taskManagerCountMax; count++) {
       await this.#startTaskManager();
+      await this.#untilSlots(`the registration of TaskManager ${count}`, ({ slotsTotal }) => slotsTotal >= count);
     }
-    await this.#untilSlots('the registration of all TaskManagers', ({ slotsTotal }) => slotsTotal >= taskManagerCountMax);
     this.#jarId = await uploadJar(this.#restUrl, await flinkJobJar(signal));
   }
 
@@ -109,6 +112,10 @@ class FlinkCluster implements LifecycleCluster {
       look: async () => ((await getJson(this.#jobUrl)) as { readonly state: string }).state === 'FINISHED' || undefined,
     });
     return location;
+  }
+
+  async disposeSavepoint(path: string): Promise<void> {
+    await disposeSavepoint(this.#restUrl, path, this.#settings.signal);
   }
 
   async provideSpare(): Promise<void> {

@@ -27,6 +27,8 @@ export interface LifecycleCluster extends AsyncDisposable {
   savepoint(format: SavepointFormat): Promise<string>;
   /** Gives where the savepoint is; the job has ended then. */
   stopWithSavepoint(format: SavepointFormat): Promise<string>;
+  /** One that nothing needs any more: its files go. */
+  disposeSavepoint(path: string): Promise<void>;
   /** Resolves when a TaskManager without tasks is there. */
   provideSpare(): Promise<void>;
   /** As a failure of its machine would end it; one with tasks. */

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RecoveryCluster } from '../state/recovery-cluster.ts';
+import { disposeSavepoint } from './dispose-savepoint.ts';
 import type { LifecycleCluster, LifecycleEngine, LifecycleSettings, SavepointFormat } from './lifecycle-engine.ts';
 
 /**
@@ -70,6 +71,10 @@ class OurCluster implements LifecycleCluster {
 
   stopWithSavepoint(format: SavepointFormat) {
     return this.#running.stopWithSavepoint(format);
+  }
+
+  async disposeSavepoint(path: string): Promise<void> {
+    await disposeSavepoint(await this.#running.restUrl(), path, this.#settings.signal);
   }
 
   async provideSpare(): Promise<void> {

@@ -38,7 +38,7 @@ export interface LifecycleOptions {
 }
 
 /** Milliseconds of each run of a step, by the step's name; in the order in which they were first measured. */
-export type Steps = ReadonlyMap<string, readonly number[]>;
+type Steps = ReadonlyMap<string, readonly number[]>;
 
 export interface EngineResult {
   readonly engine: LifecycleEngine['id'];
@@ -91,6 +91,8 @@ class Scene {
   readonly #options: LifecycleOptions;
   readonly #plan: typeof full;
   readonly #progress: SinkProgress;
+  /** What the running job was started from. */
+  #restored: string | undefined;
 
   constructor(engine: LifecycleEngine, directory: string, options: LifecycleOptions) {
     this.#engine = engine;
@@ -174,10 +176,11 @@ class Scene {
     for (const format of ['NATIVE', 'CANONICAL'] as const) {
       for (let run = 0; run < this.#options.repetitions; run++) {
         const sinceMs = performance.now();
-        await cluster.savepoint(format);
+        const savepoint = await cluster.savepoint(format);
         this.#note(`savepoint, ${format.toLowerCase()}`, performance.now() - sinceMs);
         // The next one finds what one interval leaves.
         await this.#completedCheckpoint(cluster);
+        await cluster.disposeSavepoint(savepoint);
       }
     }
   }
@@ -222,8 +225,13 @@ class Scene {
     { parallelism, format }: { readonly parallelism: number; readonly format: SavepointFormat },
   ) {
     await this.#completedCheckpoint(cluster);
+    if (this.#restored !== undefined) {
+      // The checkpoint that was completed has its own files.
+      await cluster.disposeSavepoint(this.#restored);
+    }
     const sinceMs = Date.now();
     const savepoint = await cluster.stopWithSavepoint(format);
+    this.#restored = savepoint;
     const stoppedAtMs = Date.now();
     return { sinceMs, stoppedAtMs, processingAtMs: await this.#start(cluster, { parallelism, savepoint }) };
   }

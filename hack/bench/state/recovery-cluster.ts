@@ -44,7 +44,7 @@ export interface RecoveryClusterOptions {
   readonly signal: AbortSignal;
 }
 
-export type FormatType = 'NATIVE' | 'CANONICAL';
+type FormatType = 'NATIVE' | 'CANONICAL';
 
 /** A JobManager and TaskManagers with one slot each, with the settings that a user gets, to be killed and started one by one. */
 export class RecoveryCluster implements AsyncDisposable {
@@ -118,7 +118,7 @@ export class RecoveryCluster implements AsyncDisposable {
 
   /** Indexes of TaskManagers with tasks, and of those without. */
   async occupation(): Promise<{ readonly busy: readonly number[]; readonly spare: readonly number[] }> {
-    const { taskmanagers } = (await getJson(`${await this.#restUrl()}/taskmanagers`)) as {
+    const { taskmanagers } = (await getJson(`${await this.restUrl()}/taskmanagers`)) as {
       readonly taskmanagers: readonly { readonly id: string; readonly freeSlots: number }[];
     };
     const busy: number[] = [];
@@ -136,7 +136,7 @@ export class RecoveryCluster implements AsyncDisposable {
     for (const { process } of this.#taskManagers.values()) {
       process.assertAlive();
     }
-    const restUrl = await this.#restUrl().catch(() => undefined);
+    const restUrl = await this.restUrl().catch(() => undefined);
     const status =
       restUrl === undefined ? undefined : await orNotListening(getJson(`${restUrl}/v1/status`) as Promise<JobStatusDocument>);
     if (status?.error !== undefined && !expectedErrors.has(status.error.code)) {
@@ -170,12 +170,12 @@ export class RecoveryCluster implements AsyncDisposable {
 
   /** Newest first. */
   async checkpoints(): Promise<readonly CheckpointFacts[]> {
-    return await checkpointHistory(await this.#restUrl(), await this.#jobId());
+    return await checkpointHistory(await this.restUrl(), await this.#jobId());
   }
 
   /** Of the newest savepoint: how long its slowest task took to write its state, from the barrier on, and what all of them put into storage. */
   async newestSavepoint(): Promise<{ readonly flushMs: number; readonly uploadedSizeBytes: number }> {
-    const jobUrl = `${await this.#restUrl()}/jobs/${await this.#jobId()}`;
+    const jobUrl = `${await this.restUrl()}/jobs/${await this.#jobId()}`;
     const { latest } = (await getJson(`${jobUrl}/checkpoints`)) as CheckpointsDocument;
     if (latest.savepoint === null) {
       throw new Error('the job has no savepoint');
@@ -205,6 +205,13 @@ export class RecoveryCluster implements AsyncDisposable {
     });
   }
 
+  /** Of the JobManager. */
+  async restUrl(): Promise<string> {
+    const path = this.#shared().addressFile;
+    const { rest } = JSON.parse(await readFile(path, 'utf8')) as JobManagerAddress;
+    return `http://${rest}`;
+  }
+
   until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
     return waitUntil({ what, timeoutMs: waitTimeoutMs, intervalMs: requestIntervalMs, signal: this.#options.signal, look });
   }
@@ -230,7 +237,7 @@ export class RecoveryCluster implements AsyncDisposable {
   }
 
   async #operation(path: 'savepoints' | 'stop', body: object): Promise<string> {
-    const jobUrl = `${await this.#restUrl()}/jobs/${await this.#jobId()}`;
+    const jobUrl = `${await this.restUrl()}/jobs/${await this.#jobId()}`;
     const answer = (await postJson(`${jobUrl}/${path}`, body)) as { readonly 'request-id': string };
     return await waitUntil({
       what: `the end of the savepoint (${path})`,
@@ -284,12 +291,6 @@ export class RecoveryCluster implements AsyncDisposable {
       stateBackend: 'RocksDB',
       addressFile: join(directory, 'job-manager-address.json'),
     } as const;
-  }
-
-  async #restUrl(): Promise<string> {
-    const path = this.#shared().addressFile;
-    const { rest } = JSON.parse(await readFile(path, 'utf8')) as JobManagerAddress;
-    return `http://${rest}`;
   }
 }
 
