@@ -2,7 +2,7 @@ import { keyGroupOf } from '../../core/key-groups/key-group.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { Type } from '../../core/types/type.ts';
-import { borrowBytes, detachString, toBinaryString, writeBinaryString } from './binary-string.ts';
+import { borrowBytes, detachString, toBinaryString, writeSizedBinaryString } from '../binary-string.ts';
 
 /**
  * What stands for a key, a namespace or a map's key in a JS Map: the value itself where JS holds two equal exactly when their
@@ -119,7 +119,7 @@ function createBytesCodec(type: Type<unknown>): KeyCodec {
       const binary = String(identity);
       return keyGroupOf(borrowBytes(binary).subarray(0, binary.length), maxParallelism);
     },
-    write: (identity, to) => writeBinaryString(String(identity), to),
+    write: (identity, to) => writeSizedBinaryString(String(identity), to),
     read: (from) => toBinaryString(from.readBytes()),
     sizeBytes: (identity) => String(identity).length,
   };

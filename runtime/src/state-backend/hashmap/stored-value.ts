@@ -1,7 +1,7 @@
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { Type } from '../../core/types/type.ts';
-import { borrowBytes, detachString, toBinaryString, writeBinaryString } from './binary-string.ts';
+import { borrowBytes, detachString, toBinaryString, writeSizedBinaryString } from '../binary-string.ts';
 import { primitiveSizeBytes } from './key-codec.ts';
 
 /**
@@ -73,7 +73,7 @@ function createBytesCodec(type: Type<unknown>): StoredValueCodec {
       reader.reset(borrowBytes(binary), 0, binary.length);
       return type.decode(reader);
     },
-    write: (stored, to) => writeBinaryString(String(stored), to),
+    write: (stored, to) => writeSizedBinaryString(String(stored), to),
     read: (from) => toBinaryString(from.readBytes()),
     sizeBytes: (stored) => String(stored).length,
     hasOneSize: false,

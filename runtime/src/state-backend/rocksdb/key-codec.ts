@@ -1,7 +1,7 @@
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { Type } from '../../core/types/type.ts';
-import { borrowBytes, detachString, toBinaryString, writeBinaryString } from './binary-string.ts';
+import { borrowBytes, detachString, toBinaryString, writeBinaryString } from '../binary-string.ts';
 
 /**
  * What stands for a key, a namespace or a map's key in a JS Map: the value itself where JS holds two equal exactly when their

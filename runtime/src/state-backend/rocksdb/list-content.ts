@@ -1,7 +1,7 @@
 import { JobError } from '../../core/job-error.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
-import { borrowBytes, toBinaryString, writeBinaryString } from './binary-string.ts';
+import { borrowBytes, toBinaryString, writeBinaryString } from '../binary-string.ts';
 import { type Cell, unloaded } from './cell.ts';
 import type { RowAccess } from './row-access.ts';
 import type { StateSlot } from './state-slot.ts';

@@ -1,7 +1,7 @@
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { toBinaryString } from '../binary-string.ts';
 import { deathMsOf, isDead } from '../time-to-live.ts';
-import { toBinaryString } from './binary-string.ts';
 import { absent, type Cell, unloaded } from './cell.ts';
 import type { CacheItem } from './clock.ts';
 import type { Identity, KeyCodec } from './key-codec.ts';

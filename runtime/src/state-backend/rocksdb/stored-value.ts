@@ -1,7 +1,7 @@
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { Type } from '../../core/types/type.ts';
-import { borrowBytes, detachString, toBinaryString, writeBinaryString } from './binary-string.ts';
+import { borrowBytes, detachString, toBinaryString, writeBinaryString } from '../binary-string.ts';
 
 /**
  * How a value is kept in the cache. Strings, numbers, booleans and bigints cannot be changed in place, so they are kept as they are.

@@ -1,4 +1,4 @@
-import { writeBinaryString } from './binary-string.ts';
+import { writeBinaryString } from '../binary-string.ts';
 import type { GroupTimers } from './group-timers.ts';
 import { timersColumnFamily } from './key-layout.ts';
 import type { DirtyItem } from './write-back.ts';

@@ -2,7 +2,7 @@ import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
 import type { TimeDomain } from '../../core/time/event-time.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
-import { borrowBytes, toBinaryString } from './binary-string.ts';
+import { borrowBytes, toBinaryString } from '../binary-string.ts';
 import type { Cell } from './cell.ts';
 import type { GroupTimers } from './group-timers.ts';
 import type { Identity } from './key-codec.ts';
