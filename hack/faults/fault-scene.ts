@@ -149,6 +149,15 @@ export class FaultScene implements AsyncDisposable {
     return `${recordCount} records exact${repeated}, ${this.#keyCount} keys and ${Math.round(stateSizeBytes / mebibyte)} MiB of state equal, bucket clean`;
   }
 
+  /** Index of the latest record of which a line is committed; -1 without any. */
+  latestCommitted(): number {
+    let latest = -1;
+    for (const line of this.#committedLines()) {
+      latest = Math.max(latest, Number(line.slice(0, line.indexOf(' '))));
+    }
+    return latest;
+  }
+
   /** Of the newest checkpoint, those that the one before does not name: objects of storage, as files that can be spoilt. */
   newStateFile(): { readonly file: string; readonly name: string; readonly previousCheckpoint: string } | undefined {
     const [previous, newest] = this.#manifests().slice(-2);

@@ -191,6 +191,7 @@ async function playDamage(scene: FaultScene, damage: (file: string) => void): Pr
     return file;
   });
   const { file, name, previousCheckpoint } = found;
+  const committed = scene.latestCommitted();
   damage(file);
   await cluster.emptyLocalDirectories();
   await cluster.startAll();
@@ -210,6 +211,10 @@ async function playDamage(scene: FaultScene, damage: (file: string) => void): Pr
   if (status.restored?.path?.startsWith(previousCheckpoint) !== true) {
     throw new Error(`the job went on from ${status.restored?.path} and not from ${previousCheckpoint}`);
   }
+  // Until then there are lines of records that this life of the job has not come to yet.
+  await cluster.until('the job has caught up with what was committed before', async () =>
+    scene.latestCommitted() > committed ? true : undefined,
+  );
   return `${failure.code} names ${fileName}; goes on from ${previousCheckpoint} when that is asked for`;
 }
 
