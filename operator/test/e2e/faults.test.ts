@@ -14,10 +14,16 @@ import { whyNoS3Server } from '../../../hack/s3-server/s3-server.ts';
 const addons = fileURLToPath(new URL('../../../.cache/native/', import.meta.url));
 const whyNot = existsSync(addons) ? whyNoS3Server : 'the RocksDB addon is not built';
 
-const settings = {
-  ...{ stateMebibytes: 8, kills: 3, faultSeconds: 2, slowSeconds: [0.2, 0.6], checkpointIntervalSeconds: 0.5 },
-  ...{ updatesPerSecond: 2_000, seed: Number(process.env['FLINKJOB_FAULT_SEED'] ?? 20261121), deadlineMs: 120_000 },
-} as const satisfies FaultSettings;
+const settings: FaultSettings = {
+  stateMebibytes: 8,
+  kills: 3,
+  faultSeconds: 2,
+  slowSeconds: [0.2, 0.6],
+  checkpointIntervalSeconds: 0.5,
+  updatesPerSecond: 2_000,
+  seed: Number(process.env['FLINKJOB_FAULT_SEED'] ?? 20261121),
+  deadlineMs: 120_000,
+};
 
 let storage: FaultyStorage | undefined;
 before(async () => {
