@@ -237,6 +237,8 @@ function configuration(
   return {
     'rest.port': ports.restPort,
     'jobmanager.rpc.port': ports.rpcPort,
+    // Of a JVM on a busy machine; nothing that is measured waits for it.
+    'pekko.startup-timeout': '120s',
     'taskmanager.numberOfTaskSlots': 1,
     'taskmanager.memory.process.size': `${taskManagerMebibytes}m`,
     'io.tmp.dirs': join(directory, 'flink-tmp'),
