@@ -66,7 +66,9 @@ export class HashmapSnapshot implements KeyedStateSnapshot {
       this.#forget();
       if (target.format === 'Canonical') {
         // Rows come in order, cells do not: the part's own bytes are what is sorted.
-        return await writeCanonicalPart(openHashmapRows(bytes, this.#options.keyGroups), target, { throwIfEnded: () => this.#checkNotEnded() });
+        return await writeCanonicalPart(openHashmapRows(bytes, this.#options.keyGroups), target, {
+          throwIfEnded: () => this.#checkNotEnded(),
+        });
       }
       const handle = await target.putBytes('state', bytes);
       this.#checkNotEnded();

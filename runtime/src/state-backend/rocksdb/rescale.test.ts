@@ -78,11 +78,7 @@ describe('changes of parallelism', {
   });
   after(() => directories.remove());
 
-  async function open(
-    parallelism: number,
-    parts: readonly RestoredPart[],
-    { timers } = { timers: true },
-  ): Promise<Generation> {
+  async function open(parallelism: number, parts: readonly RestoredPart[], { timers } = { timers: true }): Promise<Generation> {
     const ranges = Array.from({ length: parallelism }, (_, index) => keyGroupRangeOf(index, parallelism, maxParallelism));
     const backends = await Promise.all(
       ranges.map((keyGroups) =>
