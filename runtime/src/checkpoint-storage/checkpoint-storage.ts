@@ -31,6 +31,12 @@ export interface CheckpointStorage {
    */
   copyFrom(source: CheckpointStorage, path: string, to: string): Promise<CopyResult>;
 
+  /**
+   * SHA-256 of what is at a path, lower-case hex; undefined when nothing is there. Only of media where that brings no bytes over a network: elsewhere the
+   * method is absent.
+   */
+  sha256?(path: string): Promise<string | undefined>;
+
   /** Undefined when nothing is there. Reads its own and others' completed puts (strong consistency). */
   get(path: string): Promise<Uint8Array | undefined>;
 

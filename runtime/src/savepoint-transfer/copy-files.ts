@@ -39,8 +39,8 @@ const retryDelayMaxMs = 5_000;
 const copyTriesMax = 10;
 
 /**
- * Copies, by the server where the two share a medium, and checks afterwards that everything is there with its length; content that came through this
- * process is compared with its hash, and what a server copied is the server's word, until its reader verifies it. What is there already is
+ * Copies, by the server where the two share a medium, and checks afterwards that everything is there with its length. Content that lies on a local disk, or
+ * came through this process, is compared with its hash; what a server copied is the server's word, until its reader verifies it. What is there already is
  * left alone, so a copy that was interrupted is continued by doing it again.
  */
 export async function copyFiles(copies: readonly FileCopy[], options: CopyFilesOptions): Promise<void> {
@@ -114,6 +114,7 @@ async function copyOne(copy: FileCopy, options: CopyFilesOptions): Promise<void>
 }
 
 async function tryCopy(copy: FileCopy, source: CheckpointStorage, target: CheckpointStorage): Promise<void> {
+  await refuseDamaged(copy, source);
   const answer = await target.copyFrom(source, copy.from, copy.to);
   if (answer === 'Missing') {
     throw new JobError(`state file ${source.url}/${copy.from} is missing`, {
@@ -125,6 +126,19 @@ async function tryCopy(copy: FileCopy, source: CheckpointStorage, target: Checkp
   }
   if (answer === 'Unsupported') {
     await copyThrough(copy, source, target);
+  }
+}
+
+/** Before it is linked: a link would carry the damage on, and nobody would notice until the job reads it. */
+async function refuseDamaged({ from, sha256 }: FileCopy, source: CheckpointStorage): Promise<void> {
+  const found = await source.sha256?.(from);
+  if (found !== undefined && found !== sha256) {
+    throw new JobError(`state file ${source.url}/${from} has other content than was written (its SHA-256 differs)`, {
+      domain: 'external',
+      retry: 'never',
+      code: 'CheckpointDamaged',
+      remedy: 'Restore the file from a backup, or take another checkpoint or savepoint.',
+    });
   }
 }
 

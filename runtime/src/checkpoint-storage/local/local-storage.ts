@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import type { CheckpointStorage, CopyResult, StoredObject } from '../checkpoint-storage.ts';
 import { StorageError } from '../checkpoint-storage.ts';
 import { checkObjectPath } from '../object-path.ts';
+import { sha256OfFile } from '../verified-objects.ts';
 import { toStorageError } from './storage-errors.ts';
 import { removeLeftovers, temporaryFolder, temporaryName } from './temporary-files.ts';
 
@@ -88,6 +89,18 @@ export class LocalStorage implements CheckpointStorage {
     });
     // Content never changes, so a second name for it is as good as a copy.
     return facts?.isFile === true ? await this.putFileIfAbsent(to, from) : 'Missing';
+  }
+
+  async sha256(path: string): Promise<string | undefined> {
+    const file = this.#fileOf(path);
+    try {
+      return await sha256OfFile(file);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) {
+        return undefined;
+      }
+      throw toStorageError(error, { action: 'read', path: file, outcome: 'NotApplied' });
+    }
   }
 
   async get(path: string): Promise<Uint8Array | undefined> {
