@@ -117,12 +117,7 @@ async function tryCopy(copy: FileCopy, source: CheckpointStorage, target: Checkp
   await refuseDamaged(copy, source);
   const answer = await target.copyFrom(source, copy.from, copy.to);
   if (answer === 'Missing') {
-    throw new JobError(`state file ${source.url}/${copy.from} is missing`, {
-      domain: 'external',
-      retry: 'never',
-      code: 'CheckpointDamaged',
-      remedy: 'Restore the file from a backup, or take another checkpoint or savepoint.',
-    });
+    throw damagedSource(`${source.url}/${copy.from}`, 'is missing');
   }
   if (answer === 'Unsupported') {
     await copyThrough(copy, source, target);
@@ -133,13 +128,17 @@ async function tryCopy(copy: FileCopy, source: CheckpointStorage, target: Checkp
 async function refuseDamaged({ from, sha256 }: FileCopy, source: CheckpointStorage): Promise<void> {
   const found = await source.sha256?.(from);
   if (found !== undefined && found !== sha256) {
-    throw new JobError(`state file ${source.url}/${from} has other content than was written (its SHA-256 differs)`, {
-      domain: 'external',
-      retry: 'never',
-      code: 'CheckpointDamaged',
-      remedy: 'Restore the file from a backup, or take another checkpoint or savepoint.',
-    });
+    throw damagedSource(`${source.url}/${from}`, 'has other content than was written (its SHA-256 differs)');
   }
+}
+
+function damagedSource(where: string, problem: string): JobError {
+  return new JobError(`state file ${where} ${problem}`, {
+    domain: 'external',
+    retry: 'never',
+    code: 'CheckpointDamaged',
+    remedy: 'Restore the file from a backup, or take another checkpoint or savepoint.',
+  });
 }
 
 /** Between media that do not know each other: through a file of this machine, verified on its way. */
