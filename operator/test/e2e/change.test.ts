@@ -33,7 +33,7 @@ for (const stateBackend of ['HashMap', 'RocksDB']) {
           seen.vertices.some(({ recordsOut }) => recordsOut > 0),
       );
       await job.untilView(`${what}: settled`, (view) => view.status.state === 'Running' && view.status.rollout === undefined);
-      assert(job.pids('job-manager').length === 1, 'one JobManager');
+      await job.until('one JobManager', () => (job.pids('job-manager').length === 1 ? true : undefined));
       return status.attempt.number;
     };
 

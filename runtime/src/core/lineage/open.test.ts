@@ -26,6 +26,18 @@ test('an empty lineage is opened with epoch 1 and nothing to restore, and says s
   assert.deepEqual(restore, { checkpoint: undefined, source: 'Nothing', reason: 'Empty', note: undefined });
 });
 
+test('whoever opened before may run still, unless the log says that its tasks have ended', () => {
+  const outcome = (operationType: 'Cancel' | 'Savepoint') => ({
+    ...({ type: 'Outcome', operationId: 'op-1', operationType } as const),
+    result: { state: 'Completed', checkpointId: undefined, path: undefined } as const,
+  });
+  assert.equal(open(emptyView).mayPredecessorLive, false);
+  assert.equal(open(new LineageBuilder().open().view).mayPredecessorLive, true);
+  assert.equal(open(new LineageBuilder().open().append(outcome('Savepoint')).view).mayPredecessorLive, true);
+  assert.equal(open(new LineageBuilder().open().append(outcome('Cancel')).view).mayPredecessorLive, false);
+  assert.equal(open(new LineageBuilder().open().append(outcome('Cancel')).open().view).mayPredecessorLive, true);
+});
+
 describe('rule 4: attempts', () => {
   const { view } = new LineageBuilder().open({ attempt: second, podUid: 'pod-1' }).open({ attempt: second, podUid: 'pod-2' });
 

@@ -31,7 +31,7 @@ export type OpenDecision =
       readonly epoch: number;
       /** `FinishStop`: a stop was begun and not finished; do only that (rule 9). */
       readonly mode: 'Run' | 'FinishStop';
-      /** Whoever opened before may run still; one that has closed the lineage had ended its tasks. */
+      /** Whoever opened before may run still; one that has closed the lineage, or said that its job is cancelled, had ended its tasks. */
       readonly mayPredecessorLive: boolean;
       /** The stop to finish or, with `Run`, the one whose deadline is over: append `StopAborted` before anything else. */
       readonly stopping: { readonly operationId: string; readonly deadlineMs: number } | undefined;
@@ -73,7 +73,7 @@ export function decideOpen(view: LineageView, request: OpenRequest): OpenDecisio
     type: 'Open',
     epoch: view.epoch + 1,
     mode: finishStop ? 'FinishStop' : 'Run',
-    mayPredecessorLive: view.epoch > 0 && view.closed === undefined,
+    mayPredecessorLive: view.epoch > 0 && view.closed === undefined && !view.isCanceled,
     stopping,
     restore: restore.decision,
     entry: openedEntry(view, request, restore),

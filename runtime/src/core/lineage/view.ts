@@ -40,6 +40,8 @@ export interface LineageView {
   readonly condemnations: readonly CondemnedEntry[];
   readonly stopping: StopInProgress | undefined;
   readonly closed: ClosedEntry | undefined;
+  /** The last thing said of the run that opened last is that it was cancelled, which is said when all its tasks have ended. */
+  readonly isCanceled: boolean;
   /** See `Carried`: it stays true when the lineage is opened again, also when that start dies before it has completed anything. */
   readonly closedCheckpointId: number | undefined;
   readonly honouredRestoreTokens: readonly string[];
@@ -70,6 +72,7 @@ export const emptyView: LineageView = {
   condemnations: [],
   stopping: undefined,
   closed: undefined,
+  isCanceled: false,
   closedCheckpointId: undefined,
   honouredRestoreTokens: [],
   supersededPodUids: [],
@@ -127,11 +130,10 @@ export function applyEntry(before: LineageView, entry: LineageEntry): LineageVie
     case 'Condemned':
       return applyCondemned(view, entry);
     case 'Outcome':
-      return withOutcome(view, {
-        operationId: entry.operationId,
-        operationType: entry.operationType,
-        result: entry.result,
-      });
+      return withOutcome(
+        { ...view, isCanceled: view.isCanceled || (entry.operationType === 'Cancel' && entry.result.state === 'Completed') },
+        { operationId: entry.operationId, operationType: entry.operationType, result: entry.result },
+      );
     case 'Purged':
       return {
         ...emptyView,
@@ -171,6 +173,7 @@ function applyOpened(view: LineageView, entry: OpenedEntry): LineageView {
     pins: carried.pins,
     stopping: carried.stopping,
     closed: undefined,
+    isCanceled: false,
     closedCheckpointId: carried.closedCheckpointId,
     honouredRestoreTokens: carried.honouredRestoreTokens,
     supersededPodUids: carried.supersededPodUids,
