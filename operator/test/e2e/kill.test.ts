@@ -3,7 +3,7 @@
  * output of a run that nobody disturbed.
  */
 import assert from 'node:assert/strict';
-import test, { type TestContext } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Random } from '../fakes/random.ts';
 import { JobUnderTest, jobModule, kill, runFlinkjob } from './job-under-test.ts';
@@ -17,10 +17,12 @@ const variants = [
   { stateBackend: 'RocksDB', module: 'windowed-count.ts' },
 ] as const;
 
-for (const { stateBackend, module } of variants) {
-  test(`what is committed after ${rounds} kills equals an undisturbed run, per key and in order (${stateBackend}, ${module})`, (t) =>
-    testKills(t, { stateBackend, module }));
-}
+// At the same time: most of a round is waiting for processes to start.
+describe(`what is committed after ${rounds} kills equals an undisturbed run, per key and in order`, { concurrency: true }, () => {
+  for (const { stateBackend, module } of variants) {
+    test(`${stateBackend}, ${module}`, (t) => testKills(t, { stateBackend, module }));
+  }
+});
 
 async function testKills(
   t: TestContext,
