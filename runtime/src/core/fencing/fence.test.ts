@@ -37,4 +37,6 @@ test('a lease ends its duration after the last renewal and is not shortened by a
   assert.equal(leaseExpired(lease, 149), false);
   assert.equal(leaseExpired(lease, 150), true);
   assert.equal(leaseExpired(renewLease(lease, 20), 149), false);
+  assert.equal(leaseExpired(renewLease(lease, 149), 248), false);
+  assert.equal(leaseExpired(renewLease(lease, 150), 151), true, 'it had ended');
 });

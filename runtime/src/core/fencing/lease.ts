@@ -7,8 +7,9 @@ export interface Lease {
   readonly renewedAtMs: number;
 }
 
+/** One that has ended stays so: a word that lay in a socket while the process slept says nothing of now. Registering gives a new one. */
 export function renewLease(lease: Lease, nowMs: number): Lease {
-  return { ...lease, renewedAtMs: Math.max(lease.renewedAtMs, nowMs) };
+  return leaseExpired(lease, nowMs) ? lease : { ...lease, renewedAtMs: Math.max(lease.renewedAtMs, nowMs) };
 }
 
 export function leaseExpiresAtMs(lease: Lease): number {
