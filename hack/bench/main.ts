@@ -114,7 +114,7 @@ ${Object.entries(measurements)
 
   --repetitions N   how often each number is measured (default 3, of long ones 1; with --quick 1)
   --quick           a short form where there is one
-  --count N         of many-checkpoints: how many (default 10,000; with --quick 300)
+  --count N         of many-checkpoints: how many (default 10,000; with --quick 300); of lifecycle: keys (10 M; with --quick 100 k)
   --event-speed N   of window-buffer: how many times as fast as the clock event time goes; 1 takes its two hours
 
 Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:
@@ -151,6 +151,7 @@ async function main(): Promise<number> {
     throw new UsageError(name === undefined ? 'Which benchmark?' : `One benchmark at a time; what is '${more[0]}'?`);
   }
   const isQuick = values.quick === true;
+  const count = values.count === undefined ? undefined : wholeNumber('--count', values.count, 10);
   const measurement = Object.hasOwn(measurements, name) ? measurements[name] : undefined;
   const repetitionsDefault = isQuick ? 1 : (measurement?.repetitionsDefault ?? 3);
   const repetitions = wholeNumber('--repetitions', values.repetitions ?? `${repetitionsDefault}`, 1);
@@ -158,12 +159,11 @@ async function main(): Promise<number> {
     const signal = interruptionSignal();
     const speed = values['event-speed'];
     const eventSpeed = speed === undefined ? undefined : wholeNumber('--event-speed', speed, 1);
-    const count = values.count === undefined ? undefined : wholeNumber('--count', values.count, 10);
     await runRepeatedly(name, () => measurement.measure({ isQuick, eventSpeed, count, signal }), repetitions);
     return 0;
   }
   if (name === 'lifecycle') {
-    const options = { isQuick, repetitions, vsFlink: values['vs-flink'] === true, signal: interruptionSignal() };
+    const options = { isQuick, repetitions, keyCount: count, vsFlink: values['vs-flink'] === true, signal: interruptionSignal() };
     const results = await runLifecycle(options);
     console.log(lifecycleTable(results));
     if (values.json === true) {

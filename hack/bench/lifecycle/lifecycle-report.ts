@@ -19,7 +19,7 @@ export function lifecycleTable(results: readonly EngineResult[]): string {
 }
 
 /** The last line for programs. */
-export function lifecycleJson(results: readonly EngineResult[], { repetitions, isQuick }: LifecycleOptions): string {
+export function lifecycleJson(results: readonly EngineResult[], { repetitions, isQuick, keyCount }: LifecycleOptions): string {
   return JSON.stringify({
     ratios: ratiosOf(results),
     ...Object.fromEntries(
@@ -28,7 +28,7 @@ export function lifecycleJson(results: readonly EngineResult[], { repetitions, i
         { milliseconds: Object.fromEntries(steps), resultsChecked, loadAverage, failure: failure ?? null },
       ]),
     ),
-    ...{ repetitions, isQuick },
+    ...{ repetitions, isQuick, ...(keyCount === undefined ? {} : { keyCount }) },
     machine: { cores: cpus().length, model: cpus()[0]?.model, loadAverage: loadavg()[0], node: process.version },
   });
 }

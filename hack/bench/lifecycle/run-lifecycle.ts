@@ -31,6 +31,8 @@ const changedShare = 0.01;
 
 export interface LifecycleOptions {
   readonly isQuick: boolean;
+  /** Other than the plan's own. */
+  readonly keyCount?: number | undefined;
   readonly vsFlink: boolean;
   /** How often each step is measured. */
   readonly repetitions: number;
@@ -98,7 +100,8 @@ class Scene {
     this.#engine = engine;
     this.#directory = directory;
     this.#options = options;
-    this.#plan = options.isQuick ? quick : full;
+    const plan = options.isQuick ? quick : full;
+    this.#plan = { ...plan, keyCount: options.keyCount ?? plan.keyCount };
     this.#progress = new SinkProgress(join(directory, 'progress'));
   }
 
