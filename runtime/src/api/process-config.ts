@@ -3,7 +3,13 @@ import { z } from 'zod';
 /**
  * How a platform starts runtime processes: `flinkjob-runtime job-manager --config FILE`, `flinkjob-runtime task-manager --config FILE`
  * and `flinkjob-runtime plan --config FILE`, each with a JSON file of one of these shapes. Unknown fields are errors.
+ *
+ * Where many processes have one file, as the pods of a Deployment do, `--set rpc.host=10.0.0.7` says what differs (any text field by its path; it comes
+ * before the file). `--result-file FILE` makes `plan` and `purge` write their answer there too, cut to `resultFileSizeBytesMax`.
  */
+
+/** What Kubernetes keeps of a container's termination message. */
+export const resultFileSizeBytesMax = 4096;
 
 /**
  * What `node` gets before the command of a TaskManager. V8 sizes the young generation of the main thread by the machine and lets it grow past 100 MiB,
@@ -108,14 +114,14 @@ export const JobManagerProcessConfig = z.strictObject({
     /** Without a word from its JobManager for so long a TaskManager stops its sinks and tasks. */
     leaseMs: z.int().positive().default(10000),
   }),
-  /** Listening addresses; port 0 lets the system choose. */
+  /** Listening addresses; port 0 lets the system choose. REST listens on every address of the machine when its host is empty. */
   rest: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
   rpc: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
   /**
    * Where the process writes `{ rest, rpc, pid, epoch }` (host:port each) once it listens, replacing the file atomically; TaskManagers and
-   * the platform read it. It never replaces the entry of a higher epoch.
+   * the platform read it. It never replaces the entry of a higher epoch. Without it nothing is written: the platform knows the address.
    */
-  addressFile: z.string().min(1),
+  addressFile: z.string().min(1).optional(),
 });
 
 /** `flinkjob-runtime purge --config FILE [--json]`: the lineage of a FlinkJob that is deleted for good. */
@@ -140,8 +146,13 @@ export const TaskManagerProcessConfig = z.strictObject({
   localDirectories: z.array(z.string().min(1)).default([]),
   /** All memory of the process. Default: the container's limit, or two GiB where there is none. */
   memorySizeBytes: z.int().positive().optional(),
-  /** The JobManager's address file; read again before every connection attempt. */
-  addressFile: z.string().min(1),
+  /** The JobManager's address file; read again before every connection attempt. This or `jobManagerAddress`. */
+  addressFile: z.string().min(1).optional(),
+  /** `host:port` at which the JobManager's RPC is found, whichever process it is by then: the name of a Service. */
+  jobManagerAddress: z
+    .string()
+    .regex(/^.+:[0-9]+$/)
+    .optional(),
   /** Listening address for record exchange; port 0 lets the system choose. */
   data: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
   /** Where `/metrics` of this process is served, over plain HTTP; nowhere by default, because the JobManager serves it for the whole job. */

@@ -151,6 +151,9 @@ class JobManagerProcess {
 
   #announce(epoch: () => number, rpc: string): void {
     const { addressFile, podUid } = this.#config;
+    if (addressFile === undefined) {
+      return;
+    }
     const announce = async () => {
       const address = { rest: this.#rest, rpc, pid: process.pid, podUid, epoch: epoch() };
       try {

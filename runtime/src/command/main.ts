@@ -15,7 +15,7 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./run.ts')).runCommand,
   },
   plan: {
-    summary: 'plan --config FILE [--json]: would this job start, and from what?',
+    summary: 'plan --config FILE [--json] [--result-file FILE]: would this job start, and from what?',
     load: async () => (await import('./plan.ts')).planCommand,
   },
   lineage: {
@@ -31,7 +31,7 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./savepoint.ts')).savepointCommand,
   },
   purge: {
-    summary: 'purge --config FILE [--json]: delete all that the lineage of a job holds, for good',
+    summary: 'purge --config FILE [--json] [--result-file FILE]: delete all that the lineage of a job holds, for good',
     load: async () => (await import('./purge.ts')).purgeCommand,
   },
   state: {

@@ -25,6 +25,7 @@ import { loadNativeBinding } from '../state-backend/rocksdb/native-loader.ts';
 import { systemClock } from '../system-clock.ts';
 import { processMemory, slotThreadCount } from '../task-manager/process-memory.ts';
 import { readProcessConfig } from './read-process-config.ts';
+import { writeResultFile } from './result-file.ts';
 
 /** `plan` reads less than a JobManager, and may be given the JobManager's whole file; and what the TaskManagers will have, where that is known. */
 export const PlanProcessConfig = JobManagerProcessConfig.partial({
@@ -52,13 +53,29 @@ const nothing: PlanResult = {
   bytesToMoveBySubtask: [],
 };
 
-/** `plan --config FILE [--json]`: can this revision start, and from what? Changes nothing; the storage is probed. Returns the exit code. */
+/** In turn, until it fits: what is only for people goes first, the longest first; what the controller decides by stays. */
+const shorterPlans: readonly ((result: PlanResult) => PlanResult)[] = [
+  (result) => ({ ...result, bytesToMoveBySubtask: [] }),
+  (result) => ({ ...result, restore: result.restore.map((line) => ({ ...line, changes: [] })) }),
+  (result) => ({ ...result, restore: [], vertices: [] }),
+  (result) => ({ ...result, problems: result.problems.slice(0, 3).map(shortened) }),
+  (result) => ({ ...result, problems: result.problems.slice(0, 1) }),
+];
+
+const problemLengthMax = 600;
+
+function shortened({ code, message, remedy }: PlanProblem): PlanProblem {
+  return { code, message: message.slice(0, problemLengthMax), remedy: remedy?.slice(0, problemLengthMax) };
+}
+
+/** `plan --config FILE [--json] [--result-file FILE]`: can this revision start, and from what? Changes nothing; the storage is probed. Returns the exit code. */
 export async function planCommand(argv: readonly string[]): Promise<number> {
   // What a job module prints while it is loaded must not get between the lines of the answer.
   globalThis.console = new Console(process.stderr);
   const isJson = argv.includes('--json');
   const result = await planOf(argv);
   process.stdout.write(isJson ? `${JSON.stringify(result)}\n` : formatPlan(result));
+  await writeResultFile(argv, result, shorterPlans);
   return result.ok ? exitCodes.ok : exitCodes.unusable;
 }
 

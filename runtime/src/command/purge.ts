@@ -8,16 +8,20 @@ import { isFencedError } from '../job-manager/lineage-log.ts';
 import { systemClock } from '../system-clock.ts';
 import { formatSize } from './format-size.ts';
 import { readProcessConfig } from './read-process-config.ts';
+import { writeResultFile } from './result-file.ts';
 import { createRootLog } from './root-log.ts';
 
 /**
- * `purge --config FILE [--json]`: deletes all that a lineage holds, for good. For a platform, once the processes of the job are gone; the FlinkJob said
+ * `purge --config FILE [--json] [--result-file FILE]`: deletes all that a lineage holds, for good. For a platform, once the processes of the job are gone; the FlinkJob said
  * `checkpoints.onDelete: Purge`. Returns the exit code.
  */
 export async function purgeCommand(argv: readonly string[]): Promise<number> {
   const isJson = argv.includes('--json');
   const { result, exitCode } = await purge(argv);
   process.stdout.write(isJson ? `${JSON.stringify(result)}\n` : formatPurge(result));
+  await writeResultFile(argv, result, [
+    ({ problem, ...rest }) => ({ ...rest, problem: problem && { ...problem, message: problem.message.slice(0, 1000) } }),
+  ]);
   return exitCode;
 }
 

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { exitCodes, TaskManagerProcessConfig } from '../api/process-config.ts';
+import { JobError } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import { subtaskSamples, taskManagerSamples } from '../core/metrics/metric-samples.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
@@ -23,13 +24,19 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
     // that each is given.
     setFlagsFromString('--max-semi-space-size=0');
     const config = await readProcessConfig(TaskManagerProcessConfig, argv);
+    if ((config.addressFile === undefined) === (config.jobManagerAddress === undefined)) {
+      throw new JobError('the configuration has to say either addressFile or jobManagerAddress', {
+        ...{ domain: 'user', retry: 'never', code: 'ConfigurationInvalid' },
+        remedy: 'Give the one that tells where the JobManager is found.',
+      });
+    }
     const log = createRootLog({ process: 'task-manager', taskManagerId: config.taskManagerId });
     const { graph } = await loadJob(config.job);
     const taskManager = new TaskManager({
       config,
       graph,
       jobGraphHash: jobGraphHash(graph),
-      connect: async () => connectToJobManager((await readJobManagerAddress(config.addressFile)).rpc),
+      connect: async () => connectToJobManager(await jobManagerAddress(config)),
       transport: tcpDataTransport,
       log,
     });
@@ -43,6 +50,11 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
   } catch (error) {
     return reportError(error);
   }
+}
+
+/** Asked anew before every attempt: the file's content changes with the JobManager, a Service's name stays and leads to the new one. */
+async function jobManagerAddress({ addressFile, jobManagerAddress: fixed }: TaskManagerProcessConfig): Promise<string> {
+  return fixed ?? (await readJobManagerAddress(addressFile ?? '')).rpc;
 }
 
 /** Throws `PortInUse`. */
