@@ -21,7 +21,11 @@ export interface Engine {
 }
 
 export interface RenderedProcess {
-  /** What the platform's node (or the image's entry point) is called with; `configPath` stands where the file is put. */
+  /** For node itself, before the program. */
+  readonly nodeOptions: readonly string[];
+  /** Where the program is on this machine; in a container it is the image's entry point. */
+  readonly program: () => string;
+  /** What the program is called with; `configPath` stands where the file is put. */
   readonly args: (configPath: string) => readonly string[];
   /** Content of the configuration file, as JSON data. */
   readonly config: object;
@@ -33,20 +37,32 @@ interface Place {
   readonly namespace: string;
   readonly name: string;
   readonly clusterId: string;
-  /** Host that listening sockets bind to. */
+  /** Host that listening sockets bind to; empty where each process is told its own. */
   readonly host: string;
+  /** Where others expect them to listen; without it the system chooses. */
+  readonly ports?: Ports | undefined;
+}
+
+/** One process has its network namespace for itself, so the same ones serve every job. */
+export interface Ports {
+  readonly rest: number;
+  readonly rpc: number;
+  readonly data: number;
+  readonly metrics: number;
 }
 
 export interface JobManagerRendering extends Place {
   readonly attempt: { readonly number: number; readonly token: string };
   readonly podUid: string;
   readonly restore: RestoreRequest;
-  readonly addressFile: string;
+  /** Where it says at which addresses it listens, unless the platform knows. */
+  readonly addressFile: string | undefined;
 }
 
 export interface TaskManagerRendering extends Place {
   readonly taskManagerId: string;
-  readonly addressFile: string;
+  /** How the JobManager is found, also one that has replaced another. */
+  readonly jobManager: { readonly addressFile: string } | { readonly address: string };
   /** Where working state on disk goes; the platform empties them before each start. */
   readonly localDirectories: readonly string[];
 }

@@ -117,7 +117,7 @@ function foldSilence(input: DecideInput): FlinkJobStatus {
   const { status, facts, limits, nowMs } = input;
   const { attempt } = status;
   const fact = currentJobManager(status, facts);
-  if (attempt === undefined || fact === undefined || fact.process.state === 'BackOff') {
+  if (attempt === undefined || fact === undefined || fact.process.state === 'BackOff' || fact.process.state === 'Waiting') {
     return attempt === undefined ? status : { ...status, attempt: { ...attempt, unresponsiveSinceTime: undefined } };
   }
   if (fact.process.state === 'Ended') {

@@ -72,9 +72,14 @@ function preFlight(input: DecideInput): Step {
     return verdict.ok ? passPreFlight(input, { ...rollout, ...verdict.facts }) : block(input, rollout, verdict.problem);
   }
   if (rollout.deadlineTime !== undefined && nowMs >= toMs(rollout.deadlineTime)) {
+    const message = `the new revision did not prove that it can start within ${input.limits.preFlightTimeoutMs / 1000} s`;
+    const hindrance = fact?.problem;
+    if (hindrance !== undefined) {
+      return block(input, rollout, { ...hindrance, message: `${message}: ${hindrance.message}` });
+    }
     return block(input, rollout, {
       code: 'PreFlightTimedOut',
-      message: `the new revision did not prove that it can start within ${input.limits.preFlightTimeoutMs / 1000} s`,
+      message,
       remedy: 'It is tried again. If the job module does work while it is loaded, move that into its functions.',
     });
   }

@@ -64,6 +64,9 @@ function processProblem({ status, facts }: DecideInput): Problem | undefined {
     ...facts.taskManagers.filter((fact) => fact.attemptNumber === status.attempt?.number).map((fact) => fact.process),
   ];
   for (const process of processes) {
+    if (process?.state === 'Waiting' && process.problem !== undefined) {
+      return process.problem;
+    }
     if (process?.state === 'Ended' || process?.state === 'BackOff') {
       return process.exit.problem;
     }

@@ -98,7 +98,9 @@ export interface PlatformFacts {
 
 /** One place for a process: what runs there, or what became of it. */
 export type ProcessState =
-  | { readonly state: 'Alive'; readonly pid: number; readonly startedAtMs: number }
+  | { readonly state: 'Alive'; readonly startedAtMs: number; readonly pid?: number }
+  /** The platform is bringing it up by itself, for the first time or again; `problem` says what is in the way. */
+  | { readonly state: 'Waiting'; readonly problem: Problem | undefined }
   /** It ended and may be started again from `untilMs` on. */
   | { readonly state: 'BackOff'; readonly untilMs: number; readonly exit: ExitFact }
   /** It ended and starting it again cannot help: exit codes `unusable` and `fenced`. */
@@ -135,7 +137,8 @@ export type PurgeFact =
   | { readonly operationId: string; readonly state: 'Failed'; readonly problem: Problem };
 
 export type PreFlightFact =
-  | { readonly operationId: string; readonly state: 'Running' }
+  /** `problem`: what keeps it from starting; it may pass by itself, and is the reason when the time is over. */
+  | { readonly operationId: string; readonly state: 'Running'; readonly problem?: Problem }
   | { readonly operationId: string; readonly state: 'Completed'; readonly result: PlanResult }
   /** It gave no answer: it crashed, was killed or ran out of time. */
   | { readonly operationId: string; readonly state: 'Failed'; readonly problem: Problem };

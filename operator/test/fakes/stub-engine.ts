@@ -17,7 +17,9 @@ export const stubEngine: Engine = {
 
 function render(role: string, revision: Revision, more: object): RenderedProcess {
   return {
-    args: (configPath) => [script, role, configPath],
+    nodeOptions: [],
+    program: () => script,
+    args: (configPath) => [role, configPath],
     config: { behaviour: revision.spec.job.args[role] ?? 'run', ...more },
   };
 }

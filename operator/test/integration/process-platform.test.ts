@@ -79,7 +79,7 @@ async function until(
 
 function pidOf(process: ProcessState | undefined): number {
   assert.equal(process?.state, 'Alive');
-  return process.state === 'Alive' ? process.pid : 0;
+  return process.state === 'Alive' ? (process.pid ?? 0) : 0;
 }
 
 function isThere(pid: number): boolean {

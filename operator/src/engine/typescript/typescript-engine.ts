@@ -13,29 +13,44 @@ import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
 import { parseSizeBytes } from '../../api/quantity.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import { JobManagerClient } from '../../job-manager-client/job-manager-client.ts';
-import type { Engine, JobManagerRendering, PreFlightRendering, PurgeRendering, TaskManagerRendering } from '../engine.ts';
+import type {
+  Engine,
+  JobManagerRendering,
+  PreFlightRendering,
+  PurgeRendering,
+  RenderedProcess,
+  TaskManagerRendering,
+} from '../engine.ts';
 
 /** Our own runtime: every process gets a command and one JSON file. */
 export const typescriptEngine: Engine = {
   name: 'TypeScript',
   renderJobManager: (input) => ({
-    args: (configPath) => [runtimeCommand(), 'job-manager', '--config', configPath],
+    ...node([]),
+    args: (configPath) => ['job-manager', '--config', configPath],
     config: jobManagerConfig(input),
   }),
   renderTaskManager: (input) => ({
-    args: (configPath) => [...taskManagerNodeOptions, runtimeCommand(), 'task-manager', '--config', configPath],
+    ...node(taskManagerNodeOptions),
+    args: (configPath) => ['task-manager', '--config', configPath],
     config: taskManagerConfig(input),
   }),
   renderPreFlight: (input) => ({
-    args: (configPath) => [runtimeCommand(), 'plan', '--config', configPath, '--json'],
+    ...node([]),
+    args: (configPath) => ['plan', '--config', configPath, '--json'],
     config: preFlightConfig(input),
   }),
   renderPurge: (input) => ({
-    args: (configPath) => [runtimeCommand(), 'purge', '--config', configPath, '--json'],
+    ...node([]),
+    args: (configPath) => ['purge', '--config', configPath, '--json'],
     config: purgeConfig(input),
   }),
   client: (address) => new JobManagerClient(address),
 };
+
+function node(nodeOptions: readonly string[]): Pick<RenderedProcess, 'nodeOptions' | 'program'> {
+  return { nodeOptions, program: runtimeCommand };
+}
 
 let command: string | undefined;
 
@@ -67,9 +82,9 @@ function jobManagerConfig(input: JobManagerRendering): JobManagerProcessConfigIn
     },
     restartStrategy: restartStrategy(spec),
     heartbeat: {},
-    rest: { host: input.host, port: spec.jobManager.restPort ?? 0 },
-    rpc: { host: input.host, port: 0 },
-    addressFile: input.addressFile,
+    rest: { host: input.host, port: input.ports?.rest ?? spec.jobManager.restPort ?? 0 },
+    rpc: { host: input.host, port: input.ports?.rpc ?? 0 },
+    ...(input.addressFile === undefined ? {} : { addressFile: input.addressFile }),
   };
 }
 
@@ -105,8 +120,11 @@ function taskManagerConfig(input: TaskManagerRendering): TaskManagerProcessConfi
     ...taskManagerResources(input.revision),
     stateBackend: spec.state.backend,
     localDirectories: [...input.localDirectories],
-    addressFile: input.addressFile,
-    data: { host: input.host, port: 0 },
+    ...('address' in input.jobManager
+      ? { jobManagerAddress: input.jobManager.address }
+      : { addressFile: input.jobManager.addressFile }),
+    data: { host: input.host, port: input.ports?.data ?? 0 },
+    ...(input.ports === undefined ? {} : { metrics: { host: input.host, port: input.ports.metrics } }),
   };
 }
 

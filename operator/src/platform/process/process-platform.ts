@@ -196,7 +196,7 @@ export class ProcessPlatform implements Platform {
         clusterId,
         host,
         taskManagerId: taskManagerIdOf(job, { attemptNumber, ordinal: index, podUid }),
-        addressFile: directory.addressFile(attemptNumber),
+        jobManager: { addressFile: directory.addressFile(attemptNumber) },
         localDirectories: [directory.state(index)],
       });
       await this.#start(job, {
@@ -311,7 +311,7 @@ export class ProcessPlatform implements Platform {
     }
     const started = await startProcess({
       command: this.#options.nodePath ?? process.execPath,
-      args: rendered.args(configPath),
+      args: [...rendered.nodeOptions, rendered.program(), ...rendered.args(configPath)],
       workingDirectory: revision.workingDirectory ?? directory.root,
       environment: { ...(this.#options.environment ?? process.env), TMPDIR: directory.local(slot) },
       logPath,
