@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cpu, JobManagerResources, LocalStorage, PodTemplate, ResourceRequests, RolePodTemplate } from './pod-template.ts';
 import { sizePattern } from './quantity.ts';
 
 /**
@@ -145,6 +146,7 @@ const State = z
       description:
         'URL of the folder that holds the lineages of jobs: s3://bucket/prefix (credentials and endpoint come from the environment, docs/checkpoint-storage.md) or file:///directory. On the process platform a relative file: path counts from the YAML file.',
     }),
+    localStorage: LocalStorage.optional(),
   })
   .meta({ description: 'Where state lives and where it is kept safe.' });
 
@@ -202,11 +204,13 @@ const TaskManager = z
     }),
     resources: z
       .strictObject({
+        requests: ResourceRequests.optional().meta({ description: 'What a pod is sure to get.' }),
         limits: z
           .strictObject({
+            cpu: cpu('Default: none.'),
             memory: z.string().regex(sizePattern).optional().meta({
               description:
-                'All memory of one TaskManager: heaps, RocksDB and record pages share it, and it is refused when they cannot fit. Default on the process platform: 2Gi.',
+                'All memory of one TaskManager: heaps, RocksDB and record pages share it, and it is refused when they cannot fit. Default: 2Gi.',
             }),
           })
           .prefault({})
@@ -214,6 +218,7 @@ const TaskManager = z
       })
       .prefault({})
       .meta({ description: 'What one TaskManager may use.' }),
+    podTemplate: RolePodTemplate.optional().meta({ description: 'On top of spec.podTemplate, for TaskManagers.' }),
   })
   .meta({ description: 'The processes that run the subtasks.' });
 
@@ -335,8 +340,10 @@ const JobManager = z
   .strictObject({
     restPort: z.int().min(0).max(65535).optional().meta({
       description:
-        'Port of REST. Default on the process platform: the system chooses one, so several jobs and a replacement never collide.',
+        'Port of REST. Default on the process platform: the system chooses one, so several jobs and a replacement never collide. On Kubernetes: 8081.',
     }),
+    resources: JobManagerResources.optional().meta({ description: 'What the JobManager may use; pre-flight and purge too.' }),
+    podTemplate: RolePodTemplate.optional().meta({ description: 'On top of spec.podTemplate, for the JobManager.' }),
   })
   .meta({ description: 'The process that coordinates the job.' });
 
@@ -354,6 +361,7 @@ export const FlinkJobSpec = z.strictObject({
   checkpoints: Checkpoints.prefault({}),
   jobManager: JobManager.default({}),
   taskManager: TaskManager.prefault({}),
+  podTemplate: PodTemplate.optional().meta({ description: 'What all pods of the job have on Kubernetes.' }),
   restartStrategy: RestartStrategy.prefault({}),
 });
 

@@ -4,7 +4,7 @@ import { checkpointStorageUrl, FlinkJobSpec } from './flink-job-spec.ts';
 import type { Problem } from './flink-job-status.ts';
 import { nearestName } from './nearest-name.ts';
 import { notYetAvailable } from './not-yet-available.ts';
-import { sizePattern } from './quantity.ts';
+import { cpuPattern, sizePattern } from './quantity.ts';
 
 /** Each problem says where, what was expected, what was found and what to do. */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
@@ -144,6 +144,8 @@ function describePattern(pattern: string): string {
       return 'a URL such as s3://bucket/prefix or file:./checkpoints';
     case '^[a-z]([-a-z0-9]*[a-z0-9])?$':
       return 'lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters)';
+    case cpuPattern.source:
+      return 'an amount of CPU such as "2" or 500m';
     case sizePattern.source:
       return 'an amount of bytes such as 2Gi or 512Mi';
     default:
