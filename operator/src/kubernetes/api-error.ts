@@ -11,7 +11,12 @@ export class ApiError extends Error {
 
   constructor(
     message: string,
-    options: { readonly status: number; readonly reason: string; readonly retryAfterMs?: number | undefined; readonly cause?: unknown },
+    options: {
+      readonly status: number;
+      readonly reason: string;
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    },
   ) {
     super(message, { cause: options.cause });
     this.status = options.status;
