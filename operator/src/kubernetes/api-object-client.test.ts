@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { accessTo } from '../../test/fakes/api-access.ts';
 import { FakeApiServer, type FakeApiServerOptions } from '../../test/fakes/api-server.ts';
-import { connectToApi } from './api-connection.ts';
 import type { ApiError } from './api-error.ts';
-import { createApiAccess, createObjectClient } from './api-object-client.ts';
+import { createObjectClient } from './api-object-client.ts';
 import type { KubernetesObject, ObjectClient } from './object-client.ts';
 
 // Requests over real HTTP, against a server that misbehaves. What a watch does is in reflector.test.ts.
@@ -25,12 +25,7 @@ async function withClient(
   }: FakeApiServerOptions & { attemptTimeoutMs?: number; patienceMs?: number } = {},
 ): Promise<void> {
   await using server = await FakeApiServer.start(options);
-  const connection = connectToApi({
-    server: new URL(server.url),
-    namespace: 'default',
-    credentials: async () => ({ headers: { authorization: 'Bearer token' }, connection: {} }),
-  });
-  await body(createObjectClient(createApiAccess({ connection, attemptTimeoutMs, patienceMs })), server);
+  await body(createObjectClient(accessTo(server, { attemptTimeoutMs, patienceMs })), server);
 }
 
 /** Of the objects, without the questions about kinds. */
