@@ -1,8 +1,13 @@
-/** Writes `crds/*.yaml` from the zod schema in `operator/src/api`. The diff of that file is the review of an API change. */
+/**
+ * Writes the CustomResourceDefinition from the zod schema in `operator/src/api`: to `crds/`, for `kubectl apply`, and the same into the chart, which
+ * cannot read files outside of itself. The diff of the first is the review of an API change.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { flinkJobDefinitionYaml } from '../operator/src/api/custom-resource-definition-yaml.ts';
 
-const file = fileURLToPath(new URL('../crds/flinkjobs.flinkjob.dev.yaml', import.meta.url));
-mkdirSync(new URL('.', `file://${file}`), { recursive: true });
-writeFileSync(file, flinkJobDefinitionYaml());
+for (const directory of ['../crds/', '../charts/flinkjob-operator/files/crds/']) {
+  const url = new URL(directory, import.meta.url);
+  mkdirSync(url, { recursive: true });
+  writeFileSync(fileURLToPath(new URL('flinkjobs.flinkjob.dev.yaml', url)), flinkJobDefinitionYaml());
+}

@@ -17,7 +17,12 @@ const generators: readonly {
   readonly outputs: string;
 }[] = [
   { command: join(root, 'node_modules/.bin/buf'), args: ['generate'], cwd: 'runtime', outputs: 'runtime/src/gen/**/*.ts' },
-  { command: process.execPath, args: ['hack/generate-crds.ts'], cwd: '.', outputs: 'crds/*.yaml' },
+  {
+    command: process.execPath,
+    args: ['hack/generate-crds.ts'],
+    cwd: '.',
+    outputs: '{crds,charts/flinkjob-operator/files/crds}/*.yaml',
+  },
   { command: process.execPath, args: ['hack/generate-configuration.ts'], cwd: '.', outputs: 'docs/configuration.md' },
   { command: process.execPath, args: ['hack/generate-metrics.ts'], cwd: '.', outputs: 'docs/metrics.md' },
 ];

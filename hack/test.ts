@@ -9,9 +9,11 @@ import { spawn } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { GoProgramBuildError } from './build-go-program.ts';
 import { buildNative } from './build-native.ts';
+import { buildHelm } from './helm/build-helm.ts';
 import { NativeBuildError } from './native/native-build-error.ts';
-import { buildS3Server, S3ServerBuildError } from './s3-server/build-s3-server.ts';
+import { buildS3Server } from './s3-server/build-s3-server.ts';
 
 interface Stage {
   readonly name: string;
@@ -44,7 +46,7 @@ const stages: Stage[] =
       ];
 
 mkdirSync('.cache', { recursive: true });
-await Promise.all([buildAddon(), buildServer()]);
+await Promise.all([buildAddon(), buildFromGo('The S3 server of the tests', buildS3Server), buildFromGo('Helm', buildHelm)]);
 for (const stage of stages) {
   await runStage(stage);
 }
@@ -68,15 +70,15 @@ async function buildAddon(): Promise<void> {
   }
 }
 
-/** Without it the tests that need an S3 server are skipped, each with its reason. */
-async function buildServer(): Promise<void> {
+/** Without one the tests that need it are skipped, each with its reason. */
+async function buildFromGo(title: string, build: () => Promise<string>): Promise<void> {
   try {
-    await buildS3Server();
+    await build();
   } catch (error) {
-    if (!(error instanceof S3ServerBuildError)) {
+    if (!(error instanceof GoProgramBuildError)) {
       throw error;
     }
-    console.error(`The S3 server of the tests could not be built: ${error.message}. Tests that need it are skipped.`);
+    console.error(`${title} could not be built: ${error.message}. Tests that need it are skipped.`);
     broken ||= process.env['CI'] === 'true';
   }
 }

@@ -1,0 +1,82 @@
+{{/* The name of the release's objects, and of the lease. */}}
+{{- define "flinkjob-operator.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "flinkjob-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "flinkjob-operator.name" .) -}}
+{{- else -}}
+{{- required "serviceAccount.name has to name an existing service account when serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What belongs to one object for ever: a Deployment's selector cannot be changed. */}}
+{{- define "flinkjob-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "flinkjob-operator.labels" -}}
+{{ include "flinkjob-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* repository:tag or repository@digest. */}}
+{{- define "flinkjob-operator.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+What the operator may do where FlinkJobs are. Neither Secrets nor wildcards: what a job's pods mount is named in their templates and read by the
+kubelet. hack/helm/chart.test.ts holds this list to both.
+*/}}
+{{- define "flinkjob-operator.rules" -}}
+# The wish, and what became of it.
+- apiGroups: [flinkjob.dev]
+  resources: [flinkjobs]
+  verbs: [get, list, watch, update, patch]
+- apiGroups: [flinkjob.dev]
+  resources: [flinkjobs/status]
+  verbs: [get, update, patch]
+# A cluster that checks owner references wants this of who sets one that blocks deletion.
+- apiGroups: [flinkjob.dev]
+  resources: [flinkjobs/finalizers]
+  verbs: [update]
+# Revisions, and the workloads of a job.
+- apiGroups: [apps]
+  resources: [controllerrevisions, deployments, statefulsets]
+  verbs: [get, list, watch, create, update, patch, delete]
+# Pre-flight and purge.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps, services, serviceaccounts]
+  verbs: [get, list, watch, create, update, patch, delete]
+# Pods are made by their workloads, and say in their termination messages what became of them.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
