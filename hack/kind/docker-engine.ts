@@ -8,7 +8,7 @@
  * (`dockerEnvironment`).
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attempt, KindError, say } from './command.ts';
@@ -73,6 +73,7 @@ async function start(): Promise<void> {
     const child = spawn('dockerd', args, { detached: true, stdio: ['ignore', log, log] });
     child.on('error', (error) => say(`dockerd: ${error.message}`));
     child.unref();
+    closeSync(log);
   }
   const deadline = performance.now() + startTimeoutMs;
   while (!(await isAnswering())) {
