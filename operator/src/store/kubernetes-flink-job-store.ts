@@ -1,0 +1,214 @@
+import { JobError } from '@flinkjob/runtime/rest';
+import { type FlinkJobKey, type FlinkJobManifest, formatKey, keyOf, StoredFlinkJob } from '../api/flink-job.ts';
+import type { FlinkJobStatus } from '../api/flink-job-status.ts';
+import { apiVersion, kind } from '../api/labels.ts';
+import type { Clock } from '../clock.ts';
+import type { Revision } from '../flink-job/revision.ts';
+import { canonicalJson } from '../flink-job/spec-diff.ts';
+import { ApiError } from '../kubernetes/api-error.ts';
+import { type ApiAccess, createObjectClient } from '../kubernetes/api-object-client.ts';
+import type { Metrics } from '../kubernetes/metrics.ts';
+import type { KubernetesObject, ObjectClient } from '../kubernetes/object-client.ts';
+import { Reflector, type ReflectorLimits } from '../kubernetes/reflector.ts';
+import type { Log } from '../log.ts';
+import { ControllerRevisions } from './controller-revisions.ts';
+import { type FlinkJobStore, StoreConflictError } from './flink-job-store.ts';
+
+/** A FlinkJob as the API has it: with what others keep in its metadata. */
+interface FlinkJobObject extends KubernetesObject {
+  readonly spec: unknown;
+  readonly status?: FlinkJobStatus;
+}
+
+export interface KubernetesFlinkJobStoreOptions {
+  readonly access: ApiAccess;
+  /** The only ones that are listed and watched; all of them when absent. */
+  readonly namespaces?: readonly string[] | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly watchLimits?: Partial<ReflectorLimits>;
+}
+
+/** Another writer between reading and writing is rare; one that always comes in between is a fight that nobody should take part in. */
+const applyAttemptsMax = 10;
+
+/**
+ * FlinkJobs as custom resources, revisions as ControllerRevisions that they own. Reads ask the API server, not a mirror: a decision rests on what is
+ * true now. The watch only says of which job to look.
+ */
+export class KubernetesFlinkJobStore implements FlinkJobStore {
+  readonly #options: KubernetesFlinkJobStoreOptions;
+  readonly #client: ObjectClient;
+  readonly #revisions: ControllerRevisions;
+
+  constructor(options: KubernetesFlinkJobStoreOptions) {
+    this.#options = options;
+    this.#client = createObjectClient(options.access);
+    this.#revisions = new ControllerRevisions(this.#client);
+  }
+
+  async get(key: FlinkJobKey): Promise<StoredFlinkJob | undefined> {
+    const found = await this.#read(key);
+    return found === undefined ? undefined : storedOf(found);
+  }
+
+  async list(): Promise<readonly StoredFlinkJob[]> {
+    const selections = (this.#options.namespaces ?? [undefined]).map((namespace) => ({ namespace }));
+    const lists = await Promise.all(
+      selections.map((selection) => this.#client.list<FlinkJobObject>({ apiVersion, kind }, selection)),
+    );
+    return lists.flat().flatMap((object) => {
+      try {
+        return [storedOf(object)];
+      } catch (err) {
+        // One that another version has written must not hide all others; whoever asks for it by name gets the error.
+        this.#options.log.error(
+          { err, namespace: object.metadata.namespace, name: object.metadata.name },
+          'a FlinkJob cannot be read',
+        );
+        return [];
+      }
+    });
+  }
+
+  async apply(manifest: FlinkJobManifest): Promise<StoredFlinkJob> {
+    const key = keyOf(manifest);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return storedOf(await this.#applyOnce(key, manifest));
+      } catch (error) {
+        const overtaken = error instanceof ApiError && (error.reason === 'Conflict' || error.reason === 'AlreadyExists');
+        if (!overtaken || attempt === applyAttemptsMax) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  async delete(key: FlinkJobKey): Promise<void> {
+    await this.#client.delete({ apiVersion, kind, ...key });
+  }
+
+  async updateStatus(read: StoredFlinkJob, status: FlinkJobStatus): Promise<StoredFlinkJob> {
+    const { name, namespace, uid, resourceVersion } = read.metadata;
+    const object: FlinkJobObject = {
+      apiVersion,
+      kind,
+      metadata: { name, namespace, uid, resourceVersion },
+      spec: read.spec,
+      status,
+    };
+    return storedOf(await conflictFor(read, this.#client.replace(object, { subresource: 'status' })));
+  }
+
+  async updateFinalizers(read: StoredFlinkJob, finalizers: readonly string[]): Promise<StoredFlinkJob | undefined> {
+    // The whole object is replaced, so with everything that others keep in it, which `read` does not show.
+    const before = await this.#read(keyOf(read));
+    const { uid, resourceVersion } = read.metadata;
+    if (before === undefined || before.metadata.uid !== uid || before.metadata.resourceVersion !== resourceVersion) {
+      throw new StoreConflictError(`FlinkJob ${formatKey(keyOf(read))} was changed by somebody else`);
+    }
+    const next = { ...before, metadata: { ...before.metadata, finalizers } };
+    const written = await conflictFor(read, this.#client.replace(next));
+    return finalizers.length === 0 && before.metadata.deletionTimestamp !== undefined ? undefined : storedOf(written);
+  }
+
+  putRevision(key: FlinkJobKey, uid: string, revision: Revision): Promise<void> {
+    return this.#revisions.put(key, uid, revision);
+  }
+
+  getRevision(key: FlinkJobKey, uid: string, name: string): Promise<Revision | undefined> {
+    return this.#revisions.get(key, uid, name);
+  }
+
+  pruneRevisions(key: FlinkJobKey, uid: string, keep: readonly string[]): Promise<void> {
+    return this.#revisions.prune(key, uid, keep);
+  }
+
+  async watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): Promise<void> {
+    const { access, namespaces = [undefined], clock, log, metrics, watchLimits = {} } = this.#options;
+    const reflectors = namespaces.map(
+      (namespace) =>
+        new Reflector<FlinkJobObject>({
+          ...{ access, namespace, clock, log, metrics, limits: watchLimits },
+          kind: { apiVersion, kind },
+          onDelta: ({ type, object }) => {
+            if (type === 'Deleted') {
+              this.#revisions.forget(object.metadata.uid ?? '');
+            }
+            onChange({ namespace: object.metadata.namespace ?? '', name: object.metadata.name });
+          },
+        }),
+    );
+    await Promise.all(reflectors.map((reflector) => reflector.run(signal)));
+  }
+
+  #read(key: FlinkJobKey): Promise<FlinkJobObject | undefined> {
+    return this.#client.get<FlinkJobObject>({ apiVersion, kind, ...key });
+  }
+
+  async #applyOnce(key: FlinkJobKey, manifest: FlinkJobManifest): Promise<FlinkJobObject> {
+    const before = await this.#read(key);
+    const { labels, annotations } = manifest.metadata;
+    if (before === undefined) {
+      const metadata = { ...key, ...(labels && { labels }), ...(annotations && { annotations }) };
+      return this.#client.create<FlinkJobObject>({ apiVersion, kind, metadata, spec: manifest.spec });
+    }
+    if (before.metadata.deletionTimestamp !== undefined) {
+      throw new JobError(`FlinkJob ${formatKey(key)} is being deleted`, {
+        domain: 'user',
+        retry: 'backoff',
+        code: 'BeingDeleted',
+        remedy: 'Apply it again when it is gone.',
+      });
+    }
+    const same =
+      canonicalJson(before.spec) === canonicalJson(manifest.spec) &&
+      canonicalJson(before.metadata.labels ?? {}) === canonicalJson(labels ?? {}) &&
+      canonicalJson(before.metadata.annotations ?? {}) === canonicalJson(annotations ?? {});
+    if (same) {
+      return before;
+    }
+    const { labels: _labels, annotations: _annotations, ...rest } = before.metadata;
+    const metadata = { ...rest, ...(labels && { labels }), ...(annotations && { annotations }) };
+    return this.#client.replace<FlinkJobObject>({ ...before, metadata, spec: manifest.spec });
+  }
+}
+
+/** Gone is a conflict, too: what was read is no longer true. */
+async function conflictFor<T>(read: StoredFlinkJob, written: Promise<T>): Promise<T> {
+  try {
+    return await written;
+  } catch (cause) {
+    if (cause instanceof ApiError && (cause.reason === 'Conflict' || cause.reason === 'NotFound')) {
+      throw new StoreConflictError(`FlinkJob ${formatKey(keyOf(read))} was changed by somebody else`, { cause });
+    }
+    throw cause;
+  }
+}
+
+function storedOf({ metadata, spec, status }: FlinkJobObject): StoredFlinkJob {
+  const { name, namespace, labels, annotations, uid, generation, resourceVersion, creationTimestamp, deletionTimestamp } =
+    metadata;
+  const known = { name, namespace, labels, annotations, uid, generation, resourceVersion, creationTimestamp, deletionTimestamp };
+  const parsed = StoredFlinkJob.safeParse({
+    apiVersion,
+    kind,
+    metadata: { ...known, finalizers: metadata.finalizers ?? [] },
+    spec,
+    status,
+  });
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new JobError(`the FlinkJob ${namespace}/${name} cannot be read: ${issue?.path.join('.')}: ${issue?.message}`, {
+      domain: 'external',
+      retry: 'never',
+      code: 'StoredFlinkJobCorrupt',
+      remedy:
+        'Was its status written by a newer operator? Run that one, or delete the resource and apply it again: the job continues from its lineage in checkpoint storage.',
+      cause: parsed.error,
+    });
+  }
+  return parsed.data;
+}
