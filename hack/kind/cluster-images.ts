@@ -11,7 +11,7 @@ import { debianOfNode } from './node-root.ts';
 import { cacheDirectory } from './paths.ts';
 
 export const imagePrefix = 'localhost/flinkjob';
-export const podNetworkImage = `${imagePrefix}/pod-network:current`;
+const podNetworkImage = `${imagePrefix}/pod-network:current`;
 export const localPathProvisionerImage = `${imagePrefix}/local-path-provisioner:current`;
 export const localPathHelperImage = `${imagePrefix}/local-path-helper:current`;
 /** CoreDNS' tag in our images; kubeadm is told, as it would look for the version it was released with. */
@@ -23,16 +23,23 @@ export interface ClusterImages {
   readonly pauseImage: string;
 }
 
+const programNames = [
+  'kubernetes',
+  'pause',
+  'etcd',
+  'coredns',
+  'pod-network',
+  'local-path-provisioner',
+] as const satisfies readonly GoProgramName[];
+type ProgramName = (typeof programNames)[number];
+
 const timeoutMs = 10 * 60_000;
 /** The four components that kubeadm runs from images; one file system for all of them, as they are one program. */
 const kubernetesComponents = ['kube-apiserver', 'kube-controller-manager', 'kube-proxy', 'kube-scheduler'];
 
 export async function buildClusterImages(): Promise<ClusterImages> {
-  const files = {} as Record<GoProgramName, string>;
-  for (const name of ['kubernetes', 'pause', 'etcd', 'coredns', 'pod-network', 'local-path-provisioner'] as const) {
-    files[name] = await buildGoProgram(name);
-  }
-  const debian = await debianOfNode();
+  // At the same time: the one compiles, the other mostly waits for downloads and the disk.
+  const [files, debian] = await Promise.all([buildPrograms(), debianOfNode()]);
   const names = await namesForKubeadm(files.kubernetes);
   const inputs = [JSON.stringify(files), JSON.stringify([...names]), debian, imagePrefix, 'v1'];
   const directory = await cachedDirectory({
@@ -70,6 +77,15 @@ export async function buildClusterImages(): Promise<ClusterImages> {
     },
   });
   return { archive: join(directory, 'images.tar'), pauseImage: named(names, 'pause') };
+}
+
+/** One after another: each takes all processors, and gigabytes of memory. */
+async function buildPrograms(): Promise<Record<ProgramName, string>> {
+  const files: Partial<Record<ProgramName, string>> = {};
+  for (const name of programNames) {
+    files[name] = await buildGoProgram(name);
+  }
+  return files as Record<ProgramName, string>;
 }
 
 /** An image of one layer, without a builder: what is in it is a tree that lies here. */

@@ -25,8 +25,8 @@ const containerdTimeoutMs = 60_000;
 
 /** Gives the name of the image; makes it unless the engine has it. Needs a Docker engine. Throws `KindError`. */
 export async function ensureNodeImage(): Promise<string> {
-  const kubernetes = await buildGoProgram('kubernetes');
   const images = await buildClusterImages();
+  const kubernetes = await buildGoProgram('kubernetes');
   const root = await nodeRoot({ pauseImage: images.pauseImage });
   const inputs = [
     kubernetes,
