@@ -36,13 +36,15 @@ export interface ApiConnection {
 /** The largest page of a list that we ask for is a few megabytes; what is beyond this is no answer of an API server. */
 const bodySizeMaxBytes = 64 * 2 ** 20;
 
-export function connectToApi(access: ClusterAccess): ApiConnection {
+/** `mayWrite` is asked before everything but a GET, as late as it can be: the last moment at which somebody who lost the lead can be stopped. */
+export function connectToApi(access: ClusterAccess, mayWrite: () => boolean = () => true): ApiConnection {
+  const exchange = (request: ApiRequest, signal: AbortSignal) => exchangeWith(access, mayWrite, { request, signal });
   return {
     async send(request, { timeoutMs, signal }) {
       const deadline = AbortSignal.timeout(timeoutMs);
       const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
       try {
-        const response = await exchange(access, request, either);
+        const response = await exchange(request, either);
         const text = await textOf(response);
         const status = response.statusCode ?? 0;
         if (status < 200 || status > 299) {
@@ -58,7 +60,7 @@ export function connectToApi(access: ClusterAccess): ApiConnection {
       const accepted = new AbortController();
       const timer = setTimeout(() => accepted.abort(), timeoutMs);
       try {
-        const response = await exchange(access, request, AbortSignal.any([signal, accepted.signal]));
+        const response = await exchange(request, AbortSignal.any([signal, accepted.signal]));
         const status = response.statusCode ?? 0;
         if (status !== 200) {
           throw refusalOf(request, access, { status, text: await textOf(response), retryAfter: response.headers['retry-after'] });
@@ -73,11 +75,20 @@ export function connectToApi(access: ClusterAccess): ApiConnection {
   };
 }
 
-async function exchange(access: ClusterAccess, request: ApiRequest, signal: AbortSignal): Promise<IncomingMessage> {
+async function exchangeWith(
+  access: ClusterAccess,
+  mayWrite: () => boolean,
+  { request, signal }: { readonly request: ApiRequest; readonly signal: AbortSignal },
+): Promise<IncomingMessage> {
   // Exec plugins and files may hang as well as a server.
   const { headers, connection } = await abortable(access.credentials(), signal);
   const url = urlOf(access, request);
   const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
+  if (request.method !== 'GET' && !mayWrite()) {
+    throw new ApiError(`${describe(request, access)}: not sent, because another replica may be the leader by now`, {
+      ...{ status: 0, reason: 'NotLeading' },
+    });
+  }
   return new Promise((resolve, reject) => {
     const outgoing = (url.protocol === 'http:' ? http : https).request(
       url,

@@ -86,7 +86,7 @@ function mayRepeat(error: ApiError, repeatable: boolean): boolean {
   if (error.status === 429 || (error.cause as { code?: string } | undefined)?.code === 'ECONNREFUSED') {
     return true;
   }
-  return repeatable && (error.status === 0 || error.status >= 500);
+  return repeatable && error.reason !== 'NotLeading' && (error.status === 0 || error.status >= 500);
 }
 
 function delayBefore(error: unknown, failures: number): number {
