@@ -5,8 +5,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { cachedDirectory, filesOf } from './cache.ts';
-import { KindError, run } from './command.ts';
-import { ensureCommands } from './debian-packages.ts';
+import { attempt, KindError, run } from './command.ts';
 import { binDirectory, kindDirectory } from './paths.ts';
 
 interface GoProgram {
@@ -127,5 +126,8 @@ function kubernetesVersionFlags(): string {
 }
 
 async function expectGo(): Promise<void> {
-  await ensureCommands({ go: 'golang (1.26 or newer; Debian 12 has an older one)' });
+  const { code } = await attempt('go', ['version']);
+  if (code !== 0) {
+    throw new KindError('not installed: go, 1.26 or newer (Debian 12 has an older one): https://go.dev/dl');
+  }
 }
