@@ -13,5 +13,20 @@ export const annotations = {
   workingDirectory: `${group}/working-directory`,
 } as const;
 
+/** On the objects that a FlinkJob has in Kubernetes; everything is found again by them. */
+export const labels = {
+  application: 'app.kubernetes.io/name',
+  managedBy: 'app.kubernetes.io/managed-by',
+  /** Of the FlinkJob. */
+  flinkJob: `${group}/name`,
+  uid: `${group}/uid`,
+  /** `jobmanager`, `taskmanager`, `preflight`, `purge`. */
+  component: `${group}/component`,
+  revision: `${group}/revision`,
+  attempt: `${group}/attempt`,
+  /** Of the JobManagers of one attempt. */
+  instance: `${group}/instance`,
+} as const;
+
 /** Holds the resource until its processes are gone. */
 export const finalizer = `${group}/processes`;

@@ -100,7 +100,7 @@ export const cpu = (description: string) => z.string().regex(cpuPattern).optiona
 const memory = (description: string) => z.string().regex(sizePattern).optional().meta({ description });
 
 export const ResourceRequests = z.strictObject({
-  cpu: cpu('What the scheduler sets aside.'),
+  cpu: cpu('What the scheduler sets aside. Default on Kubernetes: 100m.'),
   memory: memory('What the scheduler sets aside. Default: the limit.'),
 });
 

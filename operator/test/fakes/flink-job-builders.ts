@@ -14,6 +14,9 @@ export interface SpecChoices {
   readonly jobManager?: FlinkJobSpecInput['jobManager'];
   readonly checkpointStorage?: string;
   readonly checkpoints?: FlinkJobSpecInput['checkpoints'];
+  readonly image?: string;
+  readonly podTemplate?: FlinkJobSpecInput['podTemplate'];
+  readonly localStorage?: FlinkJobSpecInput['state']['localStorage'];
 }
 
 function specWith(choices: SpecChoices = {}): FlinkJobSpec {
@@ -24,7 +27,12 @@ function specWith(choices: SpecChoices = {}): FlinkJobSpec {
     taskManager: choices.taskManager ?? {},
     jobManager: choices.jobManager ?? {},
     checkpoints: choices.checkpoints ?? {},
-    state: { checkpointStorage: choices.checkpointStorage ?? 'file:///storage' },
+    state: {
+      checkpointStorage: choices.checkpointStorage ?? 'file:///storage',
+      ...(choices.localStorage === undefined ? {} : { localStorage: choices.localStorage }),
+    },
+    ...(choices.image === undefined ? {} : { image: choices.image }),
+    ...(choices.podTemplate === undefined ? {} : { podTemplate: choices.podTemplate }),
   });
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobManagerAddress, PlanResult, PurgeResult } from '@flinkjob/runtime/process-config';
+import type { JobManagerAddress } from '@flinkjob/runtime/process-config';
 import { type FlinkJobKey, formatKey } from '../../api/flink-job.ts';
 import type { Clock } from '../../clock.ts';
 import type { Engine, RenderedProcess } from '../../engine/engine.ts';
@@ -9,6 +9,7 @@ import type { Revision } from '../../flink-job/revision.ts';
 import type { Log } from '../../log.ts';
 import { isAlive } from '../../process-identity/process-identity.ts';
 import { listIfPresent, readFileIfPresent, writeFileAtomically } from '../../store/atomic-file.ts';
+import { parsePlanResult, parsePurgeResult } from '../answers.ts';
 import type {
   JobManagerFact,
   JobManagerRequest,
@@ -412,15 +413,6 @@ async function purgeFact(directory: JobDirectory, record: ProcessRecord): Promis
   return { operationId, state: 'Failed', problem };
 }
 
-function parsePurgeResult(text: string | undefined): PurgeResult | undefined {
-  try {
-    const result = JSON.parse(text ?? '') as PurgeResult;
-    return typeof result?.ok === 'boolean' ? result : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 function isMeant(job: JobReference, record: ProcessRecord, which: TerminateRequest['which']): boolean {
   switch (which.type) {
     case 'All':
@@ -439,15 +431,6 @@ async function readRestAddress(file: string, podUid: string): Promise<string | u
   try {
     const address = JSON.parse(await readFile(file, 'utf8')) as JobManagerAddress;
     return address.podUid === podUid ? address.rest : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function parsePlanResult(text: string | undefined): PlanResult | undefined {
-  try {
-    const result = JSON.parse(text ?? '') as PlanResult;
-    return typeof result?.ok === 'boolean' && typeof result.lineage?.attemptNumber === 'number' ? result : undefined;
   } catch {
     return undefined;
   }

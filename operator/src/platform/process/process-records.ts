@@ -3,10 +3,11 @@ import type { Problem } from '../../api/flink-job-status.ts';
 import type { Clock } from '../../clock.ts';
 import { isAlive } from '../../process-identity/process-identity.ts';
 import { listIfPresent, readFileIfPresent, writeFileAtomically } from '../../store/atomic-file.ts';
+import { processEndedCode } from '../last-words.ts';
 import type { ProcessState } from '../platform.ts';
 import { findByConfigPath, type ProcessExit } from './child-process.ts';
 import type { JobDirectory } from './job-directory.ts';
-import { lastProblem, processEndedCode } from './log-files.ts';
+import { lastProblem } from './log-files.ts';
 import { backOffUntilMs, failuresAfter, ProcessRecord } from './process-record.ts';
 
 /** The records of processes on disk, held against what has become of the processes. Starts and ends none. */

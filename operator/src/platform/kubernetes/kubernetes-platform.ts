@@ -1,0 +1,342 @@
+import { JobError } from '@flinkjob/runtime/rest';
+import type { FlinkJobKey } from '../../api/flink-job.ts';
+import { labels } from '../../api/labels.ts';
+import type { Clock } from '../../clock.ts';
+import type { Engine, RenderedProcess } from '../../engine/engine.ts';
+import type { DecideLimits } from '../../flink-job/limits.ts';
+import type { Revision } from '../../flink-job/revision.ts';
+import type { KubernetesObject, ObjectClient, ObjectKind, ObjectReference } from '../../kubernetes/object-client.ts';
+import type { Log } from '../../log.ts';
+import type {
+  JobManagerRequest,
+  JobReference,
+  Platform,
+  PlatformFacts,
+  PreFlightRequest,
+  PurgeRequest,
+  TaskManagersRequest,
+  TerminateRequest,
+} from '../platform.ts';
+import { configMapOf } from './config-map.ts';
+import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
+import { type ConfigMap, type Deployment, type Job, kinds, type Pod, type Service } from './kubernetes-objects.ts';
+import { shortLivedName } from './names.ts';
+import { networkPolicyOf } from './network-policy.ts';
+import {
+  isBeingDeleted,
+  jobManagerFactsOf,
+  labelOf,
+  numberOf,
+  preFlightFactOf,
+  purgeFactOf,
+  taskManagerFactsOf,
+} from './platform-facts.ts';
+import { podDisruptionBudgetOf } from './pod-disruption-budget.ts';
+import { defaultPorts, portsOf, stateDirectory } from './pod-template.ts';
+import { serviceAccountOf } from './service-account.ts';
+import { restServiceOf, rpcAddressOf, rpcServiceOf } from './services.ts';
+import { shortLivedJobOf } from './short-lived-job.ts';
+import { taskManagerDeploymentOf } from './task-manager-deployment.ts';
+
+export interface KubernetesPlatformOptions {
+  readonly client: ObjectClient;
+  readonly engine: Engine;
+  /** Tells this cluster's lineages from those of others. */
+  readonly clusterId: string;
+  /** Where the operator's own pods are, which read the JobManagers' REST. */
+  readonly operatorNamespace: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Calls back for every change of a pod, a Deployment or a Job of a FlinkJob, until the signal aborts. */
+  readonly watchWorkloads?: (onChange: (key: FlinkJobKey) => void, signal: AbortSignal) => void;
+}
+
+/** Where they differ from a laptop's: an image has to be pulled, and every look is a request to the API server, which tells of changes by itself. */
+export const kubernetesLimits: Partial<DecideLimits> = { preFlightTimeoutMs: 600_000, busyPollMs: 1_000, idlePollMs: 15_000 };
+
+/** What a process in a pod is told by its command line instead, because all pods of a workload share one file. */
+const toldByPod = 'told by the pod';
+/** How long a pod may stay past its deadline before its node counts as lost. */
+const forcedAfterMs = 20_000;
+
+/**
+ * FlinkJobs as objects of the Kubernetes API. Kubernetes keeps the pods of an attempt alive, with this operator or without; this platform makes the
+ * workloads of an attempt, reports what became of them, and removes them.
+ *
+ * 1. What belongs to an attempt is made once and never changed but for the number of TaskManagers: a newer operator restarts nothing.
+ * 2. A workload is made after all that its pods need, and deleted after all that belongs to it: while it is there, the call is repeated.
+ * 3. An object that belongs to somebody else, or to a FlinkJob of this name that is being removed, is never touched.
+ * 4. Secrets are neither read nor written; pods name them.
+ */
+export class KubernetesPlatform implements Platform {
+  readonly #options: KubernetesPlatformOptions;
+
+  constructor(options: KubernetesPlatformOptions) {
+    this.#options = options;
+  }
+
+  async observe(job: JobReference, preFlightId: string | undefined, purgeId?: string): Promise<PlatformFacts> {
+    const [deployments, pods] = await Promise.all([
+      this.#list<Deployment>(kinds.deployment, job),
+      this.#list<Pod>(kinds.pod, job),
+    ]);
+    const nowMs = this.#options.clock.nowMs();
+    const workload = { deployments, pods, nowMs };
+    const [preFlight, purge] = await Promise.all([
+      this.#shortLived(job, 'preflight', preFlightId, pods),
+      this.#shortLived(job, 'purge', purgeId, pods),
+    ]);
+    await this.#endStrays(job, pods, [preFlight?.job.metadata.name, purge?.job.metadata.name]);
+    return {
+      jobManagers: jobManagerFactsOf(workload, restPortOf),
+      taskManagers: taskManagerFactsOf(workload),
+      preFlight: preFlight && preFlightFactOf(preFlight.operationId, preFlight.job, preFlight.pod, nowMs),
+      purge: purge && purgeFactOf(purge.operationId, purge.job, purge.pod, nowMs),
+    };
+  }
+
+  async runPreFlight(job: JobReference, { operationId, revision, restore }: PreFlightRequest): Promise<void> {
+    const { engine } = this.#options;
+    const rendered = engine.renderPreFlight({ ...this.#place(job, revision), restore });
+    await this.#runShortLived(job, { component: 'preflight', operationId, revision }, rendered);
+  }
+
+  async runPurge(job: JobReference, request: PurgeRequest): Promise<void> {
+    const { operationId, revision, attemptNumber, graceSeconds } = request;
+    const { engine } = this.#options;
+    // One id for all tries: the next one goes on with what an earlier one began.
+    const rendered = engine.renderPurge({
+      ...this.#place(job, revision),
+      ...{ attemptNumber, purgeId: `${job.uid}/purge`, graceSeconds },
+    });
+    await this.#runShortLived(job, { component: 'purge', operationId, revision }, rendered);
+  }
+
+  async ensureJobManager(job: JobReference, request: JobManagerRequest): Promise<void> {
+    const { revision, attempt, instance, restore } = request;
+    const { engine, operatorNamespace } = this.#options;
+    const place = { revision, attemptNumber: attempt.number, instance };
+    const ports = portsOf(revision);
+    const rendered = engine.renderJobManager({
+      ...this.#place(job, revision),
+      ...{ attempt, restore, podUid: toldByPod, addressFile: undefined },
+    });
+    const deployment = jobManagerDeploymentOf(job, place, rendered);
+    await this.#ensureIdentity(job, revision);
+    await this.#apply(job, networkPolicyOf(job, operatorNamespace));
+    await this.#apply(job, restServiceOf(job, place, ports));
+    await this.#apply(job, rpcServiceOf(job, place, ports));
+    await this.#makeOnce(job, configOf(job, deployment, rendered));
+    await this.#makeOnce(job, deployment);
+  }
+
+  async ensureTaskManagers(job: JobReference, request: TaskManagersRequest): Promise<void> {
+    const { revision, attemptNumber, replicas } = request;
+    const { engine } = this.#options;
+    const rendered = engine.renderTaskManager({
+      ...this.#place(job, revision),
+      taskManagerId: toldByPod,
+      jobManager: { address: rpcAddressOf(job, attemptNumber, portsOf(revision)) },
+      localDirectories: [stateDirectory],
+    });
+    const deployment = taskManagerDeploymentOf(job, { revision, attemptNumber, replicas }, rendered);
+    await this.#ensureIdentity(job, revision);
+    await this.#apply(job, podDisruptionBudgetOf(job));
+    await this.#makeOnce(job, configOf(job, deployment, rendered));
+    const found = await this.#makeOnce(job, deployment);
+    if (found.spec.replicas !== replicas) {
+      await this.#options.client.replace<Deployment>({ ...found, spec: { ...found.spec, replicas } });
+    }
+  }
+
+  /**
+   * Deleting a Deployment in the foreground stops its controllers first, so that no pod is made for one that goes; its pods then have their grace period. Once
+   * that is long over, the node of a pod does not answer: the pod is forgotten by force, and the fence holds whatever of it may still run.
+   */
+  async terminate(job: JobReference, { which, graceMs }: TerminateRequest): Promise<void> {
+    const { client, clock } = this.#options;
+    if (which.type === 'TaskManager') {
+      return client.delete(referenceOf(kinds.pod, job, which.taskManagerId), { gracePeriodSeconds: gracePeriodSeconds(graceMs) });
+    }
+    const isMeant = (object: KubernetesObject) => labelOf(object, labels.attempt) !== '' && isMeantBy(object, which);
+    const [configMaps, services, deployments, pods] = await Promise.all([
+      this.#list<ConfigMap>(kinds.configMap, job),
+      this.#list<Service>(kinds.service, job),
+      this.#list<Deployment>(kinds.deployment, job),
+      this.#list<Pod>(kinds.pod, job),
+    ]);
+    for (const configMap of configMaps.filter(isMeant)) {
+      await client.delete(keyOfObject(kinds.configMap, configMap), uidOf(configMap));
+    }
+    for (const service of services.filter(isMeant)) {
+      await client.delete(keyOfObject(kinds.service, service), uidOf(service));
+    }
+    for (const deployment of deployments.filter((it) => isMeant(it) && !isBeingDeleted(it))) {
+      await client.delete(keyOfObject(kinds.deployment, deployment), {
+        ...uidOf(deployment),
+        propagationPolicy: 'Foreground',
+      });
+    }
+    for (const pod of pods.filter((it) => isMeant(it) && isBeingDeleted(it))) {
+      const overdueMs = clock.nowMs() - Date.parse(pod.metadata.deletionTimestamp ?? '');
+      if (overdueMs > forcedAfterMs) {
+        await client.delete(keyOfObject(kinds.pod, pod), { ...uidOf(pod), gracePeriodSeconds: 0 });
+      } else if (graceMs === 0 && overdueMs < 0) {
+        await client.delete(keyOfObject(kinds.pod, pod), { ...uidOf(pod), gracePeriodSeconds: gracePeriodSeconds(graceMs) });
+      }
+    }
+  }
+
+  /** Everything is owned by the FlinkJob and goes with it; what ends by itself is not waited for. */
+  async remove(job: JobReference): Promise<void> {
+    await this.#endStrays(job, await this.#list<Pod>(kinds.pod, job), []);
+  }
+
+  watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): void {
+    this.#options.watchWorkloads?.(onChange, signal);
+  }
+
+  #place(job: JobReference, revision: Revision) {
+    const { clusterId } = this.#options;
+    return { revision, namespace: job.namespace, name: job.name, clusterId, host: '', ports: portsOf(revision) };
+  }
+
+  async #runShortLived(job: JobReference, what: Parameters<typeof shortLivedJobOf>[1], rendered: RenderedProcess): Promise<void> {
+    const made = shortLivedJobOf(job, what, rendered);
+    await this.#ensureIdentity(job, what.revision);
+    await this.#makeOnce(job, configOf(job, made, rendered));
+    await this.#makeOnce(job, made);
+  }
+
+  /** Undefined when it was never made, or when somebody removed it: then it is asked for again. */
+  async #shortLived(
+    job: JobReference,
+    component: 'preflight' | 'purge',
+    operationId: string | undefined,
+    pods: readonly Pod[],
+  ): Promise<{ readonly operationId: string; readonly job: Job; readonly pod: Pod | undefined } | undefined> {
+    if (operationId === undefined) {
+      return undefined;
+    }
+    const reference = referenceOf(kinds.job, job, shortLivedName(job, component, operationId));
+    const found = await this.#options.client.get<Job>(reference);
+    if (found === undefined || labelOf(found, labels.uid) !== job.uid) {
+      return undefined;
+    }
+    return { operationId, job: found, pod: pods.find((pod) => labelOf(pod, jobNameLabel) === reference.name) };
+  }
+
+  /** Pre-flights and purges that nobody waits for. */
+  async #endStrays(job: JobReference, pods: readonly Pod[], awaited: readonly (string | undefined)[]): Promise<void> {
+    const names = new Set(
+      pods
+        .filter((pod) => !isBeingDeleted(pod))
+        .map((pod) => labelOf(pod, jobNameLabel))
+        .filter((name) => name !== '' && !awaited.includes(name)),
+    );
+    for (const name of names) {
+      await this.#options.client.delete(referenceOf(kinds.configMap, job, name));
+      await this.#options.client.delete(referenceOf(kinds.job, job, name), { propagationPolicy: 'Background' });
+    }
+  }
+
+  async #ensureIdentity(job: JobReference, { spec }: Revision): Promise<void> {
+    if (spec.podTemplate?.serviceAccountName === undefined) {
+      await this.#apply(job, serviceAccountOf(job));
+    }
+  }
+
+  /** For what a job has once: always as this version of the operator would have it. */
+  async #apply<T extends KubernetesObject>(job: JobReference, wanted: T): Promise<void> {
+    await this.#existing(job, wanted);
+    await this.#options.client.apply(wanted);
+  }
+
+  /** For what belongs to an attempt or an operation: what is there stays as it is. */
+  async #makeOnce<T extends KubernetesObject>(job: JobReference, wanted: T): Promise<T> {
+    return (await this.#existing(job, wanted)) ?? (await this.#options.client.apply(wanted));
+  }
+
+  async #existing<T extends KubernetesObject>(job: JobReference, wanted: T): Promise<T | undefined> {
+    const { kind } = wanted;
+    const { name } = wanted.metadata;
+    const found = await this.#options.client.get<T>(referenceOf(wanted, job, name));
+    if (found === undefined) {
+      return undefined;
+    }
+    if (labelOf(found, labels.uid) !== job.uid) {
+      const isOurs = labelOf(found, labels.uid) !== '';
+      throw new JobError(`${kind} ${job.namespace}/${name} is there already and does not belong to this FlinkJob`, {
+        ...{ domain: 'external', retry: 'backoff', code: 'ObjectTaken' },
+        remedy: isOurs
+          ? 'It belongs to a FlinkJob of this name that was deleted; the cluster removes it. It is tried again.'
+          : 'Remove or rename it, or give the FlinkJob another name. It is tried again.',
+      });
+    }
+    if (isBeingDeleted(found)) {
+      throw new JobError(`${kind} ${job.namespace}/${name} is being deleted`, {
+        ...{ domain: 'external', retry: 'backoff', code: 'ObjectLeaving' },
+        remedy: 'It is tried again until it is gone.',
+      });
+    }
+    return found;
+  }
+
+  async #list<T extends KubernetesObject>(kind: (typeof kinds)[keyof typeof kinds], job: JobReference): Promise<readonly T[]> {
+    const labelSelector = `${labels.flinkJob}=${job.name},${labels.uid}=${job.uid}`;
+    return this.#options.client.list<T>(kind, { namespace: job.namespace, labelSelector });
+  }
+}
+
+/** That the Job controller puts on the pods of a Job. */
+const jobNameLabel = 'batch.kubernetes.io/job-name';
+
+function referenceOf(kind: ObjectKind, job: JobReference, name: string): ObjectReference {
+  return { apiVersion: kind.apiVersion, kind: kind.kind, namespace: job.namespace, name };
+}
+
+/** Objects of a list do not say what kind they are of. */
+function keyOfObject(kind: ObjectKind, { metadata }: KubernetesObject): ObjectReference {
+  return { ...kind, namespace: metadata.namespace, name: metadata.name };
+}
+
+/** Another object that has the name by then is not meant. */
+function uidOf({ metadata }: KubernetesObject): { readonly uid?: string } {
+  return metadata.uid === undefined ? {} : { uid: metadata.uid };
+}
+
+/** Zero would take the pod out of the API without asking its node; one second is the shortest that ends the processes first. */
+function gracePeriodSeconds(graceMs: number): number {
+  return Math.max(1, Math.ceil(graceMs / 1000));
+}
+
+/** The configuration has the name of the workload that reads it, and its labels. */
+function configOf(job: JobReference, workload: Deployment | Job, { config }: RenderedProcess): ConfigMap {
+  const { name, labels: own = {} } = workload.metadata;
+  return configMapOf(job, name, { labels: own, config });
+}
+
+function isMeantBy(
+  object: KubernetesObject,
+  which: Exclude<TerminateRequest['which'], { readonly type: 'TaskManager' }>,
+): boolean {
+  switch (which.type) {
+    case 'All':
+      return true;
+    case 'AttemptsBefore':
+      return numberOf(object, labels.attempt) < which.attemptNumber;
+    case 'InstancesBefore':
+      // The Service of the attempt has no instance: it leads to the newest.
+      return (
+        labelOf(object, labels.instance) !== '' &&
+        numberOf(object, labels.attempt) === which.attemptNumber &&
+        numberOf(object, labels.instance) < which.instance
+      );
+  }
+}
+
+/** As the pod itself was made; the spec may say another one by now. */
+function restPortOf(pod: Pod): number {
+  const ports = pod.spec?.containers?.flatMap((container) => container.ports ?? []) ?? [];
+  return ports.find(({ name }) => name === 'rest')?.containerPort ?? defaultPorts.rest;
+}

@@ -1,0 +1,101 @@
+import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
+import { labels } from '../../api/labels.ts';
+import type { RenderedProcess } from '../../engine/engine.ts';
+import type { Revision } from '../../flink-job/revision.ts';
+import type { JobReference } from '../platform.ts';
+import { type Deployment, kinds, type PodSpec, type Probe } from './kubernetes-objects.ts';
+import { jobLabels, jobObjectName, metadataOf, selectorLabels, taskManagerName } from './names.ts';
+import { configPath, podTemplateOf, portsOf, resourcesOf, stateDirectory } from './pod-template.ts';
+
+/** Also what the process takes when nothing limits it. */
+const taskManagerMemory = '2Gi';
+
+/** Owner of the files on a volume that is made for a pod; any number but root's, the processes get it as one more group. */
+const volumeGroup = 10001;
+
+/** Its thread for messages answers; records run in others. */
+const probe = (periodSeconds: number, failureThreshold: number): Probe => ({
+  httpGet: { path: '/metrics', port: 'metrics' },
+  periodSeconds,
+  timeoutSeconds: 5,
+  failureThreshold,
+});
+
+/**
+ * The TaskManagers of one attempt. A Deployment and not a StatefulSet, because a pod on a lost node is then replaced at once and without anybody's help;
+ * what its disk held is in checkpoint storage, and a container that is started again in its pod finds its files.
+ */
+export function taskManagerDeploymentOf(
+  job: JobReference,
+  place: { readonly revision: Revision; readonly attemptNumber: number; readonly replicas: number },
+  rendered: RenderedProcess,
+): Deployment {
+  const { revision, attemptNumber, replicas } = place;
+  const name = taskManagerName(job, revision.name, attemptNumber);
+  const selector = selectorLabels(job, 'taskmanager', { attemptNumber });
+  const ownLabels = { ...selector, [labels.revision]: revision.name };
+  const ports = portsOf(revision);
+  const { resources, podTemplate: template } = revision.spec.taskManager;
+  return {
+    ...kinds.deployment,
+    metadata: metadataOf(job, name, ownLabels),
+    spec: {
+      replicas,
+      strategy: { type: 'Recreate' },
+      revisionHistoryLimit: 0,
+      selector: { matchLabels: selector },
+      template: podTemplateOf({
+        revision,
+        labels: { ...jobLabels(job), ...ownLabels },
+        template,
+        serviceAccountName: jobObjectName(job),
+        configMapName: name,
+        args: [
+          ...rendered.nodeOptions,
+          ...rendered.args(configPath),
+          ...['--set', 'taskManagerId=$(POD_NAME)', '--set', 'data.host=$(POD_IP)'],
+        ],
+        restartPolicy: 'Always',
+        resources: resourcesOf(resources, taskManagerMemory),
+        container: {
+          ports: [
+            { name: 'data', containerPort: ports.data },
+            { name: 'metrics', containerPort: ports.metrics },
+          ],
+          startupProbe: probe(1, 120),
+          readinessProbe: probe(5, 3),
+          livenessProbe: probe(10, 6),
+        },
+        ...stateVolume(revision.spec),
+        // One lost node should cost as few of them as can be.
+        topologySpreadConstraints: [
+          {
+            maxSkew: 1,
+            topologyKey: 'kubernetes.io/hostname',
+            whenUnsatisfiable: 'ScheduleAnyway',
+            labelSelector: { matchLabels: selector },
+          },
+        ],
+      }),
+    },
+  };
+}
+
+/** The node's own disk, or a volume that lives and goes with its pod. */
+function stateVolume({ state: { localStorage } }: FlinkJobSpec): {
+  readonly volumes: PodSpec['volumes'];
+  readonly volumeMounts: readonly [{ readonly name: string; readonly mountPath: string }];
+  readonly fsGroup?: number;
+} {
+  const { size, storageClassName } = localStorage ?? {};
+  const volumeMounts = [{ name: 'state', mountPath: stateDirectory }] as const;
+  if (storageClassName === undefined) {
+    return { volumes: [{ name: 'state', emptyDir: size === undefined ? {} : { sizeLimit: size } }], volumeMounts };
+  }
+  const claim = { accessModes: ['ReadWriteOnce'], storageClassName, resources: { requests: { storage: size } } };
+  return {
+    volumes: [{ name: 'state', ephemeral: { volumeClaimTemplate: { spec: claim } } }],
+    volumeMounts,
+    fsGroup: volumeGroup,
+  };
+}

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { revisionWith, type SpecChoices } from '../../../test/fakes/flink-job-builders.ts';
+import type { RenderedProcess } from '../../engine/engine.ts';
+import type { Revision } from '../../flink-job/revision.ts';
+import { configMapOf } from './config-map.ts';
+import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
+import type { PodTemplateSpec } from './kubernetes-objects.ts';
+import { networkPolicyOf } from './network-policy.ts';
+import { podDisruptionBudgetOf } from './pod-disruption-budget.ts';
+import { portsOf } from './pod-template.ts';
+import { serviceAccountOf } from './service-account.ts';
+import { restServiceOf, rpcAddressOf, rpcServiceOf } from './services.ts';
+import { shortLivedJobOf } from './short-lived-job.ts';
+import { taskManagerDeploymentOf } from './task-manager-deployment.ts';
+
+// The objects that a FlinkJob becomes: the fields that somebody relies on, one test for each reason. Whether an API server takes them is asked in a cluster.
+
+const job = { namespace: 'streams', name: 'word-count', uid: 'uid-1' };
+const rendered: RenderedProcess = {
+  nodeOptions: ['--max-semi-space-size=2'],
+  program: () => 'nowhere',
+  args: (configPath) => ['a-command', '--config', configPath],
+  config: { some: 'thing' },
+};
+const revision = (choices: SpecChoices = {}): Revision => revisionWith({ image: 'example/word-count:1', ...choices });
+
+const jobManager = (choices: SpecChoices = {}) =>
+  jobManagerDeploymentOf(job, { revision: revision(choices), attemptNumber: 7, instance: 2 }, rendered);
+const taskManagers = (choices: SpecChoices = {}) =>
+  taskManagerDeploymentOf(job, { revision: revision(choices), attemptNumber: 7, replicas: 3 }, rendered);
+const preFlight = (choices: SpecChoices = {}) =>
+  shortLivedJobOf(job, { component: 'preflight', operationId: 'uid-1/r1/pre-flight/1', revision: revision(choices) }, rendered);
+const templates = (choices: SpecChoices = {}): readonly PodTemplateSpec[] =>
+  [jobManager(choices), taskManagers(choices), preFlight(choices)].map(({ spec }) => spec.template);
+
+test('every pod keeps to the restricted Pod Security Standard', () => {
+  for (const { spec } of templates()) {
+    assert.deepEqual(spec.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    assert.deepEqual(spec.containers[0].securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+  }
+});
+
+test('pods get no token for the Kubernetes API, and the service account of their job', () => {
+  assert.equal(serviceAccountOf(job).automountServiceAccountToken, false);
+  for (const { spec } of templates()) {
+    assert.equal(spec.automountServiceAccountToken, false);
+    assert.equal(spec.serviceAccountName, serviceAccountOf(job).metadata.name);
+  }
+  assert.equal(templates({ podTemplate: { serviceAccountName: 'with-bucket' } })[0]?.spec.serviceAccountName, 'with-bucket');
+});
+
+test('a pod on a lost node is given up after ten seconds, unless the author says otherwise', () => {
+  const [own] = templates();
+  assert.deepEqual(own?.spec.tolerations, [
+    { key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 10 },
+    { key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 10 },
+  ]);
+  const patient = { key: 'node.kubernetes.io/unreachable', operator: 'Exists', tolerationSeconds: 300 } as const;
+  const [theirs] = templates({ podTemplate: { tolerations: [patient] } });
+  assert.deepEqual(
+    theirs?.spec.tolerations.filter((it) => 'key' in it && it.key === patient.key),
+    [patient],
+  );
+});
+
+test('what a process knows only in its pod is put in on its command line', () => {
+  assert.deepEqual(jobManager().spec.template.spec.containers[0].args, [
+    ...['--max-semi-space-size=2', 'a-command', '--config', '/etc/flinkjob/config.json'],
+    ...['--set', 'podUid=$(POD_UID)', '--set', 'rpc.host=$(POD_IP)'],
+  ]);
+  assert.deepEqual(taskManagers().spec.template.spec.containers[0].args.slice(-4), [
+    ...['--set', 'taskManagerId=$(POD_NAME)', '--set', 'data.host=$(POD_IP)'],
+  ]);
+  const taken = { name: 'POD_UID', value: 'mine' };
+  const env = templates({ podTemplate: { env: [taken, { name: 'AWS_REGION', value: 'eu' }] } })[0]?.spec.containers[0].env ?? [];
+  assert.ok(!env.includes(taken));
+  assert.equal(env.filter((it) => 'name' in it && it.name === 'POD_UID').length, 1);
+  assert.deepEqual(env[0], { name: 'AWS_REGION', value: 'eu' });
+});
+
+test('credentials are named and never held', () => {
+  const envFrom = [{ secretRef: { name: 'bucket' } }];
+  for (const { spec } of templates({ podTemplate: { envFrom } })) {
+    assert.deepEqual(spec.containers[0].envFrom, envFrom);
+  }
+});
+
+test('what a role says of its pods comes on top of what is said for all, and the labels by which they are found stay', () => {
+  const template = taskManagers({
+    podTemplate: { nodeSelector: { zone: 'a', disk: 'any' }, labels: { team: 'data', 'flinkjob.dev/component': 'other' } },
+    taskManager: { podTemplate: { nodeSelector: { disk: 'ssd' }, annotations: { note: 'fast' } } },
+  }).spec.template;
+  assert.deepEqual(template.spec.nodeSelector, { zone: 'a', disk: 'ssd' });
+  assert.deepEqual(template.metadata.annotations, { note: 'fast' });
+  assert.equal(template.metadata.labels?.['team'], 'data');
+  assert.equal(template.metadata.labels?.['flinkjob.dev/component'], 'taskmanager');
+});
+
+test('a selector finds its own pods and nobody else’s', () => {
+  const [manager, workers] = [jobManager(), taskManagers()];
+  const selects = (selector: object | undefined, labels: Readonly<Record<string, string>> | undefined) =>
+    Object.entries(selector ?? {}).every(([name, value]) => labels?.[name] === value);
+  assert.ok(selects(manager.spec.selector.matchLabels, manager.spec.template.metadata.labels));
+  assert.ok(selects(workers.spec.selector.matchLabels, workers.spec.template.metadata.labels));
+  assert.ok(!selects(manager.spec.selector.matchLabels, workers.spec.template.metadata.labels));
+  const ports = portsOf(revision());
+  const place = { attemptNumber: 7, instance: 2 };
+  assert.ok(selects(rpcServiceOf(job, place, ports).spec.selector, manager.spec.template.metadata.labels));
+  assert.ok(selects(restServiceOf(job, place, ports).spec.selector, manager.spec.template.metadata.labels));
+  assert.ok(!selects(rpcServiceOf(job, { ...place, instance: 3 }, ports).spec.selector, manager.spec.template.metadata.labels));
+});
+
+test('the address of the JobManager stays the same for a replacement, and is another one for the next attempt', () => {
+  const ports = portsOf(revision());
+  const names = [2, 3].map((instance) => rpcServiceOf(job, { attemptNumber: 7, instance }, ports).metadata.name);
+  assert.deepEqual(names, ['word-count-rpc-7', 'word-count-rpc-7']);
+  assert.equal(rpcAddressOf(job, 7, ports), 'word-count-rpc-7.streams.svc:6123');
+  assert.notEqual(rpcAddressOf(job, 8, ports), rpcAddressOf(job, 7, ports));
+});
+
+test('working state lies on the node’s disk, or on a volume of the class that is asked for', () => {
+  const volume = (choices: SpecChoices) => taskManagers(choices).spec.template.spec.volumes.find(({ name }) => name === 'state');
+  assert.deepEqual(volume({}), { name: 'state', emptyDir: {} });
+  assert.deepEqual(volume({ localStorage: { size: '50Gi' } }), { name: 'state', emptyDir: { sizeLimit: '50Gi' } });
+  const asked = { size: '50Gi', storageClassName: 'local-ssd' };
+  assert.deepEqual(volume({ localStorage: asked }), {
+    name: 'state',
+    ephemeral: {
+      volumeClaimTemplate: {
+        spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'local-ssd', resources: { requests: { storage: '50Gi' } } },
+      },
+    },
+  });
+  // Who is not root can write to it.
+  assert.ok('fsGroup' in taskManagers({ localStorage: asked }).spec.template.spec.securityContext);
+});
+
+test('memory is always limited, and CPU only when that is asked for', () => {
+  const of = ({ spec }: ReturnType<typeof jobManager>) => spec.template.spec.containers[0].resources;
+  assert.deepEqual(of(jobManager()), { requests: { cpu: '100m', memory: '1Gi' }, limits: { memory: '1Gi' } });
+  assert.deepEqual(of(taskManagers()), { requests: { cpu: '100m', memory: '2Gi' }, limits: { memory: '2Gi' } });
+  const resources = { requests: { cpu: '2' }, limits: { cpu: '4', memory: '8Gi' } };
+  assert.deepEqual(of(taskManagers({ taskManager: { resources } })), {
+    requests: { cpu: '2', memory: '8Gi' },
+    limits: { cpu: '4', memory: '8Gi' },
+  });
+});
+
+test('a JobManager is one pod that is never beside its replacement by a change of its own', () => {
+  const { spec } = jobManager();
+  assert.equal(spec.replicas, 1);
+  assert.deepEqual(spec.strategy, { type: 'Recreate' });
+  const [container] = spec.template.spec.containers;
+  for (const probe of [container.startupProbe, container.readinessProbe, container.livenessProbe]) {
+    assert.deepEqual(probe?.httpGet, { path: '/config', port: 'rest' });
+  }
+});
+
+test('a short-lived process runs once, and answers in its termination message', () => {
+  const { spec, metadata } = preFlight();
+  assert.equal(spec.backoffLimit, 0);
+  assert.equal(spec.template.spec.restartPolicy, 'Never');
+  assert.deepEqual(spec.template.spec.containers[0].args.slice(-2), ['--result-file', '/dev/termination-log']);
+  assert.match(metadata.name, /^word-count-plan-[0-9a-f]{10}$/);
+  assert.equal(preFlight().metadata.name, metadata.name);
+});
+
+test('everything is owned by its FlinkJob, with its uid, and holds up no deletion', () => {
+  const ports = portsOf(revision());
+  const place = { attemptNumber: 7, instance: 2 };
+  const all = [jobManager(), taskManagers(), preFlight(), rpcServiceOf(job, place, ports), restServiceOf(job, place, ports)];
+  const more = [serviceAccountOf(job), podDisruptionBudgetOf(job), networkPolicyOf(job, 'ops')];
+  for (const { metadata } of [...all, ...more, configMapOf(job, 'x', { labels: {}, config: {} })]) {
+    assert.equal(metadata.namespace, 'streams');
+    assert.deepEqual(metadata.ownerReferences, [
+      { apiVersion: 'flinkjob.dev/v1alpha1', kind: 'FlinkJob', name: 'word-count', uid: 'uid-1', controller: true },
+    ]);
+  }
+});
+
+test('the longest name of a FlinkJob gives names of at most 63 characters, all of them different', () => {
+  const long = { ...job, name: 'a'.repeat(45) };
+  const names = [1, 99_999, 100_000].flatMap((attemptNumber) => {
+    const place = { revision: revision(), attemptNumber, instance: 12 };
+    return [
+      jobManagerDeploymentOf(long, place, rendered).metadata.name,
+      taskManagerDeploymentOf(long, { ...place, replicas: 1 }, rendered).metadata.name,
+      rpcServiceOf(long, place, portsOf(revision())).metadata.name,
+    ];
+  });
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names) {
+    assert.ok(name.length <= 63, name);
+    assert.match(name, /^[a-z]([-a-z0-9]*[a-z0-9])?$/);
+  }
+});
+
+test('drains take one pod at a time, pre-flights not counted', () => {
+  const { spec } = podDisruptionBudgetOf(job);
+  assert.equal(spec.maxUnavailable, 1);
+  assert.deepEqual(spec.selector.matchExpressions, [
+    { key: 'flinkjob.dev/component', operator: 'In', values: ['jobmanager', 'taskmanager'] },
+  ]);
+});
+
+test('records and control are for the job’s own pods, REST also for the operator', () => {
+  const [own, others] = networkPolicyOf(job, 'ops').spec.ingress;
+  assert.deepEqual(own, {
+    from: [{ podSelector: { matchLabels: { 'flinkjob.dev/name': 'word-count', 'flinkjob.dev/uid': 'uid-1' } } }],
+  });
+  assert.deepEqual(
+    others?.ports?.map(({ port }) => port),
+    ['rest', 'metrics'],
+  );
+  assert.deepEqual(others?.from[1]?.namespaceSelector, { matchLabels: { 'kubernetes.io/metadata.name': 'ops' } });
+});
+
+test('without an image nothing is made, and the error says what to set', () => {
+  assert.throws(
+    () => jobManagerDeploymentOf(job, { revision: revisionWith(), attemptNumber: 1, instance: 1 }, rendered),
+    /spec\.image/,
+  );
+});

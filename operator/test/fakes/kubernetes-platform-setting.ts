@@ -1,0 +1,37 @@
+import { systemClock } from '../../src/clock.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.ts';
+import { connectToApi } from '../../src/kubernetes/api-connection.ts';
+import { createApiAccess, createObjectClient } from '../../src/kubernetes/api-object-client.ts';
+import { silentLog } from '../../src/log.ts';
+import { KubernetesPlatform } from '../../src/platform/kubernetes/kubernetes-platform.ts';
+import { FakeApiServer } from './api-server.ts';
+import { PretendedCluster } from './pretended-cluster.ts';
+
+export interface KubernetesSetting {
+  readonly server: FakeApiServer;
+  readonly cluster: PretendedCluster;
+  readonly platform: KubernetesPlatform;
+}
+
+/** The platform with the real client, over HTTP on loopback, and a cluster that is only pretended. */
+export async function withKubernetesPlatform(
+  body: (setting: KubernetesSetting) => Promise<void>,
+  options: { readonly engine?: Engine; readonly nowMs?: () => number } = {},
+): Promise<void> {
+  await using server = await FakeApiServer.start();
+  const connection = connectToApi({
+    server: new URL(server.url),
+    namespace: 'default',
+    credentials: async () => ({ headers: {}, connection: {} }),
+  });
+  const platform = new KubernetesPlatform({
+    client: createObjectClient(createApiAccess({ connection })),
+    engine: options.engine ?? typescriptEngine,
+    clusterId: 'cluster',
+    operatorNamespace: 'flinkjob-system',
+    clock: options.nowMs === undefined ? systemClock : { ...systemClock, nowMs: options.nowMs },
+    log: silentLog,
+  });
+  await body({ server, cluster: new PretendedCluster(server), platform });
+}

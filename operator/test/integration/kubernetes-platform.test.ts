@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type ConfigMap,
+  type Deployment,
+  type Job,
+  kinds,
+  type Service,
+} from '../../src/platform/kubernetes/kubernetes-objects.ts';
+import { planWith, revisionWith } from '../fakes/flink-job-builders.ts';
+import { withKubernetesPlatform } from '../fakes/kubernetes-platform-setting.ts';
+
+// The Kubernetes platform with the real client against an API server in memory; what controllers and kubelets do is pretended. The objects themselves are
+// looked at in workloads.test.ts, pod statuses in pod-state.test.ts.
+
+const job = { namespace: 'streams', name: 'words', uid: 'uid-1' };
+const revision = revisionWith({ image: 'example/words:1', job: { module: '/app/words.js' } });
+const jobManager = (number: number, instance = 1) => ({
+  operationId: `job-manager-${number}-${instance}`,
+  revision,
+  attempt: { number, token: `token-${number}` },
+  instance,
+  restore: { from: 'Latest' } as const,
+});
+const taskManagers = (attemptNumber: number, replicas: number) => ({
+  operationId: `task-managers-${attemptNumber}`,
+  ...{ revision, attemptNumber, replicas },
+});
+const everything = { operationId: 'end', which: { type: 'All' }, graceMs: 10_000 } as const;
+const preFlight = { operationId: 'uid-1/r1/pre-flight/1', revision, restore: { from: 'Latest' } as const };
+
+test('an attempt is a JobManager and TaskManagers, which are reported once their pods run', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    await platform.ensureJobManager(job, jobManager(1));
+    await platform.ensureTaskManagers(job, taskManagers(1, 2));
+    const before = await platform.observe(job, undefined);
+    assert.deepEqual(before.jobManagers[0]?.process, { state: 'Waiting', problem: undefined });
+    assert.deepEqual(
+      before.taskManagers.map(({ index, process }) => [index, process.state]),
+      [
+        [0, 'Waiting'],
+        [1, 'Waiting'],
+      ],
+    );
+    cluster.step();
+    cluster.step();
+    const { jobManagers, taskManagers: workers } = await platform.observe(job, undefined);
+    const [pod] = cluster.pods('jobmanager');
+    assert.equal(jobManagers[0]?.process.state, 'Alive');
+    assert.equal(jobManagers[0]?.podUid, pod?.metadata.uid);
+    assert.equal(jobManagers[0]?.restAddress, `${pod?.status?.podIP}:8081`);
+    assert.equal(jobManagers[0]?.revision, revision.name);
+    assert.deepEqual(
+      workers.map(({ taskManagerId }) => taskManagerId).sort(),
+      cluster
+        .pods('taskmanager')
+        .map(({ metadata }) => metadata.name)
+        .sort(),
+    );
+    const [config] = server.list<ConfigMap>(kinds.configMap).filter(({ metadata }) => metadata.name.includes('-tm-'));
+    assert.equal(JSON.parse(config?.data['config.json'] ?? '').jobManagerAddress, 'words-rpc-1.streams.svc:6123');
+  }));
+
+test('asking again changes nothing, and neither does an operator that would make it otherwise', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    await platform.ensureJobManager(job, jobManager(1));
+    await platform.ensureTaskManagers(job, taskManagers(1, 2));
+    const workloads = () => [...server.list(kinds.deployment), ...server.list(kinds.configMap)].map(({ metadata }) => metadata);
+    const made = workloads();
+    await platform.ensureJobManager(job, jobManager(1));
+    const other = revisionWith({ image: 'example/words:1', podTemplate: { labels: { added: 'by a newer operator' } } });
+    await platform.ensureTaskManagers(job, { ...taskManagers(1, 2), revision: { ...other, name: revision.name } });
+    assert.deepEqual(workloads(), made);
+  }));
+
+test('a Deployment that somebody has scaled is put right, and nothing else of it', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    await platform.ensureTaskManagers(job, taskManagers(1, 2));
+    const [made] = server.list<Deployment>(kinds.deployment);
+    assert.ok(made);
+    const reference = { ...kinds.deployment, namespace: 'streams', name: made.metadata.name };
+    server.patch(reference, { spec: { replicas: 0 }, metadata: { labels: { note: 'mine' } } });
+    assert.equal((await platform.observe(job, undefined)).taskManagers.length, 0);
+    await platform.ensureTaskManagers(job, taskManagers(1, 2));
+    const healed = server.find<Deployment>(reference);
+    assert.equal(healed?.spec.replicas, 2);
+    assert.equal(healed?.metadata.labels?.['note'], 'mine');
+  }));
+
+test('a replacement in the same attempt takes over the Service, and the one before is ended by itself', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    await platform.ensureJobManager(job, jobManager(1, 1));
+    await platform.ensureJobManager(job, jobManager(1, 2));
+    cluster.step();
+    assert.deepEqual((await platform.observe(job, undefined)).jobManagers.map(({ instance }) => instance).sort(), [1, 2]);
+    const reference = { ...kinds.service, namespace: 'streams', name: 'words-rpc-1' };
+    assert.equal(server.find<Service>(reference)?.spec.selector['flinkjob.dev/instance'], '2');
+    await platform.terminate(job, {
+      operationId: 'end-instances',
+      which: { type: 'InstancesBefore', attemptNumber: 1, instance: 2 },
+      graceMs: 0,
+    });
+    assert.deepEqual(
+      (await platform.observe(job, undefined)).jobManagers.map(({ instance }) => instance),
+      [2],
+    );
+    assert.ok(server.find(reference));
+  }));
+
+test('ending earlier attempts leaves nothing of them, and the new one alone', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    for (const number of [1, 2]) {
+      await platform.ensureJobManager(job, jobManager(number));
+      await platform.ensureTaskManagers(job, taskManagers(number, 1));
+    }
+    cluster.step();
+    await platform.terminate(job, { operationId: 'end', which: { type: 'AttemptsBefore', attemptNumber: 2 }, graceMs: 0 });
+    const { jobManagers, taskManagers: workers } = await platform.observe(job, undefined);
+    assert.deepEqual(
+      [...jobManagers, ...workers].map(({ attemptNumber }) => attemptNumber),
+      [2, 2],
+    );
+    const attempts = [kinds.deployment, kinds.configMap, kinds.service]
+      .flatMap((kind) => server.list(kind))
+      .map(({ metadata }) => metadata.labels?.['flinkjob.dev/attempt'])
+      .filter((attempt) => attempt !== undefined);
+    assert.deepEqual([...new Set(attempts)], ['2']);
+  }));
+
+test('a Deployment goes in the foreground, so that it makes no pod in place of one that ends', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    await platform.ensureJobManager(job, jobManager(1));
+    await platform.terminate(job, everything);
+    const [deletion] = server.requests.filter(({ method, path }) => method === 'DELETE' && path.includes('/deployments/'));
+    assert.ok(deletion);
+    assert.deepEqual(server.list(kinds.deployment), []);
+    // Nothing is left to end: that is fine too.
+    await platform.terminate(job, everything);
+  }));
+
+test('one TaskManager that hangs is ended, and its Deployment makes another', () =>
+  withKubernetesPlatform(async ({ platform, cluster }) => {
+    await platform.ensureTaskManagers(job, taskManagers(1, 2));
+    cluster.step();
+    const [hung] = cluster.pods('taskmanager');
+    const taskManagerId = hung?.metadata.name ?? '';
+    await platform.terminate(job, { operationId: 'x', which: { type: 'TaskManager', taskManagerId }, graceMs: 0 });
+    cluster.step();
+    const ids = (await platform.observe(job, undefined)).taskManagers.map((it) => it.taskManagerId);
+    assert.equal(ids.length, 2);
+    assert.ok(!ids.includes(taskManagerId));
+  }));
+
+test('a pre-flight answers in its termination message, once for an operation, and is removed when nobody waits for it', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    await platform.runPreFlight(job, preFlight);
+    await platform.runPreFlight(job, preFlight);
+    assert.equal(server.list(kinds.job).length, 1);
+    cluster.step();
+    cluster.step();
+    assert.equal((await platform.observe(job, preFlight.operationId)).preFlight?.state, 'Running');
+    const result = planWith({ slotsRequired: 3 });
+    cluster.answer = () => ({ exitCode: 0, message: JSON.stringify(result) });
+    cluster.step();
+    const { preFlight: fact } = await platform.observe(job, preFlight.operationId);
+    assert.ok(fact?.state === 'Completed');
+    assert.equal(fact.result.slotsRequired, 3);
+    assert.equal((await platform.observe(job, 'another')).preFlight, undefined);
+    assert.deepEqual(server.list(kinds.job), []);
+    assert.deepEqual(server.list(kinds.configMap), []);
+  }));
+
+test('a pre-flight whose image cannot be had has failed, and says so before the running job is touched', () =>
+  withKubernetesPlatform(async ({ platform, cluster }) => {
+    await platform.runPreFlight(job, preFlight);
+    cluster.step();
+    const [pod] = cluster.pods('preflight');
+    assert.ok(pod);
+    const waiting = (reason: string) => cluster.setContainer(pod, { state: { waiting: { reason, message: 'not found' } } });
+    waiting('ErrImagePull');
+    const first = (await platform.observe(job, preFlight.operationId)).preFlight;
+    // Once is no reason to give up.
+    assert.ok(first?.state === 'Running' && first.problem?.code === 'ImagePullFailed');
+    waiting('ImagePullBackOff');
+    const second = (await platform.observe(job, preFlight.operationId)).preFlight;
+    assert.ok(second?.state === 'Failed' && second.problem.code === 'ImagePullFailed');
+  }));
+
+test('a Job that failed without a word of its pod is a failure too', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    await platform.runPreFlight(job, preFlight);
+    const [made] = server.list<Job>(kinds.job);
+    const conditions = [
+      { type: 'Failed', status: 'True', reason: 'DeadlineExceeded', message: 'was active longer than specified' },
+    ];
+    server.patch({ ...kinds.job, namespace: 'streams', name: made?.metadata.name ?? '' }, { status: { conditions } }, 'status');
+    const fact = (await platform.observe(job, preFlight.operationId)).preFlight;
+    assert.ok(fact?.state === 'Failed');
+    assert.match(fact.problem.message, /was active longer/);
+  }));
+
+test('a purge is completed, or says why not', () =>
+  withKubernetesPlatform(async ({ platform, cluster }) => {
+    const request = { operationId: 'uid-1/purge/1', revision, attemptNumber: 9 };
+    const problem = { code: 'StorageUnreachable', message: 'the bucket does not answer', remedy: undefined };
+    let ok = false;
+    cluster.answer = () => ({ exitCode: ok ? 0 : 1, message: JSON.stringify({ ok, problem: ok ? undefined : problem }) });
+    const outcome = async (operationId: string) => {
+      await platform.runPurge(job, { ...request, operationId });
+      cluster.step();
+      cluster.step();
+      return (await platform.observe(job, undefined, operationId)).purge;
+    };
+    const failed = await outcome('uid-1/purge/1');
+    assert.ok(failed?.state === 'Failed' && failed.problem.code === 'StorageUnreachable');
+    ok = true;
+    assert.equal((await outcome('uid-1/purge/2'))?.state, 'Completed');
+  }));
+
+test('pods that may not be created say why', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    await platform.ensureTaskManagers(job, taskManagers(1, 1));
+    const [made] = server.list<Deployment>(kinds.deployment);
+    const conditions = [{ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: 'exceeded quota: small' }];
+    server.patch(
+      { ...kinds.deployment, namespace: 'streams', name: made?.metadata.name ?? '' },
+      { status: { conditions } },
+      'status',
+    );
+    const [fact] = (await platform.observe(job, undefined)).taskManagers;
+    assert.ok(fact?.process.state === 'Waiting' && fact.process.problem?.code === 'PodRefused');
+  }));
+
+test('what belongs to a FlinkJob of this name that was deleted is not touched, and the call is repeated until it is gone', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    const successor = { ...job, uid: 'uid-2' };
+    await platform.ensureJobManager(job, jobManager(1));
+    const made = server.list(kinds.deployment);
+    await assert.rejects(platform.ensureJobManager(successor, jobManager(1)), /does not belong to this FlinkJob/);
+    assert.deepEqual(server.list(kinds.deployment), made);
+    assert.deepEqual((await platform.observe(successor, undefined)).jobManagers, []);
+  }));
+
+test('a pod that outlives its deadline by long is on a node that does not answer, and is forgotten by force', () =>
+  withKubernetesPlatform(
+    async ({ platform, cluster, server }) => {
+      await platform.ensureJobManager(job, jobManager(1));
+      cluster.step();
+      const [pod] = cluster.pods('jobmanager');
+      assert.ok(pod);
+      // Its kubelet holds it.
+      const reference = { ...kinds.pod, namespace: 'streams', name: pod.metadata.name };
+      server.patch(reference, { metadata: { finalizers: ['example/kubelet'] } });
+      await platform.terminate(job, everything);
+      const [left] = (await platform.observe(job, undefined)).jobManagers;
+      assert.equal(left?.process.state, 'Alive');
+      const count = () => server.requests.filter(({ method, path }) => method === 'DELETE' && path.includes('/pods/')).length;
+      assert.equal(count(), 0);
+      ahead = 60_000;
+      await platform.terminate(job, everything);
+      assert.equal(count(), 1);
+    },
+    { nowMs: () => Date.now() + ahead },
+  ));
+let ahead = 0;
+
+test('no Secret is ever asked for', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    await platform.runPreFlight(job, preFlight);
+    await platform.ensureJobManager(job, jobManager(1));
+    await platform.ensureTaskManagers(job, taskManagers(1, 1));
+    await platform.observe(job, preFlight.operationId);
+    await platform.terminate(job, everything);
+    await platform.remove(job);
+    assert.deepEqual(
+      server.requests.filter(({ path }) => path.includes('/secrets')),
+      [],
+    );
+  }));

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { FlinkJobSpec, type FlinkJobSpecInput } from '../../src/api/flink-job-spec.ts';
+import { apiVersion, kind } from '../../src/api/labels.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.ts';
+import { Controller } from '../../src/flink-job/controller.ts';
+import { silentLog } from '../../src/log.ts';
+import { type ConfigMap, type Deployment, kinds, type Pod } from '../../src/platform/kubernetes/kubernetes-objects.ts';
+import { kubernetesLimits } from '../../src/platform/kubernetes/kubernetes-platform.ts';
+import { FileFlinkJobStore } from '../../src/store/file-flink-job-store.ts';
+import type { FakeApiServer } from '../fakes/api-server.ts';
+import { documentWith, planWith } from '../fakes/flink-job-builders.ts';
+import { type KubernetesSetting, withKubernetesPlatform } from '../fakes/kubernetes-platform-setting.ts';
+
+// A FlinkJob from apply to Running, through an upgrade, to its deletion: the real controller and the real Kubernetes platform over an API server in memory. Pods and what
+// a JobManager answers are pretended; kind's scenarios have the real ones.
+
+const key = { namespace: 'streams', name: 'words' };
+
+interface Walk extends KubernetesSetting {
+  readonly store: FileFlinkJobStore;
+  apply(image: string, more?: Partial<FlinkJobSpecInput>): Promise<void>;
+  /** Passes of the controller and steps of the cluster in turn, until it is so. */
+  until(what: string, isSo: () => Promise<boolean>): Promise<void>;
+  state(): Promise<string | undefined>;
+}
+
+async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'kubernetes-walk-'));
+  const pretended = {
+    server: undefined as FakeApiServer | undefined,
+    stopped: new Map<string, string>(),
+    canceled: new Set<string>(),
+  };
+  const engine: Engine = { ...typescriptEngine, client: (address) => pretendedJobManager(pretended, address) };
+  try {
+    await withKubernetesPlatform(
+      async (setting) => {
+        pretended.server = setting.server;
+        setting.cluster.answer = (pod) =>
+          pod.metadata.labels?.['flinkjob.dev/component'] === 'preflight'
+            ? { exitCode: 0, message: JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4 } })) }
+            : undefined;
+        const store = new FileFlinkJobStore({ directory, clock: systemClock });
+        const { platform } = setting;
+        const controller = new Controller({
+          store,
+          platform,
+          engine,
+          clock: systemClock,
+          log: silentLog,
+          limits: kubernetesLimits,
+        });
+        const state = async () => (await store.get(key))?.status?.state;
+        await body({
+          ...setting,
+          store,
+          state,
+          apply: async (image, more = {}) => {
+            const spec = FlinkJobSpec.parse({
+              ...{ image, job: { module: '/app/words.js', parallelism: 2 } },
+              ...{ state: { checkpointStorage: 's3://bucket/checkpoints' }, ...more },
+            });
+            await store.apply({ apiVersion, kind, metadata: key, spec });
+          },
+          until: async (what, isSo) => {
+            for (let round = 0; round < 40; round += 1) {
+              await controller.reconcile(key);
+              setting.cluster.step();
+              if (await isSo()) {
+                return;
+              }
+            }
+            assert.fail(`not ${what}: ${JSON.stringify((await store.get(key))?.status, undefined, 2)}`);
+          },
+        });
+      },
+      { engine },
+    );
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Answers as the one in the pod at this address would: from the configuration that the pod has. */
+function pretendedJobManager(
+  {
+    server,
+    stopped,
+    canceled,
+  }: { readonly server: FakeApiServer | undefined; readonly stopped: Map<string, string>; readonly canceled: Set<string> },
+  address: string,
+): ReturnType<Engine['client']> {
+  const host = address.slice(0, address.lastIndexOf(':'));
+  const pod = server?.list<Pod>(kinds.pod).find(({ status }) => status?.podIP === host);
+  const workload = server
+    ?.list<Deployment>(kinds.deployment)
+    .find(({ metadata }) => pod?.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
+  const config = server?.list<ConfigMap>(kinds.configMap).find(({ metadata }) => metadata.name === workload?.metadata.name);
+  const podUid = pod?.metadata.uid ?? '';
+  const done = async () => undefined;
+  return {
+    readStatus: async () => {
+      const { attempt, revision } = JSON.parse(config?.data['config.json'] ?? 'null');
+      const operationId = stopped.get(podUid);
+      const closed =
+        operationId === undefined ? undefined : { checkpointId: 7, reason: 'StoppedWithSavepoint' as const, operationId };
+      const state = canceled.has(podUid) ? 'Canceled' : closed === undefined ? 'Running' : 'Stopped';
+      return documentWith({ attempt, revision, podUid, state, closed });
+    },
+    savepoint: done,
+    releaseSavepoint: done,
+    stop: async ({ operationId }) => {
+      stopped.set(podUid, operationId);
+    },
+    cancel: async () => {
+      canceled.add(podUid);
+    },
+  };
+}
+
+const deployments = (server: FakeApiServer) =>
+  server
+    .list<Deployment>(kinds.deployment)
+    .map(({ metadata }) => metadata.name)
+    .sort();
+
+test('apply starts an attempt after its pre-flight, an upgrade replaces it, a deletion leaves no process', () =>
+  withWalk(async ({ apply, until, state, server, cluster, store }) => {
+    await apply('example/words:1');
+    await until('Running', async () => (await state()) === 'Running');
+    const first = (await store.get(key))?.status?.revision ?? '';
+    // Above what pre-flight read in the lineage; as many TaskManagers as it needs.
+    assert.deepEqual(deployments(server), [`words-jm-${first.slice(0, 6)}-5-1`, `words-tm-${first.slice(0, 6)}-5`]);
+    assert.equal(cluster.pods('taskmanager').length, 2);
+    assert.equal((await store.get(key))?.status?.jobManagerAddress, `${cluster.pods('jobmanager')[0]?.status?.podIP}:8081`);
+
+    await apply('example/words:2');
+    await until('upgraded', async () => (await state()) === 'Running' && (await store.get(key))?.status?.revision !== first);
+    const second = (await store.get(key))?.status?.revision ?? '';
+    await until('alone', async () => deployments(server).length === 2);
+    assert.deepEqual(deployments(server), [`words-jm-${second.slice(0, 6)}-6-1`, `words-tm-${second.slice(0, 6)}-6`]);
+    const [pod] = cluster.pods('jobmanager');
+    assert.equal(pod?.spec?.containers?.[0]?.image, 'example/words:2');
+
+    await store.delete(key);
+    await until('deleted', async () => (await store.get(key)) === undefined);
+    assert.deepEqual(deployments(server), []);
+    assert.deepEqual(cluster.pods(), []);
+  }));
+
+test('an image that is not there blocks the upgrade and leaves the job running', () =>
+  withWalk(async ({ apply, until, state, server, cluster, store }) => {
+    await apply('example/words:1');
+    await until('Running', async () => (await state()) === 'Running');
+    const running = deployments(server);
+    cluster.answer = () => undefined;
+    await apply('example/words:missing');
+    await until('blocked', async () => {
+      for (const pod of cluster.pods('preflight')) {
+        cluster.setContainer(pod, { state: { waiting: { reason: 'ImagePullBackOff', message: 'not found' } } });
+      }
+      return (await store.get(key))?.status?.error?.code === 'ImagePullFailed';
+    });
+    const status = (await store.get(key))?.status;
+    assert.equal(status?.rollout?.state, 'Blocked');
+    assert.equal(status?.state, 'Running');
+    assert.match(status?.error?.remedy ?? '', /spec\.image/);
+    assert.deepEqual(deployments(server), running);
+  }));
+
+test('a pod that cannot be placed is the error of the FlinkJob, and no reason for another JobManager', () =>
+  withWalk(async ({ apply, until, cluster, store }) => {
+    await apply('example/words:1');
+    const status = async () => (await store.get(key))?.status;
+    await until('starting', async () => (await status())?.attempt !== undefined);
+    await until('unschedulable', async () => {
+      for (const pod of cluster.pods('jobmanager')) {
+        cluster.setUnschedulable(pod, '0/3 nodes are available: insufficient memory');
+      }
+      return (await status())?.error?.code === 'Unschedulable';
+    });
+    assert.equal((await status())?.attempt?.instance, 1);
+  }));
