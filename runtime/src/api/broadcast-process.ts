@@ -126,6 +126,7 @@ export function compileKeyedBroadcast(definition: object): CompiledKeyedFunction
             },
     },
     states: Object.entries(state ?? {}).map(([name, declared]) => toStateImplementation(name, declared)),
+    operatorListStates: [],
     sideOutputs: checkSideOutputs(sideOutputs, where),
   };
 }

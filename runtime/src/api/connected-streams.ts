@@ -94,6 +94,7 @@ export class ConnectedKeyedStreams<T1, T2, Key> {
       ],
       recordType: optionalType(options?.type, 'process'),
       sideOutputs: process.sideOutputs,
+      operatorListStates: process.operatorListStates,
       implementation: {
         type: 'keyedProcess',
         keyType: first.key.keyType,

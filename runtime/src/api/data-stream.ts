@@ -10,7 +10,9 @@ import { describeValue } from '../core/types/value-mismatch.ts';
 import { type BroadcastStateDefinitions, toBroadcastStates } from './broadcast-process.ts';
 import { BroadcastConnectedStreams, BroadcastStream, ConnectedStreams } from './connected-streams.ts';
 import { KeyedStream } from './keyed-stream.ts';
-import type { NoSideOutputs, SideOutputRecords } from './side-outputs.ts';
+import type { OperatorStateDefinitions } from './operator-state.ts';
+import { compileProcess, type ProcessDefinition } from './process-function.ts';
+import type { NoSideOutputs, RecordsOf, SideOutputDefinitions, SideOutputRecords } from './side-outputs.ts';
 import { checkKeyType } from './state.ts';
 import { checkFunction, type Declare, recordTypeOf, type StreamOrigin, toInputs } from './stream-inputs.ts';
 import {
@@ -99,6 +101,28 @@ export class DataStream<T, Sides extends SideOutputRecords = NoSideOutputs> {
     return this.#then('flatMap', options, optionalType(options?.type, 'flatMap'), {
       type: 'flatMap',
       flatMap: flatMap as (record: unknown, ctx: FunctionContext) => Iterable<unknown>,
+    });
+  }
+
+  /**
+   * Runs a function that may keep operator state: lists that belong to its subtask, checkpointed and dealt out anew when the parallelism changes. State by key
+   * is for `keyBy(…).process`.
+   */
+  // biome-ignore lint/complexity/noBannedTypes: `{}` is "none declared".
+  process<Out, L extends OperatorStateDefinitions = {}, O extends SideOutputDefinitions = {}>(
+    definition: ProcessDefinition<T, Out, L, O>,
+    options: StatefulOptions & RecordTypeOption<Out>,
+  ): DataStream<Out, RecordsOf<O>> {
+    const compiled = compileProcess(definition);
+    return this.#declare({
+      type: 'process',
+      uid: options?.uid,
+      parallelism: options?.parallelism,
+      inputs: toInputs(this.#origins, { ordinal: 0 }),
+      recordType: optionalType(options?.type, 'process'),
+      sideOutputs: compiled.sideOutputs,
+      operatorListStates: compiled.operatorListStates,
+      implementation: { type: 'process', function: compiled.function, broadcastInputs: [false] },
     });
   }
 

@@ -201,6 +201,7 @@ function fakeContext(key: unknown, calls: unknown[]): KeyedContext & { key: unkn
     processingTimeMs: () => 1000,
     watermarkMs: () => 6,
     broadcastState: {},
+    operatorState: {},
     metrics: new OperatorMetricGroup('counts'),
     registerTimer: (domain, timestampMs) => calls.push(['register', domain, timestampMs]),
     deleteTimer: (domain, timestampMs) => calls.push(['delete', domain, timestampMs]),

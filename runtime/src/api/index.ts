@@ -24,6 +24,7 @@ export { defineJob, type JobContext, type JobDefinition } from './define-job.ts'
 export type { Duration } from './duration.ts';
 export { type KeyedCoProcess, type KeyedProcess, keyedCoProcess, keyedProcess } from './keyed-process.ts';
 export type { KeyedStream } from './keyed-stream.ts';
+export { type FunctionInitializationContext, operatorState } from './operator-state.ts';
 export type { KeyedProcessContext, KeyedTimerContext, KeyedTimers, ProcessContext } from './process-context.ts';
 export {
   type AggregateFunction,

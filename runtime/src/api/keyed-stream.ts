@@ -97,7 +97,7 @@ export class KeyedStream<T, Key> {
     recordType: Type<unknown> | undefined,
   ): DataStream<Out, Sides> {
     const { origins, key } = this.#input;
-    const { function: keyedFunction, states, sideOutputs } = process;
+    const { function: keyedFunction, states, operatorListStates, sideOutputs } = process;
     return this.#declare({
       type,
       uid: options?.uid,
@@ -105,6 +105,7 @@ export class KeyedStream<T, Key> {
       inputs: toInputs(origins, { ordinal: 0, key }),
       recordType,
       sideOutputs,
+      operatorListStates,
       implementation: { type: 'keyedProcess', keyType: key.keyType, keys: [key], function: keyedFunction, states },
     });
   }

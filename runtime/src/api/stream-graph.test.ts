@@ -13,6 +13,7 @@ import {
   type KeyedProcessContext,
   keyedCoProcess,
   keyedProcess,
+  operatorState,
   print,
   type StreamExecutionEnvironment,
   state,
@@ -188,6 +189,36 @@ test('edges carry the record type and key of the output they come from', async (
   assert.equal(job.edges.get('split/late->both/2')?.key?.select('xy'), 'xy');
 });
 
+test('an operator with operator state begins a chain, and the graph says what it has; without any it joins one', async () => {
+  const declare = (lists: Readonly<Record<string, unknown>>) =>
+    build((env) => {
+      lines(env, 'a')
+        .process(
+          { operatorState: lists as { seen: ReturnType<typeof operatorState.list<string>> }, element() {} },
+          { uid: 'keep' },
+        )
+        .map((record) => record)
+        .sink(print(), { uid: 'out' });
+    });
+  const kept = await declare({ seen: operatorState.list(t.string), all: operatorState.unionList(t.int) });
+  assert.deepEqual(
+    kept.graph.vertices.map(({ id }) => id),
+    ['a', 'keep'],
+  );
+  assert.deepEqual(kept.graph.vertices[1]?.operators[0]?.operatorLists, {
+    states: [
+      { name: 'seen', stateType: 'list', elementType: { type: 'string' }, redistribution: 'Split' },
+      { name: 'all', stateType: 'list', elementType: { type: 'int' }, redistribution: 'Union' },
+    ],
+  });
+  assert.deepEqual([...kept.operatorListStates.keys()], ['keep']);
+  const without = await declare({});
+  assert.deepEqual(
+    without.graph.vertices.map(({ id }) => id),
+    ['a'],
+  );
+});
+
 test('the graph says what broadcast state and side outputs an operator has, and its hash depends on all of it', async () => {
   const declare = (tag: string, stateName: string, isSecondFirst: boolean) =>
     build((env) => {
@@ -344,6 +375,34 @@ const mistakes: readonly [name: string, code: string, message: RegExp, declare: 
         .keyBy(byItself, t.string)
         .connect(lines(env, 'b').broadcast(rules))
         .process({ ...plainRules, state: { rules: state.value(t.int) } }, { uid: 'x' }),
+  ],
+  [
+    'keyed and operator state of one name',
+    'StateNameDuplicate',
+    /"x" has keyed state and operator state of the name "a"/,
+    (env) =>
+      lines(env, 'a')
+        .keyBy(byItself, t.string)
+        .process(
+          keyedProcess({
+            state: { a: state.value(t.int) },
+            operatorState: { a: operatorState.list(t.int) },
+            element(_record: string) {},
+          }),
+          { uid: 'x' },
+        ),
+  ],
+  [
+    'operator state that is declared like keyed state',
+    'StateInvalid',
+    /the operator state "a" is/,
+    (env) => lines(env, 'a').process({ operatorState: { a: unchecked(state.value(t.int)) }, element() {} }, { uid: 'x' }),
+  ],
+  [
+    'a process without a function',
+    'FunctionMissing',
+    /process was given undefined as its element/,
+    (env) => lines(env, 'a').process(unchecked({ operatorState: {} }), { uid: 'x' }),
   ],
   [
     'a broadcast stream that nobody is connected with',

@@ -5,7 +5,7 @@ import type { TypeDescriptor } from '../core/types/type.ts';
 import { fromJson } from '../state-reader/value-json.ts';
 
 const stateUsage =
-  'Use: state ls SNAPSHOT [-o json] | state get SNAPSHOT UID STATE KEY [-o json] | state scan SNAPSHOT UID [STATE] [--limit N] [--key-group N[-N]] [-o json] | ' +
+  'Use: state ls SNAPSHOT [-o json] | state get SNAPSHOT UID STATE [KEY] [-o json] | state scan SNAPSHOT UID [STATE] [--limit N] [--key-group N[-N]] [-o json] | ' +
   'state export SNAPSHOT FILE --to jsonl [--uid UID] [--state STATE]. SNAPSHOT: a directory or URL of a checkpoint or savepoint, or of a lineage, whose latest it is then.';
 
 const options = {

@@ -8,7 +8,7 @@ import type { KeyedDescription } from '../core/job-graph/job-graph.ts';
 import type { Snapshot } from '../state-reader/open-snapshot.ts';
 import type { OperatorSnapshot } from '../state-reader/operator-snapshot.ts';
 import type { Json } from '../state-reader/value-json.ts';
-import { entryJson, otherStateJson } from './state-json.ts';
+import { entryJson, listElementJson, otherStateJson } from './state-json.ts';
 import { snapshotJson } from './state-report.ts';
 
 interface ExportSelection {
@@ -22,7 +22,7 @@ interface ExportSelection {
  */
 export async function exportJsonLines(snapshot: Snapshot, file: string, { uid, state }: ExportSelection): Promise<void> {
   const operators = uid === undefined ? snapshot.operators : [snapshot.operator(uid)];
-  if (state !== undefined) {
+  if (state !== undefined && !operators[0]?.isListState(state)) {
     operators[0]?.declaration(state);
   }
   if (file === '-') {
@@ -58,7 +58,11 @@ async function writeLines(lines: Lines, { snapshot, operators, state }: Export):
         await lines.write(json);
       }
     }
-    if (operator.keyed !== undefined) {
+    if (state !== undefined && operator.isListState(state)) {
+      for await (const element of operator.listElements({ state })) {
+        await lines.write(listElementJson(operator, element));
+      }
+    } else if (operator.keyed !== undefined) {
       await writeEntries(lines, operator, operator.keyed, state);
     }
   }

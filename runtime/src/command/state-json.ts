@@ -1,7 +1,7 @@
 import type { KeyedDescription, StateDeclaration } from '../core/job-graph/job-graph.ts';
 import { storedTypeOf } from '../core/job-graph/stored-type.ts';
 import type { TypeDescriptor } from '../core/types/type.ts';
-import type { OperatorSnapshot } from '../state-reader/operator-snapshot.ts';
+import type { ListElementSnapshot, OperatorSnapshot } from '../state-reader/operator-snapshot.ts';
 import type { SnapshotEntry, StateEntry } from '../state-reader/snapshot-entry.ts';
 import { type Json, toJson } from '../state-reader/value-json.ts';
 
@@ -26,7 +26,7 @@ export function entryJson(uid: string, keyed: KeyedDescription, entry: SnapshotE
   };
 }
 
-/** State that is not kept by key: a broadcast stream's, positions of splits, output that waits for its commit. */
+/** State that is not kept by key: a broadcast stream's, operator state, positions of splits, output that waits for its commit. */
 export async function* otherStateJson(operator: OperatorSnapshot): AsyncGenerator<Json> {
   const { uid } = operator;
   const declared = new Map(operator.state.broadcast?.states.map((declaration) => [declaration.name, declaration]));
@@ -39,6 +39,9 @@ export async function* otherStateJson(operator: OperatorSnapshot): AsyncGenerato
         value: toJson(declaration.valueType, value),
       };
     }
+  }
+  for await (const element of operator.listElements()) {
+    yield listElementJson(operator, element);
   }
   const { positionType } = operator.state;
   for (const { splitId, position, maxTimestampMs } of operator.splits) {
@@ -53,6 +56,21 @@ export async function* otherStateJson(operator: OperatorSnapshot): AsyncGenerato
   for (const { keyGroups, watermarkMs } of operator.watermarkFloors) {
     yield { uid, watermarkMs, keyGroups: { first: keyGroups.first, last: keyGroups.last } };
   }
+}
+
+/** One line of `state scan` of operator state and of `state export`. */
+export function listElementJson(
+  { uid, state }: OperatorSnapshot,
+  element: ListElementSnapshot,
+): { readonly [name: string]: Json } {
+  const declaration = state.operatorLists?.states.find(({ name }) => name === element.state);
+  if (declaration === undefined) {
+    throw new TypeError(`an element of the operator state '${element.state}', which the manifest does not declare`);
+  }
+  return {
+    ...{ uid, operatorState: element.state, subtask: element.subtaskIndex, index: element.index },
+    value: toJson(storedTypeOf(declaration), element.value),
+  };
 }
 
 export function declarationOf({ states }: KeyedDescription, { state }: StateEntry): StateDeclaration {

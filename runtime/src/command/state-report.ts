@@ -22,7 +22,8 @@ export function snapshotJson(snapshot: Snapshot): Json {
 }
 
 function operatorJson(operator: OperatorSnapshot): Json {
-  const { uid, name, parallelism, maxParallelism, keyed, broadcast, splits, positionType, committables } = operator.state;
+  const { uid, name, parallelism, maxParallelism, keyed, broadcast, operatorLists, splits, positionType, committables } =
+    operator.state;
   return {
     ...{ uid, name, parallelism, maxParallelism },
     ...(keyed === undefined
@@ -36,6 +37,15 @@ function operatorJson(operator: OperatorSnapshot): Json {
     ...(broadcast === undefined
       ? {}
       : { broadcast: broadcast.states as unknown as Json, broadcastSizeBytes: handleSizeBytes(broadcast.handle) }),
+    ...(operatorLists === undefined
+      ? {}
+      : {
+          operatorState: operatorLists.states as unknown as Json,
+          operatorStateParts: operatorLists.parts.map(({ handle, elementCounts }, subtask) => ({
+            ...{ subtask, sizeBytes: handleSizeBytes(handle) },
+            elementCounts: elementCounts.map(({ state, count }) => ({ state, count })),
+          })),
+        }),
     ...(splits === undefined || positionType === undefined
       ? {}
       : {
@@ -74,6 +84,7 @@ function operatorLines(operator: OperatorSnapshot): readonly string[] {
     ...[
       ...keyedLines(operator.state),
       ...broadcastLines(operator.state),
+      ...operatorListLines(operator.state),
       ...splitLines(operator),
       ...outputLines(operator),
       ...watermarkLines(operator),
@@ -118,6 +129,24 @@ function broadcastLines({ broadcast }: OperatorState): readonly string[] {
         `broadcast state, ${formatSize(handleSizeBytes(broadcast.handle))}`,
         ...formatTable(['STATE', 'KIND', 'TYPE', 'KEPT BY', 'TIME TO LIVE'], broadcast.states.map(stateRow)),
       ];
+}
+
+function operatorListLines({ operatorLists }: OperatorState): readonly string[] {
+  if (operatorLists === undefined) {
+    return [];
+  }
+  const { states, parts } = operatorLists;
+  const rows = states.map((declaration) => {
+    const counts = parts.map(({ elementCounts }) => elementCounts.find(({ state }) => state === declaration.name)?.count ?? 0);
+    return [
+      ...[declaration.name, formatDescriptor(storedTypeOf(declaration)), declaration.redistribution ?? ''],
+      ...[String(counts.reduce((sum, count) => sum + count, 0)), counts.join(', ')],
+    ];
+  });
+  return [
+    `operator state, ${formatSize(parts.reduce((sum, { handle }) => sum + handleSizeBytes(handle), 0))}`,
+    ...formatTable(['STATE', 'TYPE', 'REDISTRIBUTION', 'ELEMENTS', 'BY SUBTASK'], rows),
+  ];
 }
 
 function splitLines({ state, splits }: OperatorSnapshot): readonly string[] {

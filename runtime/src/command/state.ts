@@ -17,6 +17,7 @@ import {
 } from './state-arguments.ts';
 import { exportJsonLines } from './state-export.ts';
 import { declarationOf, entryJson, mapKeyTypeOf } from './state-json.ts';
+import { cutCell, printLists } from './state-lists.ts';
 import { formatSnapshot, snapshotJson } from './state-report.ts';
 
 interface Action extends ActionShape {
@@ -25,7 +26,7 @@ interface Action extends ActionShape {
 
 const actions: readonly Action[] = [
   { name: 'ls', options: ['output', 'local-directory'], words: { min: 1, max: 1 }, run: list },
-  { name: 'get', options: ['output', 'local-directory'], words: { min: 4, max: 4 }, run: get },
+  { name: 'get', options: ['output', 'local-directory'], words: { min: 3, max: 4 }, run: get },
   { name: 'scan', options: ['output', 'limit', 'key-group', 'local-directory'], words: { min: 2, max: 3 }, run: scan },
   { name: 'export', options: ['to', 'uid', 'state', 'local-directory'], words: { min: 2, max: 2 }, run: exportRows },
 ];
@@ -51,12 +52,21 @@ async function list(snapshot: Snapshot, { values }: StateArguments): Promise<num
   return exitCodes.ok;
 }
 
-/** Exit code 1 when the key has nothing there. */
+/** Exit code 1 when the key has nothing there. Operator state has no keys: of it everything is printed. */
 async function get(snapshot: Snapshot, { positionals, values }: StateArguments): Promise<number> {
-  const [, uid, state, keyText] = positionals as readonly [string, string, string, string];
+  const [, uid, state, keyText] = positionals as readonly [string, string, string, string | undefined];
   const operator = snapshot.operator(uid);
+  if (operator.isListState(state)) {
+    if (keyText !== undefined) {
+      throw badArguments(`'${state}' of '${uid}' is operator state, which has no keys: leave ${keyText} out`);
+    }
+    return await printLists(operator, { state, limit: Number.POSITIVE_INFINITY, output: values.output });
+  }
   const declaration = operator.declaration(state);
   const keyed = operator.keyed as KeyedDescription;
+  if (keyText === undefined) {
+    throw badArguments(`state get of the keyed state '${state}' needs a key`);
+  }
   const key = parseKey(keyText, keyed.keyType);
   const found: SnapshotEntry[] = [];
   for await (const entry of operator.entries({ state, key })) {
@@ -80,6 +90,16 @@ async function scan(snapshot: Snapshot, { positionals, values }: StateArguments)
   const [, uid, state] = positionals as readonly [string, string, string | undefined];
   const operator = snapshot.operator(uid);
   const limit = parseLimit(values.limit, scanLimitDefault);
+  const isOfLists =
+    state === undefined
+      ? operator.keyed === undefined && operator.state.operatorLists !== undefined
+      : operator.isListState(state);
+  if (isOfLists) {
+    if (values['key-group'] !== undefined) {
+      throw badArguments('--key-group chooses among keyed state, and this is operator state');
+    }
+    return await printLists(operator, { state, limit, output: values.output });
+  }
   const found: SnapshotEntry[] = [];
   let isMore = false;
   for await (const entry of operator.entries({ state, keyGroups: parseKeyGroups(values['key-group']) })) {
@@ -145,14 +165,7 @@ function row(keyed: KeyedDescription, entry: SnapshotEntry): readonly string[] {
     ...where,
     entry.state,
     mapKeyType === undefined ? String(entry.index ?? '') : JSON.stringify(toJson(mapKeyType, entry.mapKey)),
-    cut(JSON.stringify(toJson(storedTypeOf(declaration), entry.value))),
+    cutCell(JSON.stringify(toJson(storedTypeOf(declaration), entry.value))),
     entry.deathMs === undefined || !Number.isFinite(entry.deathMs) ? '' : new Date(entry.deathMs).toISOString(),
   ];
 }
-
-/** A cell of the table; `-o json` has all of it. */
-function cut(text: string): string {
-  return text.length <= cellLengthMax ? text : `${text.slice(0, cellLengthMax)}…`;
-}
-
-const cellLengthMax = 120;

@@ -1,7 +1,7 @@
 import type { SplitState } from '../core/checkpoint/manifest.ts';
 import { JobError } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
-import { statefulOperators } from '../core/restore/check-compatibility.ts';
+import { statefulOperators } from '../core/job-graph/stateful-operators.ts';
 import type { JobManagerPorts } from './job-manager-ports.ts';
 import { limits } from './limits.ts';
 

@@ -2,7 +2,13 @@
 export type { EntryToWrite, StateEntryToWrite, TimerEntryToWrite } from './entry-encoder.ts';
 export { describeKeyedState, readState, type TypedEntry } from './keyed-state-types.ts';
 export { type OpenSnapshotOptions, openSnapshot, type Snapshot } from './open-snapshot.ts';
-export type { BroadcastSnapshotEntry, EntrySelection, OperatorSnapshot, SplitSnapshot } from './operator-snapshot.ts';
+export type {
+  BroadcastSnapshotEntry,
+  EntrySelection,
+  ListElementSnapshot,
+  OperatorSnapshot,
+  SplitSnapshot,
+} from './operator-snapshot.ts';
 export type { SnapshotEntry, StateEntry, TimerEntry } from './snapshot-entry.ts';
 export {
   type KeyedStateToWrite,

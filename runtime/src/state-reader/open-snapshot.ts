@@ -35,7 +35,7 @@ export class Snapshot {
     this.#local = new LocalParts(localDirectory);
     const reader: PartReader = {
       openRows: (part) => this.#openRows(part),
-      readBroadcast: ({ handle }) => readState(source.storage, handle),
+      readBytes: (handle) => readState(source.storage, handle),
     };
     this.operators = source.manifest.operators.map((state) => new OperatorSnapshot(state, reader));
   }

@@ -1,17 +1,13 @@
-import type {
-  BroadcastOperatorState,
-  Committable,
-  KeyedStatePart,
-  OperatorState,
-  WatermarkFloor,
-} from '../core/checkpoint/manifest.ts';
+import type { Committable, KeyedStatePart, OperatorState, StateHandle, WatermarkFloor } from '../core/checkpoint/manifest.ts';
 import { JobError } from '../core/job-error.ts';
 import type { KeyedDescription, StateDeclaration } from '../core/job-graph/job-graph.ts';
+import { storedTypeOf } from '../core/job-graph/stored-type.ts';
 import { type KeyGroupRange, keyGroupOf } from '../core/key-groups/key-group.ts';
 import { BinaryReader } from '../core/types/binary-reader.ts';
 import { BinaryWriter } from '../core/types/binary-writer.ts';
 import { typeOfDescriptor } from '../core/types/type-of-descriptor.ts';
 import { decodeBroadcastState } from '../state-backend/broadcast-format.ts';
+import { decodeOperatorLists } from '../state-backend/operator-lists-format.ts';
 import { commonKeyGroups, type RowSelection, type SnapshotRows } from '../state-backend/rows/snapshot-row.ts';
 import { nearestName } from './nearest-name.ts';
 import { EntryDecoder, type SnapshotEntry } from './snapshot-entry.ts';
@@ -30,6 +26,16 @@ export interface BroadcastSnapshotEntry {
   readonly value: unknown;
 }
 
+/** Of operator state. */
+export interface ListElementSnapshot {
+  readonly state: string;
+  /** That had it. */
+  readonly subtaskIndex: number;
+  /** In the list of that subtask, from 0. */
+  readonly index: number;
+  readonly value: unknown;
+}
+
 export interface SplitSnapshot {
   readonly splitId: string;
   readonly position: unknown;
@@ -39,7 +45,7 @@ export interface SplitSnapshot {
 /** How an operator's parts are read. */
 export interface PartReader {
   openRows(part: KeyedStatePart): Promise<SnapshotRows>;
-  readBroadcast(state: BroadcastOperatorState): Promise<Uint8Array>;
+  readBytes(handle: StateHandle): Promise<Uint8Array>;
 }
 
 /** The state of one operator over all its subtasks. */
@@ -121,7 +127,7 @@ export class OperatorSnapshot {
       return;
     }
     const types = new Map(broadcast.states.map((declaration) => [declaration.name, broadcastTypes(declaration)]));
-    for (const { state, key, value } of decodeBroadcastState(await this.#reader.readBroadcast(broadcast))) {
+    for (const { state, key, value } of decodeBroadcastState(await this.#reader.readBytes(broadcast.handle))) {
       const { mapKeyType, valueType } = types.get(state) ?? {};
       if (mapKeyType !== undefined && valueType !== undefined) {
         yield {
@@ -133,12 +139,31 @@ export class OperatorSnapshot {
     }
   }
 
+  /** Of operator state, all lists or one, in the order of subtasks. */
+  async *listElements(selection: { readonly state?: string | undefined } = {}): AsyncGenerator<ListElementSnapshot> {
+    const { states, parts } = this.state.operatorLists ?? { states: [], parts: [] };
+    const types = new Map(states.map((declaration) => [declaration.name, typeOfDescriptor(storedTypeOf(declaration))]));
+    for (const [subtaskIndex, { handle }] of parts.entries()) {
+      for (const { state, index, element } of decodeOperatorLists(await this.#reader.readBytes(handle))) {
+        const type = types.get(state);
+        if (type !== undefined && (selection.state === undefined || selection.state === state)) {
+          yield { state, subtaskIndex, index, value: type.decode(new BinaryReader(element)) };
+        }
+      }
+    }
+  }
+
+  /** Whether it is the name of operator state. */
+  isListState(name: string): boolean {
+    return this.state.operatorLists?.states.some((declaration) => declaration.name === name) ?? false;
+  }
+
   /** Of a keyed state; throws by name when there is none of that name. */
   declaration(name: string): StateDeclaration {
-    const states = this.keyed?.states ?? [];
-    const found = states.find((state) => state.name === name);
+    const found = this.keyed?.states.find((state) => state.name === name);
     if (found === undefined) {
-      throw notFound(`operator '${this.uid}' has no keyed state '${name}' in this snapshot`, {
+      const states = [...(this.keyed?.states ?? []), ...(this.state.operatorLists?.states ?? [])];
+      throw notFound(`operator '${this.uid}' has no ${this.isListState(name) ? 'keyed ' : ''}state '${name}' in this snapshot`, {
         typed: name,
         known: states.map((state) => state.name),
         what: 'its states',

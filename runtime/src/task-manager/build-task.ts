@@ -53,6 +53,7 @@ export async function buildTask(
     headState: new HeadState({
       keyed: builder.keyed,
       broadcast: builder.broadcast,
+      operatorLists: builder.operatorLists,
       place: { subtaskIndex, executionAttempt: token.executionAttempt },
       snapshotTarget,
       sharedFiles: builder.keyed && environment.sharedFiles(builder.keyed.operator.id, subtaskIndex),

@@ -1,6 +1,7 @@
 import { assert, unreachable } from '../core/assert.ts';
 import type { OperatorImplementation } from '../core/job-graph/executable-job.ts';
 import type { JobVertex, OperatorDescription } from '../core/job-graph/job-graph.ts';
+import type { InitializationContext, InitializeFunction } from '../core/job-graph/operator-context.ts';
 import { keyGroupRangeOf } from '../core/key-groups/key-group.ts';
 import type { OperatorMetric, OperatorSubtaskRestore, SubtaskDeployment } from '../core/protocol/messages.ts';
 import { namedType } from '../core/types/named-type.ts';
@@ -21,8 +22,9 @@ import { WatermarkFloors } from './chain/watermark-floors.ts';
 import { ChainMetrics } from './chain-metrics.ts';
 import { EventTimeGenerator } from './event-time-generator.ts';
 import type { SubtaskOutput } from './exchange/thread-exchange.ts';
-import type { BroadcastOperator, KeyedOperator } from './head-state.ts';
+import type { BroadcastOperator, KeyedOperator, OperatorListsOperator } from './head-state.ts';
 import { backendName } from './local-state.ts';
+import { OperatorLists } from './operator-lists.ts';
 import { SinkOperator } from './sink-operator.ts';
 import { SourceOperator } from './source-operator.ts';
 import { readState, toRestoredPart } from './state-files.ts';
@@ -33,6 +35,7 @@ export class ChainBuilder {
   /** At most one: an operator with keys begins its chain. */
   keyed: KeyedOperator | undefined;
   broadcast: BroadcastOperator | undefined;
+  operatorLists: OperatorListsOperator | undefined;
   readonly sinks: SinkOperator[] = [];
   readonly timestamps: TimestampsStage[] = [];
   readonly outputs: OutputStage[] = [];
@@ -125,16 +128,20 @@ export class ChainBuilder {
         return new FlatMapStage(operator, implementation.flatMap, next, { metrics: this.#metrics.groupOf(operator.id) });
       case 'keyedProcess':
         return this.#keyedStage(operator, implementation, next);
-      case 'process':
+      case 'process': {
+        const operatorLists = await this.#operatorLists(operator);
+        this.#initialize(operator, implementation.function.initialize, operatorLists);
         return new ProcessStage({
           operator,
           function: implementation.function,
           broadcastInputs: implementation.broadcastInputs,
           broadcastState: await this.#broadcastState(operator),
+          operatorLists,
           metrics: this.#metrics.groupOf(operator.id),
           nowMs: this.#environment.nowMs,
           outputs: this.#outputs(operator, next),
         });
+      }
       default:
         return unreachable(implementation);
     }
@@ -179,6 +186,8 @@ export class ChainBuilder {
     };
     // Before the backend, which would have to be closed again.
     const broadcastState = await this.#broadcastState(operator);
+    const operatorLists = await this.#operatorLists(operator);
+    this.#initialize(operator, implementation.function.initialize, operatorLists);
     let backend: KeyedStateBackend;
     try {
       const parts = keyedParts.map((part) => toRestoredPart(storage, part, restoredFiles));
@@ -194,6 +203,7 @@ export class ChainBuilder {
       function: implementation.function,
       backend,
       broadcastState,
+      operatorLists,
       metrics: this.#metrics.groupOf(operator.id),
       floors: new WatermarkFloors(keyGroups, watermarkFloors ?? []),
       maxParallelism,
@@ -222,6 +232,39 @@ export class ChainBuilder {
     assert(this.broadcast === undefined, 'an operator with several inputs begins its chain');
     this.broadcast = { operator, state };
     return state;
+  }
+
+  async #operatorLists(operator: OperatorDescription): Promise<OperatorLists | undefined> {
+    const states = this.#environment.job.operatorListStates.get(operator.id);
+    if (states === undefined) {
+      return undefined;
+    }
+    const lists = new OperatorLists(operator.id, namedStates(states));
+    try {
+      // One after the other: the order of elements is that of the subtasks that had them.
+      for (const { handle, ranges } of this.#restore(operator).operatorLists ?? []) {
+        lists.restore(await readState(this.#environment.storage, handle), ranges);
+      }
+    } catch (error) {
+      throw new OperatorFailure(operator, error);
+    }
+    assert(this.operatorLists === undefined, 'an operator with operator state begins its chain');
+    this.operatorLists = { operator, lists };
+    return lists;
+  }
+
+  #initialize(operator: OperatorDescription, initialize: InitializeFunction | undefined, lists: OperatorLists | undefined): void {
+    const context: InitializationContext = {
+      subtaskIndex: this.#deployment.task.subtaskIndex,
+      parallelism: this.#vertex.parallelism,
+      isRestored: this.#restore(operator).operatorLists !== undefined,
+      metrics: this.#metrics.groupOf(operator.id),
+    };
+    try {
+      initialize?.(context, lists?.handles ?? {});
+    } catch (error) {
+      throw new OperatorFailure(operator, error);
+    }
   }
 
   async #sinkStage(operator: OperatorDescription, { sink }: OperatorImplementation & { type: 'sink' }): Promise<Stage> {

@@ -1,9 +1,10 @@
-import type { WatermarkFloor } from '../core/checkpoint/manifest.ts';
+import type { OperatorListsPart, WatermarkFloor } from '../core/checkpoint/manifest.ts';
 import type { OperatorDescription } from '../core/job-graph/job-graph.ts';
 import type { OperatorSubtaskState } from '../core/protocol/messages.ts';
 import type { KeyedStateBackend, KeyedStateSnapshot, SnapshotTarget, WrittenState } from '../state-backend/state-backend.ts';
 import type { BroadcastState } from './broadcast-state.ts';
 import type { KeyedProcessStage } from './chain/keyed-process-stage.ts';
+import { countElements, encodeFixed, type FixedOperatorLists, type OperatorLists } from './operator-lists.ts';
 import type { SharedFiles } from './shared-files.ts';
 import type { SnapshotPlace } from './state-files.ts';
 
@@ -19,11 +20,18 @@ export interface BroadcastOperator {
   readonly state: BroadcastState;
 }
 
+export interface OperatorListsOperator {
+  readonly operator: OperatorDescription;
+  readonly lists: OperatorLists;
+}
+
 export interface HeadStateOptions {
   /** The chain's first operator, if it is keyed: no other can be. */
   readonly keyed: KeyedOperator | undefined;
   /** The chain's first operator, if it has a broadcast input. */
   readonly broadcast: BroadcastOperator | undefined;
+  /** The chain's first operator, if it has operator state. */
+  readonly operatorLists: OperatorListsOperator | undefined;
   readonly place: Pick<SnapshotPlace, 'subtaskIndex' | 'executionAttempt'>;
   readonly snapshotTarget: (place: SnapshotPlace) => SnapshotTarget;
   /** Of the keyed operator. */
@@ -35,6 +43,7 @@ export interface FixedHeadState {
   readonly snapshot: KeyedStateSnapshot | undefined;
   readonly watermarkFloors: readonly WatermarkFloor[] | undefined;
   readonly broadcast: Uint8Array | undefined;
+  readonly operatorLists: FixedOperatorLists | undefined;
 }
 
 interface WrittenHeadState {
@@ -43,7 +52,7 @@ interface WrittenHeadState {
   readonly uploadedSizeBytes: number;
 }
 
-/** The state of a chain's first operator, which alone can be keyed or have a broadcast input, and its snapshots. */
+/** The state of a chain's first operator, which alone can be keyed, have a broadcast input or operator state, and its snapshots. */
 export class HeadState {
   readonly #options: HeadStateOptions;
   /** Taken and not yet written, with their checkpoints. */
@@ -60,21 +69,22 @@ export class HeadState {
   }
 
   get sizeBytes(): number {
-    const { keyed, broadcast } = this.#options;
-    return (keyed?.backend.sizeBytes() ?? 0) + (broadcast?.state.sizeBytes ?? 0);
+    const { keyed, broadcast, operatorLists } = this.#options;
+    return (keyed?.backend.sizeBytes() ?? 0) + (broadcast?.state.sizeBytes ?? 0) + (operatorLists?.lists.sizeBytes ?? 0);
   }
 
   fix({ checkpointId, format }: Pick<SnapshotPlace, 'checkpointId' | 'format'>): FixedHeadState {
-    const { keyed, broadcast, place } = this.#options;
+    const { keyed, broadcast, operatorLists, place } = this.#options;
     const watermarkFloors = keyed?.stage.watermarkFloors();
     // All subtasks hold the same after the same barrier; one of them keeps it for all.
     const encoded = place.subtaskIndex === 0 ? broadcast?.state.encode() : undefined;
+    const lists = operatorLists?.lists.fix();
     // Last: what is open must be known, and nothing may fail in between.
     const snapshot = keyed?.backend.snapshot(format);
     if (snapshot !== undefined) {
       this.#open.set(snapshot, checkpointId);
     }
-    return { snapshot, watermarkFloors, broadcast: encoded };
+    return { snapshot, watermarkFloors, broadcast: encoded, operatorLists: lists };
   }
 
   /**
@@ -85,8 +95,8 @@ export class HeadState {
     fixed: FixedHeadState,
     { checkpointId, directory, format }: Pick<SnapshotPlace, 'checkpointId' | 'directory' | 'format'>,
   ): Promise<WrittenHeadState> {
-    const { keyed, broadcast, place, snapshotTarget } = this.#options;
-    const uid = (keyed ?? broadcast)?.operator.id;
+    const { keyed, broadcast, operatorLists, place, snapshotTarget } = this.#options;
+    const uid = (keyed ?? broadcast ?? operatorLists)?.operator.id;
     if (uid === undefined) {
       return { state: undefined, uploadedSizeBytes: 0 };
     }
@@ -104,6 +114,7 @@ export class HeadState {
       committables: undefined,
       ...(watermarkFloors === undefined || watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       ...(fixed.broadcast === undefined ? {} : { broadcast: await target.putBytes('broadcast', fixed.broadcast) }),
+      ...(fixed.operatorLists === undefined ? {} : { operatorLists: await writeLists(fixed.operatorLists, target) }),
     };
     return { state, uploadedSizeBytes };
   }
@@ -148,4 +159,8 @@ export class HeadState {
       this.#open.delete(snapshot);
     }
   }
+}
+
+async function writeLists(lists: FixedOperatorLists, target: SnapshotTarget): Promise<OperatorListsPart> {
+  return { handle: await target.putBytes('operator-lists', encodeFixed(lists)), elementCounts: countElements(lists) };
 }

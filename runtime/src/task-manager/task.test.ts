@@ -93,6 +93,7 @@ async function scene(options: {
     function: keyedFunction,
     backend,
     broadcastState: undefined,
+    operatorLists: undefined,
     metrics: new OperatorMetricGroup(described.id),
     floors: new WatermarkFloors(keyGroups, []),
     maxParallelism: 128,
@@ -125,6 +126,7 @@ async function scene(options: {
     headState: new HeadState({
       keyed: keyedOperator,
       broadcast: undefined,
+      operatorLists: undefined,
       sharedFiles: undefined,
       place: { subtaskIndex: 0, executionAttempt: 1 },
       snapshotTarget: () => ({

@@ -1,11 +1,19 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { assert, unreachable } from '../core/assert.ts';
-import type { Committable, KeyedStatePart, SplitState, StateHandle, WatermarkFloor } from '../core/checkpoint/manifest.ts';
+import type {
+  Committable,
+  KeyedStatePart,
+  OperatorListsPart,
+  SplitState,
+  StateHandle,
+  WatermarkFloor,
+} from '../core/checkpoint/manifest.ts';
 import type { FencingToken } from '../core/fencing-token.ts';
 import type { ErrorDomain, ErrorInfo, ErrorRetry } from '../core/job-error.ts';
 import type {
   JobManagerMessage,
   LocalStatePart,
+  OperatorListsSlice,
   OperatorSubtaskRestore,
   OperatorSubtaskState,
   SubtaskDeployment,
@@ -430,6 +438,7 @@ function encodeRestore(restore: OperatorSubtaskRestore) {
     committables: restore.committables.map(encodeCommittable),
     watermarkFloors: (restore.watermarkFloors ?? []).map(encodeFloor),
     ...(restore.broadcast ? { broadcast: encodeHandle(restore.broadcast) } : {}),
+    ...(restore.operatorLists ? { operatorLists: { slices: restore.operatorLists.map(encodeListsSlice) } } : {}),
   };
 }
 
@@ -440,6 +449,7 @@ function decodeRestore(restore: wire.OperatorSubtaskRestore): OperatorSubtaskRes
     splits: restore.splits.map(decodeSplit),
     committables: restore.committables.map(decodeCommittable),
     ...decodeEventTimeAndBroadcast(restore),
+    ...(restore.operatorLists ? { operatorLists: restore.operatorLists.slices.map(decodeListsSlice) } : {}),
   };
 }
 
@@ -451,6 +461,7 @@ function encodeOperatorState(state: OperatorSubtaskState) {
     ...(state.committables ? { committables: { committables: state.committables.map(encodeCommittable) } } : {}),
     watermarkFloors: (state.watermarkFloors ?? []).map(encodeFloor),
     ...(state.broadcast ? { broadcast: encodeHandle(state.broadcast) } : {}),
+    ...(state.operatorLists ? { operatorLists: encodeListsPart(state.operatorLists) } : {}),
   };
 }
 
@@ -461,6 +472,7 @@ function decodeOperatorState(state: wire.OperatorSubtaskState): OperatorSubtaskS
     splits: state.splits?.splits.map(decodeSplit),
     committables: state.committables?.committables.map(decodeCommittable),
     ...decodeEventTimeAndBroadcast(state),
+    ...(state.operatorLists ? { operatorLists: decodeListsPart(state.operatorLists) } : {}),
   };
 }
 
@@ -470,6 +482,22 @@ function decodeEventTimeAndBroadcast(message: wire.OperatorSubtaskRestore | wire
     ...(watermarkFloors.length > 0 ? { watermarkFloors: watermarkFloors.map(decodeFloor) } : {}),
     ...(broadcast ? { broadcast: decodeHandle(broadcast) } : {}),
   };
+}
+
+function encodeListsPart({ handle, elementCounts }: OperatorListsPart) {
+  return { handle: encodeHandle(handle), elementCounts: elementCounts.map(({ state, count }) => ({ state, count })) };
+}
+
+function decodeListsPart({ handle, elementCounts }: wire.OperatorListsPart): OperatorListsPart {
+  return { handle: decodeHandle(handle), elementCounts: elementCounts.map(({ state, count }) => ({ state, count })) };
+}
+
+function encodeListsSlice({ handle, ranges }: OperatorListsSlice) {
+  return { handle: encodeHandle(handle), ranges: ranges.map(({ state, from, to }) => ({ state, from, end: to })) };
+}
+
+function decodeListsSlice({ handle, ranges }: wire.OperatorListsSlice): OperatorListsSlice {
+  return { handle: decodeHandle(handle), ranges: ranges.map(({ state, from, end }) => ({ state, from, to: end })) };
 }
 
 function encodeFloor({ keyGroups, watermarkMs }: WatermarkFloor) {

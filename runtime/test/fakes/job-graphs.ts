@@ -5,6 +5,7 @@ import type {
   JobVertex,
   KeyedDescription,
   OperatorDescription,
+  OperatorListsDescription,
 } from '../../src/core/job-graph/job-graph.ts';
 import type { TypeDescriptor } from '../../src/core/types/type.ts';
 
@@ -17,6 +18,7 @@ export function wordCountGraph(
     readonly keyed?: Partial<KeyedDescription>;
     /** Of `counts`. */
     readonly broadcast?: BroadcastDescription;
+    readonly operatorLists?: OperatorListsDescription;
     readonly bounded?: boolean;
     readonly positionType?: TypeDescriptor;
     readonly uids?: { readonly source?: string; readonly keyed?: string; readonly sink?: string };
@@ -39,6 +41,7 @@ export function wordCountGraph(
       ...overrides.keyed,
     },
     ...(overrides.broadcast === undefined ? {} : { broadcast: overrides.broadcast }),
+    ...(overrides.operatorLists === undefined ? {} : { operatorLists: overrides.operatorLists }),
   });
   const sink = operator({ id: uids.sink, type: 'sink', sink: { guarantee: 'ExactlyOnce' } });
   const widths = { maxParallelism, parallelism };

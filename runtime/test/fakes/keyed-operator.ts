@@ -191,6 +191,7 @@ export class KeyedOperator<T> {
       function: this.#operator.function,
       backend,
       broadcastState: undefined,
+      operatorLists: undefined,
       metrics: new OperatorMetricGroup('tested'),
       floors: new WatermarkFloors(keyGroups, floors),
       maxParallelism,

@@ -7,6 +7,7 @@ import type { OperatorSubtaskState } from '../protocol/messages.ts';
 import { acknowledgedFiles, assembleManifest, manifestFiles, stateSizeBytes } from './assemble-manifest.ts';
 import type { CheckpointPurpose, PendingCheckpoint } from './checkpoint-coordinator.ts';
 import { encodeManifest, parseManifest } from './manifest-format.ts';
+import { namedFiles, relocateManifest } from './relocate-manifest.ts';
 
 const graph = wordCountGraph({ parallelism: 2, sourceParallelism: 1 });
 
@@ -101,6 +102,40 @@ test('watermark floors of all subtasks and the broadcast state of subtask 0 are 
   assert.equal(stateSizeBytes(manifest), 107);
   assert.deepEqual(parseManifest(encodeManifest(manifest), 'm'), JSON.parse(JSON.stringify(manifest)));
   assert.throws(() => assembleManifest(withBroadcast, pending()), /acknowledged its broadcast state/);
+});
+
+test('operator state of all subtasks is kept with its operator, and its files count and move with the others', () => {
+  const states = [{ name: 'pending', stateType: 'list', elementType: { type: 'int' }, redistribution: 'Split' }] as const;
+  const part = (subtaskIndex: number, count: number) => ({
+    handle: { type: 'file', path: `chk-000003-e1/counts-${subtaskIndex}-lists`, sizeBytes: 7, sha256: '' } as const,
+    elementCounts: [{ state: 'pending', count }],
+  });
+  const withLists = wordCountGraph({ parallelism: 2, sourceParallelism: 1, operatorLists: { states } });
+  const counts = [
+    { ...keyed(0), operatorLists: part(0, 3) },
+    { ...keyed(1), operatorLists: part(1, 0) },
+  ];
+  const all = pending({ counts });
+  const manifest = assembleManifest(withLists, all);
+  assert.deepEqual(manifest.operators.find(({ uid }) => uid === 'counts')?.operatorLists, {
+    states,
+    parts: [part(0, 3), part(1, 0)],
+  });
+  assert.equal(stateSizeBytes(manifest), 114);
+  assert.deepEqual(parseManifest(encodeManifest(manifest), 'm'), JSON.parse(JSON.stringify(manifest)));
+  const lists = ['chk-000003-e1/counts-0-lists', 'chk-000003-e1/counts-1-lists'];
+  for (const paths of [acknowledgedFiles(all), namedFiles(manifest).map(({ path }) => path)]) {
+    assert.deepEqual(
+      paths.filter((path) => path.endsWith('-lists')),
+      lists,
+    );
+  }
+  const moved = relocateManifest(manifest, ({ path }) => `files/${path.split('/')[1]}`);
+  assert.deepEqual(
+    manifestFiles(moved).map(({ path }) => path),
+    ['files/counts-0', 'files/counts-1', 'files/counts-0-lists', 'files/counts-1-lists'],
+  );
+  assert.throws(() => assembleManifest(withLists, pending()), /subtask 0 acknowledged its operator state/);
 });
 
 test('what was asked for as savepoint, by itself or with a stop, is one', () => {

@@ -1,5 +1,12 @@
 import { assert } from '../assert.ts';
-import type { BroadcastDescription, JobGraph, JobVertex, OperatorDescription } from '../job-graph/job-graph.ts';
+import type {
+  BroadcastDescription,
+  JobGraph,
+  JobVertex,
+  OperatorDescription,
+  OperatorListsDescription,
+} from '../job-graph/job-graph.ts';
+import { isStateful } from '../job-graph/stateful-operators.ts';
 import { keyGroupHash } from '../key-groups/key-group.ts';
 import type { OperatorSubtaskState } from '../protocol/messages.ts';
 import type { PendingCheckpoint } from './checkpoint-coordinator.ts';
@@ -8,6 +15,7 @@ import type {
   CheckpointManifest,
   KeyedOperatorState,
   KeyedStatePart,
+  OperatorListsState,
   OperatorState,
   StateHandle,
 } from './manifest.ts';
@@ -47,19 +55,35 @@ export function manifestFiles(manifest: CheckpointManifest): readonly { readonly
 /** Files that the manifest will name if the checkpoint completes, as far as subtasks have acknowledged it. */
 export function acknowledgedFiles({ acknowledgements }: PendingCheckpoint): readonly string[] {
   const operators = [...acknowledgements.values()].flatMap((acknowledgement) => acknowledgement.operators);
-  const handles = operators.flatMap(({ keyed, broadcast }) => handlesOf(keyed === undefined ? [] : [keyed], broadcast));
+  const handles = operators.flatMap(subtaskHandles);
   return handles.flatMap((handle) => (handle.type === 'file' ? [handle.path] : []));
 }
 
 /** Every piece of state, descriptions and files alike. */
 function stateHandles(manifest: CheckpointManifest): readonly StateHandle[] {
-  return manifest.operators.flatMap(({ keyed, broadcast }) => handlesOf(keyed?.parts ?? [], broadcast?.handle));
+  return manifest.operators.flatMap(({ keyed, broadcast, operatorLists }) =>
+    handlesOf({ keyedParts: keyed?.parts ?? [], broadcast: broadcast?.handle, operatorLists: operatorLists?.parts ?? [] }),
+  );
 }
 
-export function handlesOf(parts: readonly KeyedStatePart[], broadcast: StateHandle | undefined): readonly StateHandle[] {
+/** Every piece of state of one operator that one subtask acknowledged. */
+export function subtaskHandles({ keyed, broadcast, operatorLists }: OperatorSubtaskState): readonly StateHandle[] {
+  return handlesOf({
+    keyedParts: keyed === undefined ? [] : [keyed],
+    broadcast,
+    operatorLists: operatorLists === undefined ? [] : [operatorLists],
+  });
+}
+
+export function handlesOf(state: {
+  readonly keyedParts: readonly KeyedStatePart[];
+  readonly broadcast: StateHandle | undefined;
+  readonly operatorLists: readonly { readonly handle: StateHandle }[];
+}): readonly StateHandle[] {
   return [
-    ...parts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
-    ...(broadcast === undefined ? [] : [broadcast]),
+    ...state.keyedParts.flatMap(({ handle, files }) => [handle, ...files.map((file) => file.handle)]),
+    ...(state.broadcast === undefined ? [] : [state.broadcast]),
+    ...state.operatorLists.map(({ handle }) => handle),
   ];
 }
 
@@ -73,11 +97,7 @@ function vertexStates(vertex: JobVertex, checkpoint: PendingCheckpoint): readonl
     assert(acknowledgement, `subtask ${subtaskIndex} of ${vertex.id} acknowledged checkpoint ${checkpoint.id}`);
     return acknowledgement.operators;
   });
-  return vertex.operators.filter(hasState).map((operator) => operatorState(vertex, operator, bySubtask));
-}
-
-function hasState({ keyed, source, sink, broadcast }: OperatorDescription): boolean {
-  return keyed !== undefined || source !== undefined || sink !== undefined || broadcast !== undefined;
+  return vertex.operators.filter(isStateful).map((operator) => operatorState(vertex, operator, bySubtask));
 }
 
 function operatorState(
@@ -98,7 +118,23 @@ function operatorState(
     positionType: operator.source?.positionType,
     committables: operator.sink === undefined ? undefined : states.flatMap((state) => state?.committables ?? []),
     ...(operator.broadcast === undefined ? {} : { broadcast: broadcastState(operator.id, operator.broadcast, states) }),
+    ...(operator.operatorLists === undefined
+      ? {}
+      : { operatorLists: operatorLists(operator.id, operator.operatorLists, states) }),
   };
+}
+
+function operatorLists(
+  operatorId: string,
+  { states: declared }: OperatorListsDescription,
+  states: readonly (OperatorSubtaskState | undefined)[],
+): OperatorListsState {
+  const parts = states.map((state, subtaskIndex) => {
+    const part = state?.operatorLists;
+    assert(part !== undefined, `${operatorId}: subtask ${subtaskIndex} acknowledged its operator state`);
+    return part;
+  });
+  return { states: declared, parts };
 }
 
 function broadcastState(

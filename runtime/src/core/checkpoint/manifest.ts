@@ -53,6 +53,8 @@ export interface OperatorState {
   readonly committables: readonly Committable[] | undefined;
   /** What a broadcast stream has brought; absent where there is none. */
   readonly broadcast?: BroadcastOperatorState | undefined;
+  /** Lists that belong to subtasks; absent where the function declares none. */
+  readonly operatorLists?: OperatorListsState | undefined;
 }
 
 /** All subtasks hold the same at a barrier, so one copy is kept, of subtask 0, and given to every subtask of a restore. */
@@ -62,6 +64,21 @@ export interface BroadcastOperatorState {
   readonly handle: StateHandle;
   /** The bytes say the types of their values, so that values can become values of another type. */
   readonly describesValues?: true;
+}
+
+/** Every subtask's own elements. A restore deals them out by number, so it need not read them first. */
+export interface OperatorListsState {
+  /** List states with their redistribution. */
+  readonly states: readonly StateDeclaration[];
+  /** One per subtask, in order. */
+  readonly parts: readonly OperatorListsPart[];
+}
+
+export interface OperatorListsPart {
+  /** In one format for all state backends and kinds of snapshot. */
+  readonly handle: StateHandle;
+  /** By state; one that is not named has none. */
+  readonly elementCounts: readonly { readonly state: string; readonly count: number }[];
 }
 
 export interface KeyedOperatorState {

@@ -32,11 +32,19 @@ export function relocateManifest(manifest: CheckpointManifest, place: (file: Nam
 type Move = (handle: StateHandle, name: string) => StateHandle;
 
 function relocateOperator(operator: OperatorState, moved: Move): OperatorState {
-  const { keyed, broadcast } = operator;
+  const { keyed, broadcast, operatorLists } = operator;
   return {
     ...operator,
     keyed: keyed && relocateKeyed(keyed, moved),
     ...(broadcast === undefined ? {} : { broadcast: { ...broadcast, handle: moved(broadcast.handle, '') } }),
+    ...(operatorLists === undefined
+      ? {}
+      : {
+          operatorLists: {
+            ...operatorLists,
+            parts: operatorLists.parts.map((part) => ({ ...part, handle: moved(part.handle, '') })),
+          },
+        }),
   };
 }
 

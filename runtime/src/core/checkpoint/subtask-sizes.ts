@@ -1,5 +1,5 @@
 import type { OperatorSubtaskState } from '../protocol/messages.ts';
-import { handleSizeBytes, handlesOf } from './assemble-manifest.ts';
+import { handleSizeBytes, subtaskHandles } from './assemble-manifest.ts';
 
 export interface SubtaskSizes {
   /** Of all state that the subtask's part of a checkpoint names. */
@@ -12,7 +12,7 @@ export interface SubtaskSizes {
 export function subtaskSizes(operators: readonly OperatorSubtaskState[], isKnown: (path: string) => boolean): SubtaskSizes {
   let stateSizeBytes = 0;
   let deltaSizeBytes = 0;
-  for (const handle of operators.flatMap(({ keyed, broadcast }) => handlesOf(keyed === undefined ? [] : [keyed], broadcast))) {
+  for (const handle of operators.flatMap(subtaskHandles)) {
     const sizeBytes = handleSizeBytes(handle);
     stateSizeBytes += sizeBytes;
     deltaSizeBytes += handle.type === 'file' && isKnown(handle.path) ? 0 : sizeBytes;

@@ -12,6 +12,7 @@ export type Chain = [DeclaredOperator, ...DeclaredOperator[]];
  * 2. The input is the main output of an operator, not a side output.
  * 3. Nobody else reads that main output. (Side outputs may leave from anywhere in a chain.)
  * 4. Both have the same parallelism.
+ * 5. It has no operator state: of a chain's state only the first operator's is kept.
  */
 export function formChains(operators: readonly DeclaredOperator[]): readonly Chain[] {
   const readerCounts = countReaders(operators);
@@ -40,6 +41,7 @@ function chainableInput(
   const canChain =
     input !== undefined &&
     second === undefined &&
+    operator.description.operatorLists === undefined &&
     input.key === undefined &&
     !input.broadcast &&
     input.outputTag === undefined &&

@@ -16,6 +16,8 @@ export interface ExecutableJob {
   readonly edges: ReadonlyMap<string, EdgeImplementation>;
   /** By operator id; only of operators with a broadcast input. Map states. */
   readonly broadcastStates: ReadonlyMap<string, readonly StateImplementation[]>;
+  /** By operator id; only of operators with operator state. Lists. */
+  readonly operatorListStates: ReadonlyMap<string, readonly StateImplementation[]>;
 }
 
 export type OperatorImplementation =

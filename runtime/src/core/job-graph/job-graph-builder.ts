@@ -139,6 +139,11 @@ function toExecutableJob(
         description.broadcast === undefined ? [] : [[description.id, broadcastStates]],
       ),
     ),
+    operatorListStates: new Map(
+      operators.flatMap(({ description, operatorListStates }) =>
+        description.operatorLists === undefined ? [] : [[description.id, operatorListStates]],
+      ),
+    ),
   };
 }
 

@@ -30,6 +30,7 @@ export type OperatorType =
   | 'map'
   | 'filter'
   | 'flatMap'
+  | 'process'
   | 'keyedProcess'
   | 'reduce'
   | 'window'
@@ -56,6 +57,8 @@ export interface OperatorDescription {
   readonly watermarks?: WatermarkDescription | undefined;
   /** Only operators with a broadcast input have it. */
   readonly broadcast?: BroadcastDescription | undefined;
+  /** Only functions that declare operator state have it. */
+  readonly operatorLists?: OperatorListsDescription | undefined;
   /** In the order of declaration. */
   readonly sideOutputs?: readonly SideOutputDescription[];
 }
@@ -68,6 +71,11 @@ interface WatermarkDescription {
 
 export interface BroadcastDescription {
   /** Map states, filled by the elements of the broadcast input and the same in every subtask. */
+  readonly states: readonly StateDeclaration[];
+}
+
+export interface OperatorListsDescription {
+  /** List states with a redistribution; each subtask has its own elements. */
   readonly states: readonly StateDeclaration[];
 }
 
@@ -99,7 +107,15 @@ interface StateDeclarationBase {
   /** Kept by key and namespace; otherwise by key alone. */
   readonly namespaced?: boolean;
   readonly ttl?: StateTtl | undefined;
+  /** Only of operator state, which belongs to a subtask instead of a key. */
+  readonly redistribution?: Redistribution | undefined;
 }
+
+/**
+ * What becomes of the elements of a list when a job is restored. `Split`: each goes to one subtask; at the same parallelism to the one that had it. `Union`:
+ * every subtask gets all.
+ */
+export type Redistribution = 'Split' | 'Union';
 
 /** Time to live by processing time: of a value, of each element of a list, of each entry of a map. */
 export interface StateTtl {

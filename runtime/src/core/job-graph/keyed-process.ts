@@ -1,5 +1,5 @@
 import type { FiredTimer, TimeDomain } from '../time/event-time.ts';
-import type { ElementFunction, OperatorContext, StateByName } from './operator-context.ts';
+import type { ElementFunction, InitializeFunction, OperatorContext, StateByName } from './operator-context.ts';
 
 export type { StateByName } from './operator-context.ts';
 
@@ -7,6 +7,7 @@ export type { StateByName } from './operator-context.ts';
 export interface KeyedProcessFunction {
   /** By input; the second is of a connected stream. */
   readonly elements: readonly KeyedElementFunction[];
+  readonly initialize?: InitializeFunction | undefined;
   /** Called for a due timer of a key. Undefined when the author declared none: then registering one is an error. */
   readonly timer: ((timer: FiredTimer, context: KeyedContext, state: StateByName) => void) | undefined;
   /** The namespace whose state an element will most likely use, so that it is fetched with its batch; a wrong guess only costs time. */

@@ -18,6 +18,8 @@ export interface OperatorContext {
   watermarkMs(): number;
   /** Handles of the broadcast state, by name: writable during an element of a broadcast input, read-only otherwise. */
   readonly broadcastState: StateByName;
+  /** Handles of the operator state, by name: of this subtask, whatever the key. */
+  readonly operatorState: StateByName;
   /** Of the operator in this subtask. */
   readonly metrics: MetricGroup;
 }
@@ -28,10 +30,26 @@ export type ElementFunction<Context extends OperatorContext = OperatorContext> =
   state: StateByName,
 ) => void;
 
-/** An operator without keys that needs more than a map: several inputs, broadcast state, side outputs. */
+/** An operator without keys that needs more than a map: several inputs, broadcast or operator state, side outputs. */
 export interface ProcessFunction {
-  /** By input. Their `state` is empty: what such an operator keeps is its broadcast state. */
+  /** By input. Their `state` is empty: what such an operator keeps is in the context. */
   readonly elements: readonly ElementFunction[];
+  readonly initialize?: InitializeFunction | undefined;
+  /** Called once, when every input has ended and before the end is passed on. */
+  readonly endInput?: ((context: OperatorContext) => void) | undefined;
+}
+
+/** Called once in each subtask, before its first record, when its operator state is there. */
+export type InitializeFunction = (context: InitializationContext, operatorState: StateByName) => void;
+
+export interface InitializationContext {
+  /** From 0. */
+  readonly subtaskIndex: number;
+  readonly parallelism: number;
+  /** Whether there was operator state of this operator in what the job was restored from, be it empty. */
+  readonly isRestored: boolean;
+  /** Of the operator in this subtask. */
+  readonly metrics: MetricGroup;
 }
 
 /** One handle per declared state, by name; the same object on every call. */

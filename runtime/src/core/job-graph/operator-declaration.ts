@@ -26,6 +26,8 @@ export interface OperatorDeclaration {
   readonly sideOutputs?: Readonly<Record<string, Type<unknown>>> | undefined;
   /** Of the operator's broadcast input. */
   readonly broadcastStates?: readonly StateImplementation[] | undefined;
+  /** Lists that belong to the operator's subtasks. */
+  readonly operatorListStates?: readonly StateImplementation[] | undefined;
   readonly implementation: OperatorImplementation;
 }
 
@@ -45,6 +47,7 @@ export interface DeclaredOperator {
   readonly description: OperatorDescription;
   readonly implementation: OperatorImplementation;
   readonly broadcastStates: readonly StateImplementation[];
+  readonly operatorListStates: readonly StateImplementation[];
   readonly parallelism: number;
   readonly inputs: readonly OperatorInput[];
   readonly recordType: Type<unknown>;
@@ -55,6 +58,7 @@ const typesWithUid: ReadonlySet<OperatorType> = new Set([
   'source',
   'sink',
   'keyedProcess',
+  'process',
   'reduce',
   'window',
   'keyedCoProcess',
@@ -77,6 +81,7 @@ export function declareOperator(declaration: OperatorDeclaration, index: number,
     description: describe(declaration, { id: uid ?? `#${index}-${type}`, uid, name }),
     implementation,
     broadcastStates: declaration.broadcastStates ?? [],
+    operatorListStates: declaration.operatorListStates ?? [],
     parallelism: chooseParallelism(declaration, name, options),
     inputs,
     recordType: declaration.recordType ?? anyType,
@@ -84,17 +89,27 @@ export function declareOperator(declaration: OperatorDeclaration, index: number,
   };
 }
 
-/** Keyed and broadcast state are told apart by name alone where a restore is allowed to drop or add them. */
+/** The kinds of state are told apart by name alone where a restore is allowed to drop or add them. */
 function checkStateNames(declaration: OperatorDeclaration): void {
-  const { implementation, broadcastStates = [] } = declaration;
-  const keyed = implementation.type === 'keyedProcess' ? implementation.states : [];
-  const both = broadcastStates.find(({ declaration: { name } }) => keyed.some((state) => state.declaration.name === name));
-  if (both !== undefined) {
-    throw invalidJob(
-      'StateNameDuplicate',
-      `${formatOperator(declaration)} has keyed state and broadcast state of the name "${both.declaration.name}"`,
-      'Give one of them another name.',
-    );
+  const { implementation, broadcastStates = [], operatorListStates = [] } = declaration;
+  const kinds: readonly (readonly [string, readonly StateImplementation[]])[] = [
+    ['keyed state', implementation.type === 'keyedProcess' ? implementation.states : []],
+    ['broadcast state', broadcastStates],
+    ['operator state', operatorListStates],
+  ];
+  const kindOf = new Map<string, string>();
+  for (const [kind, states] of kinds) {
+    for (const { name } of states.map((state) => state.declaration)) {
+      const other = kindOf.get(name);
+      if (other !== undefined && other !== kind) {
+        throw invalidJob(
+          'StateNameDuplicate',
+          `${formatOperator(declaration)} has ${other} and ${kind} of the name "${name}"`,
+          'Give one of them another name.',
+        );
+      }
+      kindOf.set(name, kind);
+    }
   }
 }
 
@@ -102,7 +117,7 @@ function describe(
   declaration: OperatorDeclaration,
   named: Pick<OperatorDescription, 'id' | 'uid' | 'name'>,
 ): OperatorDescription {
-  const { type, implementation, broadcastStates } = declaration;
+  const { type, implementation, broadcastStates, operatorListStates = [] } = declaration;
   const sideOutputs = Object.entries(declaration.sideOutputs ?? {});
   return {
     ...named,
@@ -127,6 +142,9 @@ function describe(
     ...describeWatermarks(implementation),
     sink: implementation.type === 'sink' ? { guarantee: implementation.sink.guarantee } : undefined,
     ...(broadcastStates === undefined ? {} : { broadcast: { states: broadcastStates.map((state) => state.declaration) } }),
+    ...(operatorListStates.length === 0
+      ? {}
+      : { operatorLists: { states: operatorListStates.map((state) => state.declaration) } }),
     ...(sideOutputs.length === 0
       ? {}
       : { sideOutputs: sideOutputs.map(([tag, recordType]) => ({ tag, recordType: recordType.descriptor })) }),

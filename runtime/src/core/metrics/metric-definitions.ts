@@ -124,7 +124,7 @@ export const taskMetrics = {
   ),
   buffers_inputQueueLength: flinks('Gauge', 'Pages and batches that wait to be read.'),
   buffers_outputQueueLength: flinks('Gauge', 'Pages and batches that wait for room at the consumer.'),
-  stateSize: ours('Gauge', 'Bytes of keyed and broadcast state; of a backend on disk an estimate.'),
+  stateSize: ours('Gauge', 'Bytes of keyed, broadcast and operator state; of a backend on disk an estimate.'),
 } as const satisfies MetricDefinitions;
 
 const state = (kind: MetricDefinition['kind'], help: string) => ours(kind, `State backend: ${help}`);

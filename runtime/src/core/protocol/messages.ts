@@ -2,6 +2,7 @@ import type { CheckpointMode } from '../checkpoint/checkpoint-mode.ts';
 import type {
   Committable,
   KeyedStatePart,
+  OperatorListsPart,
   SnapshotFormat,
   SplitState,
   StateHandle,
@@ -188,6 +189,15 @@ export interface OperatorSubtaskRestore {
   readonly watermarkFloors?: readonly WatermarkFloor[] | undefined;
   /** For operators with a broadcast input: the same for every subtask. */
   readonly broadcast?: StateHandle | undefined;
+  /** For operators with operator state: where this subtask's elements are. Undefined: there was no such state; empty: none of it is for this subtask. */
+  readonly operatorLists?: readonly OperatorListsSlice[] | undefined;
+}
+
+/** Some of the elements that one subtask of the checkpoint had. */
+export interface OperatorListsSlice {
+  readonly handle: StateHandle;
+  /** By state: from the element with this number, from 0, up to, not including, another. */
+  readonly ranges: readonly { readonly state: string; readonly from: number; readonly to: number }[];
 }
 
 /** One operator's part in an acknowledged checkpoint. */
@@ -200,6 +210,8 @@ export interface OperatorSubtaskState {
   readonly watermarkFloors?: readonly WatermarkFloor[] | undefined;
   /** Of an operator with a broadcast input; only subtask 0 writes it. */
   readonly broadcast?: StateHandle | undefined;
+  /** Of an operator with operator state. */
+  readonly operatorLists?: OperatorListsPart | undefined;
 }
 
 export interface SubtaskMetrics {

@@ -2,10 +2,12 @@ import type {
   BroadcastOperatorState,
   CheckpointManifest,
   KeyedOperatorState,
+  OperatorListsState,
   OperatorState,
   StateBackendType,
 } from '../checkpoint/manifest.ts';
-import type { JobGraph, JobVertex, KeyedDescription, OperatorDescription, StateDeclaration } from '../job-graph/job-graph.ts';
+import type { JobGraph, JobVertex, KeyedDescription, StateDeclaration } from '../job-graph/job-graph.ts';
+import { type StatefulOperator, statefulOperators } from '../job-graph/stateful-operators.ts';
 import { storedTypeOf } from '../job-graph/stored-type.ts';
 import { keyGroupHash } from '../key-groups/key-group.ts';
 import { compareTypes } from '../types/compare-types.ts';
@@ -48,23 +50,6 @@ export interface Compatibility {
   readonly problems: readonly RestoreProblem[];
 }
 
-/** An operator with state, in the graph that is to be started. */
-export interface StatefulOperator {
-  readonly uid: string;
-  readonly operator: OperatorDescription;
-  readonly vertex: JobVertex;
-}
-
-export function statefulOperators(graph: JobGraph): readonly StatefulOperator[] {
-  return graph.vertices.flatMap((vertex) =>
-    vertex.operators.flatMap((operator) => {
-      const { uid, keyed, source, sink, broadcast } = operator;
-      const isStateful = keyed !== undefined || source !== undefined || sink !== undefined || broadcast !== undefined;
-      return uid !== undefined && isStateful ? [{ uid, operator, vertex }] : [];
-    }),
-  );
-}
-
 /** What the spec says may differ between the checkpoint and the job. */
 export interface AllowedStateChanges {
   /** `uid`, `uid.state` or `uid.timers`: may be left behind. */
@@ -91,7 +76,7 @@ export function checkCompatibility(
   const known = new Map(manifest.operators.map((state) => [state.uid, state]));
   const present = new Set(operators.map(({ uid }) => uid));
   const mapped = operators.map((operator) => checkOperator(operator, known.get(operator.uid), options));
-  const vanished = manifest.operators.filter(({ uid }) => !present.has(uid)).map((state) => checkVanished(state, options));
+  const vanished = manifest.operators.filter(({ uid }) => !present.has(uid)).map((state) => checkVanished(state, graph, options));
   return {
     lines: [...mapped, ...vanished].map(({ line }) => line),
     problems: [...mapped, ...vanished].flatMap(({ problems }) => problems),
@@ -105,14 +90,16 @@ interface Checked {
 
 function checkVanished(
   state: OperatorState,
+  graph: JobGraph,
   { allowed, isOutputCommitted }: { readonly allowed: AllowedStateChanges; readonly isOutputCommitted: boolean },
 ): Checked {
   const { uid } = state;
   const committableCount = state.committables?.length ?? 0;
+  const isThere = graph.vertices.some(({ operators }) => operators.some((operator) => operator.uid === uid));
   const line: RestoreLine = {
     uid,
     action: 'Drop',
-    detail: `${state.name}: ${describeState(state)}; the job no longer has this uid`,
+    detail: `${state.name}: ${describeState(state)}; ${isThere ? 'the operator no longer keeps state' : 'the job no longer has this uid'}`,
     changes: [],
     bytesToMove: 0,
   };
@@ -124,26 +111,35 @@ function checkVanished(
     };
     return { line, problems: [problem] };
   }
-  const isWithoutState = state.keyed === undefined && state.splits === undefined && state.broadcast === undefined;
+  const isWithoutState = [state.keyed, state.splits, state.broadcast, state.operatorLists].every((kept) => kept === undefined);
   if (isWithoutState || allowed.dropped.includes(uid)) {
     return { line, problems: [] };
   }
   const problem: RestoreProblem = {
     code: 'OperatorMissingInJob',
-    message: `the checkpoint holds state of '${uid}' (${describeState(state)}), and the job has no operator with this uid; its state would be lost`,
-    remedy: `Give the operator its uid '${uid}' back, or name it in restore.allowDroppedState to drop its state.`,
+    message: `the checkpoint holds state of '${uid}' (${describeState(state)}), and the job has no operator with this uid${isThere ? ' that keeps state' : ''}; its state would be lost`,
+    remedy: `${isThere ? 'Declare its state again' : `Give the operator its uid '${uid}' back`}, or name it in restore.allowDroppedState to drop its state.`,
   };
   return { line, problems: [problem] };
 }
 
-function describeState({ keyed, splits, committables, broadcast }: OperatorState): string {
+function describeState({ keyed, splits, committables, broadcast, operatorLists }: OperatorState): string {
   const parts = [
     keyed === undefined ? [] : [`keyed state ${formatNames(keyed.description.states)}`],
     broadcast === undefined ? [] : [`broadcast state ${formatNames(broadcast.states)}`],
+    operatorLists === undefined
+      ? []
+      : [`operator state ${operatorLists.states.map((state) => formatList(operatorLists, state)).join(', ')}`],
     splits === undefined ? [] : [`positions of ${splits.length} splits`],
     committables === undefined ? [] : [`${committables.length} pending committables`],
   ].flat();
   return parts.join(', ') || 'nothing';
+}
+
+/** `'pending' (12 elements, Split)`. */
+function formatList({ parts }: OperatorListsState, { name, redistribution }: StateDeclaration): string {
+  const counts = parts.flatMap(({ elementCounts }) => elementCounts.filter(({ state }) => state === name));
+  return `'${name}' (${counts.reduce((sum, { count }) => sum + count, 0)} elements, ${redistribution})`;
 }
 
 function formatNames(states: readonly StateDeclaration[]): string {
@@ -160,8 +156,13 @@ function checkOperator(
     const detail = `${operator.name}: not in the checkpoint, starts empty`;
     return { line: { uid, action: 'New', detail, changes: [], bytesToMove: 0 }, problems: [] };
   }
-  const kindBefore = kindOf(state);
-  const kind = kindOf({ keyed: operator.keyed, splits: operator.source, broadcast: operator.broadcast });
+  const kindBefore = kindOf({ ...state, lists: state.operatorLists });
+  const kind = kindOf({
+    keyed: operator.keyed,
+    splits: operator.source,
+    broadcast: operator.broadcast,
+    lists: operator.operatorLists,
+  });
   const detail = `${operator.name}: ${describeState(state)}, parallelism ${state.parallelism} to ${vertex.parallelism}`;
   const line: RestoreLine = { uid, action: 'Restore', detail, changes: [], bytesToMove: 0 };
   if (kindBefore !== kind) {
@@ -174,6 +175,11 @@ function checkOperator(
   }
   const positions = checkPositions(current, state);
   const broadcast = checkBroadcast(uid, state.broadcast, { now: operator.broadcast?.states ?? [], allowed });
+  const lists = checkStates(uid, {
+    before: state.operatorLists?.states ?? [],
+    now: operator.operatorLists?.states ?? [],
+    allowed,
+  });
   const keyed =
     state.keyed === undefined || operator.keyed === undefined
       ? nothingFound
@@ -181,6 +187,7 @@ function checkOperator(
   const problems = [
     ...positions.problems,
     ...broadcast.problems,
+    ...lists.problems,
     ...(state.keyed === undefined || operator.keyed === undefined
       ? []
       : [
@@ -189,7 +196,10 @@ function checkOperator(
           ...keyed.problems,
         ]),
   ];
-  return { line: { ...line, changes: [...positions.changes, ...broadcast.changes, ...keyed.changes] }, problems };
+  return {
+    line: { ...line, changes: [...positions.changes, ...broadcast.changes, ...lists.changes, ...keyed.changes] },
+    problems,
+  };
 }
 
 /** Of one state, or of many. */
@@ -200,14 +210,22 @@ interface Found {
 
 const nothingFound: Found = { changes: [], problems: [] };
 
-function kindOf(state: { readonly keyed?: unknown; readonly splits?: unknown; readonly broadcast?: unknown }): string {
+function kindOf(state: {
+  readonly keyed?: unknown;
+  readonly splits?: unknown;
+  readonly broadcast?: unknown;
+  readonly lists?: unknown;
+}): string {
   if (state.keyed !== undefined) {
     return 'keyed operator';
   }
   if (state.splits !== undefined) {
     return 'source';
   }
-  return state.broadcast === undefined ? 'sink' : 'operator with broadcast state';
+  if (state.broadcast !== undefined) {
+    return 'operator with broadcast state';
+  }
+  return state.lists === undefined ? 'sink' : 'operator with operator state';
 }
 
 /** Positions are values like others. What cannot become a position of the new type belongs to another source, and means nothing to this one. */
@@ -370,18 +388,21 @@ function checkState(
   if (before === undefined) {
     const missing: RestoreProblem = {
       code: 'StateMissingInSnapshot',
-      message: `'${uid}': the operator declares state '${now.name}', which the checkpoint does not have; it would start empty for keys that are already known`,
+      message: `'${uid}': the operator declares state '${now.name}', which the checkpoint does not have; it would start empty${now.redistribution === undefined ? ' for keys that are already known' : ''}`,
       remedy: `If it may start empty, name '${uid}.${now.name}' in restore.allowNewState; otherwise remove it, or put it into an operator with a new uid.`,
     };
     return allowed.added.includes(`${uid}.${now.name}`)
-      ? { changes: [`state '${now.name}': new, starts empty for all keys`], problems: [] }
+      ? {
+          changes: [`state '${now.name}': new, starts empty${now.redistribution === undefined ? ' for all keys' : ''}`],
+          problems: [],
+        }
       : { changes: [], problems: [missing] };
   }
   if (!sameForm(before, now)) {
     const changed: RestoreProblem = {
       code: 'StateTypeChanged',
       message: `'${uid}': state '${now.name}' was ${formatState(before)} in the checkpoint and is ${formatState(now)} in the job`,
-      remedy: `Keep what kind of state '${now.name}' is, what it is kept by and whether it has a time to live, or give the new state another name.`,
+      remedy: `Keep what kind of state '${now.name}' is, what it is kept by, how it is redistributed and whether it has a time to live, or give the new state another name.`,
     };
     return { changes: [], problems: [changed] };
   }
@@ -401,6 +422,7 @@ function sameForm(a: StateDeclaration, b: StateDeclaration): boolean {
   return (
     a.stateType === b.stateType &&
     (a.namespaced ?? false) === (b.namespaced ?? false) &&
+    a.redistribution === b.redistribution &&
     (a.ttl === undefined) === (b.ttl === undefined) &&
     (a.stateType !== 'map' || b.stateType !== 'map' || descriptorsEqual(a.mapKeyType, b.mapKeyType))
   );
@@ -410,5 +432,5 @@ function formatState(state: StateDeclaration): string {
   const stored = formatDescriptor(storedTypeOf(state));
   const type =
     state.stateType === 'map' ? `map<${formatDescriptor(state.mapKeyType)}, ${stored}>` : `${state.stateType}<${stored}>`;
-  return `${type}${state.namespaced === true ? ' by window' : ''}${state.ttl === undefined ? '' : ' with a time to live'}`;
+  return `${state.redistribution === undefined ? '' : `${state.redistribution} operator `}${type}${state.namespaced === true ? ' by window' : ''}${state.ttl === undefined ? '' : ' with a time to live'}`;
 }

@@ -159,6 +159,84 @@ test('an operator that keeps only broadcast state is one of its own kind, and is
   ]);
 });
 
+const pendingList: StateDeclaration = {
+  name: 'pending',
+  stateType: 'list',
+  elementType: { type: 'int' },
+  redistribution: 'Split',
+};
+
+function withLists(states: readonly StateDeclaration[]): CheckpointManifest {
+  const parts = [3, 1].map((count, subtaskIndex) => ({
+    handle: { type: 'file', path: `chk-000001-e1/counts-${subtaskIndex}-lists`, sizeBytes: 10, sha256: '' } as const,
+    elementCounts: states.map(({ name }) => ({ state: name, count })),
+  }));
+  return manifest({
+    operators: (operators) =>
+      operators.map((state) => (state.uid === 'counts' ? { ...state, operatorLists: { states, parts } } : state)),
+  });
+}
+
+test('operator state is dealt out, its bytes are counted for whoever reads them, and the plan names it', () => {
+  const from = withLists([pendingList]);
+  const { subtasks, problems, bytesToMove, lines } = plan(
+    wordCountGraph({ parallelism: 4, operatorLists: { states: [pendingList] } }),
+    { from },
+  );
+  assert.deepEqual(problems, []);
+  const dealt = [0, 1, 2, 3].map((index) => subtasks.get(`counts#${index}`)?.[0]?.operatorLists?.[0]?.ranges);
+  const range = (element: number) => [{ state: 'pending', from: element, to: element + 1 }];
+  assert.deepEqual(dealt, [range(0), range(1), range(2), range(0)]);
+  const keyedBytes = plan(wordCountGraph({ parallelism: 4 }), { from: manifest() }).bytesToMove;
+  assert.equal(bytesToMove, keyedBytes + 4 * 10);
+  assert.match(lines.find(({ uid }) => uid === 'counts')?.detail ?? '', /operator state 'pending' \(4 elements, Split\)/);
+});
+
+test('operator state is matched by name like keyed state, and neither lost nor empty without a word', () => {
+  const operatorLists = { states: [pendingList] };
+  const graph = wordCountGraph({ operatorLists });
+  const union: StateDeclaration = { ...pendingList, redistribution: 'Union' };
+  const retyped: StateDeclaration = { ...pendingList, elementType: { type: 'string' } };
+  const cases: readonly (readonly [string, readonly string[], JobGraph, CheckpointManifest, Parameters<typeof plan>[1]?])[] = [
+    ['the same', [], graph, withLists([pendingList])],
+    ['dropped', ['StateMissingInJob'], wordCountGraph(), withLists([pendingList])],
+    ['dropped by name', [], wordCountGraph(), withLists([pendingList]), { allow: ['counts.pending'] }],
+    ['new', ['StateMissingInSnapshot'], graph, manifest()],
+    ['new by name', [], graph, manifest(), { allowNew: ['counts.pending'] }],
+    ['renamed', ['StateMissingInSnapshot', 'StateMissingInJob'], graph, withLists([{ ...pendingList, name: 'other' }])],
+    ['redistributed in another way', ['StateTypeChanged'], graph, withLists([union])],
+    ['of another type', ['StateTypeChanged'], graph, withLists([retyped])],
+  ];
+  for (const [name, expected, now, from, options] of cases) {
+    assert.deepEqual(problemsOf(now, { from, ...options }), expected, name);
+  }
+  const { problems } = plan(graph, { from: withLists([union]) });
+  assert.match(problems[0]?.message ?? '', /state 'pending' was Union operator list<int> .* and is Split operator list<int>/);
+  const widened = wordCountGraph({ operatorLists: { states: [{ ...pendingList, elementType: { type: 'double' } }] } });
+  const { lines } = plan(widened, { from: withLists([pendingList]) });
+  assert.deepEqual(lines.find(({ uid }) => uid === 'counts')?.changes, [
+    "state 'pending': widened: the value from int to double",
+  ]);
+});
+
+test('an operator that keeps only operator state is one of its own kind, and is not left behind without a word', () => {
+  const none = { keyed: undefined, splits: undefined, positionType: undefined, committables: undefined };
+  const parts = [{ handle: { type: 'inline', base64: '' } as const, elementCounts: [] }];
+  const operatorLists = { states: [pendingList], parts };
+  const widths = { parallelism: 1, maxParallelism: 128 };
+  const from = manifest({
+    operators: (operators) => [...operators, { uid: 'batches', name: 'batches', ...widths, ...none, operatorLists }],
+  });
+  assert.deepEqual(problemsOf(wordCountGraph(), { from }), ['OperatorMissingInJob']);
+  assert.deepEqual(problemsOf(wordCountGraph(), { from, allow: ['batches'] }), []);
+  const stateless = wordCountGraph();
+  const [first, ...others] = stateless.vertices;
+  assert.ok(first !== undefined);
+  const process = operator({ id: 'batches', uid: 'batches', type: 'process' });
+  const graph = { ...stateless, vertices: [{ ...first, operators: [...first.operators, process] }, ...others] };
+  assert.match(plan(graph, { from }).problems[0]?.message ?? '', /the job has no operator with this uid that keeps state/);
+});
+
 test('a subtask gets the watermark floors of its key groups', () => {
   const floors = [
     { keyGroups: keyGroupRangeOf(0, 2, 128), watermarkMs: 5 },

@@ -1,18 +1,13 @@
 import type { CheckpointManifest, Committable, OperatorState, SplitState, StateBackendType } from '../checkpoint/manifest.ts';
 import { subtaskKey } from '../checkpoint/subtask-key.ts';
 import type { JobGraph } from '../job-graph/job-graph.ts';
+import { type StatefulOperator, statefulOperators } from '../job-graph/stateful-operators.ts';
 import { type KeyGroupRange, keyGroupRangeOf } from '../key-groups/key-group.ts';
 import type { OperatorSubtaskRestore } from '../protocol/messages.ts';
 import { bytesToMoveOf, type IsLocalPart } from './bytes-to-move.ts';
-import {
-  type AllowedStateChanges,
-  checkCompatibility,
-  type RestoreLine,
-  type RestoreProblem,
-  type StatefulOperator,
-  statefulOperators,
-} from './check-compatibility.ts';
+import { type AllowedStateChanges, checkCompatibility, type RestoreLine, type RestoreProblem } from './check-compatibility.ts';
 import { convertPositions } from './convert-positions.ts';
+import { dealLists } from './deal-lists.ts';
 
 export interface RestoreRequest {
   /** Undefined: the job starts empty. */
@@ -123,6 +118,10 @@ function dealOperator(
   const parts = state?.keyed?.parts ?? [];
   const floors = state?.keyed?.watermarkFloors ?? [];
   const broadcast = operator.broadcast === undefined ? undefined : state?.broadcast?.handle;
+  const lists =
+    operator.operatorLists === undefined || state?.operatorLists === undefined
+      ? undefined
+      : dealLists(state.operatorLists, operator.operatorLists.states, parallelism);
   const committables = isOutputCommitted ? [] : inOrder(state?.committables ?? []);
   return Array.from({ length: parallelism }, (_, subtaskIndex) => {
     const keyGroups = keyGroupRangeOf(subtaskIndex, parallelism, maxParallelism);
@@ -134,6 +133,7 @@ function dealOperator(
       committables: subtaskIndex === 0 ? committables : [],
       ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       ...(broadcast === undefined ? {} : { broadcast }),
+      ...(lists === undefined ? {} : { operatorLists: lists[subtaskIndex] ?? [] }),
     };
   });
 }

@@ -13,6 +13,7 @@ import type { Type } from '../../core/types/type.ts';
 import { batchKeyCountMax, type KeyedStateBackend } from '../../state-backend/state-backend.ts';
 import { systemClock } from '../../system-clock.ts';
 import type { BroadcastState } from '../broadcast-state.ts';
+import type { OperatorLists } from '../operator-lists.ts';
 import { SliceSize } from '../slice-size.ts';
 import { checkTimestamp } from './check-timestamp.ts';
 import { OperatorFailure } from './operator-failure.ts';
@@ -263,6 +264,7 @@ export interface KeyedStageOptions {
   readonly function: KeyedProcessFunction;
   readonly backend: KeyedStateBackend;
   readonly broadcastState: BroadcastState | undefined;
+  readonly operatorLists: OperatorLists | undefined;
   readonly metrics: MetricGroup;
   readonly floors: WatermarkFloors;
   readonly maxParallelism: number;
@@ -278,6 +280,7 @@ class KeyedStageContext implements KeyedContext {
   key: unknown;
   timestampMs: number | undefined;
   broadcastState: StateByName = noState;
+  readonly operatorState: StateByName;
   isWithKey = false;
   lateRecordCount = 0;
   /** Of the input, and not below what holds for all key groups since the restore. */
@@ -304,6 +307,7 @@ class KeyedStageContext implements KeyedContext {
     this.#nowMs = options.nowMs;
     this.floors = options.floors;
     this.metrics = options.metrics;
+    this.operatorState = options.operatorLists?.handles ?? noState;
     this.ownWatermarkMs = options.floors.lowestMs;
     this.#highestFloorMs = options.floors.highestMs;
   }

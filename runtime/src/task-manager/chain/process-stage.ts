@@ -2,8 +2,9 @@ import { assert } from '../../core/assert.ts';
 import type { OperatorDescription } from '../../core/job-graph/job-graph.ts';
 import type { MetricGroup } from '../../core/job-graph/metric-group.ts';
 import type { ElementFunction, OperatorContext, ProcessFunction, StateByName } from '../../core/job-graph/operator-context.ts';
-import { minTimestampMs, type Timestamps } from '../../core/time/event-time.ts';
+import { maxTimestampMs, minTimestampMs, type Timestamps } from '../../core/time/event-time.ts';
 import type { BroadcastState } from '../broadcast-state.ts';
+import type { OperatorLists } from '../operator-lists.ts';
 import { checkTimestamp } from './check-timestamp.ts';
 import { OperatorFailure } from './operator-failure.ts';
 import type { OperatorOutputs } from './operator-outputs.ts';
@@ -15,23 +16,27 @@ export interface ProcessStageOptions {
   /** By input, whether it is a broadcast one. */
   readonly broadcastInputs: readonly boolean[];
   readonly broadcastState: BroadcastState | undefined;
+  readonly operatorLists: OperatorLists | undefined;
   readonly metrics: MetricGroup;
   readonly nowMs: () => number;
   readonly outputs: OperatorOutputs;
 }
 
-/** An operator without keys, with one or several inputs, broadcast state and side outputs. */
+/** An operator without keys, with one or several inputs, broadcast or operator state and side outputs. */
 export class ProcessStage implements Stage {
   /** By ordinal. */
   readonly inputs: readonly StageInput[];
   readonly #operator: OperatorDescription;
   readonly #outputs: OperatorOutputs;
   readonly #context: ProcessStageContext;
+  readonly #endInput: ProcessFunction['endInput'];
+  #hasEnded = false;
 
   constructor(options: ProcessStageOptions) {
     const { operator, outputs, broadcastState } = options;
     this.#operator = operator;
     this.#outputs = outputs;
+    this.#endInput = options.function.endInput;
     this.#context = new ProcessStageContext(options);
     this.inputs = options.broadcastInputs.map((isBroadcast, ordinal) => {
       const element = options.function.elements[ordinal];
@@ -47,7 +52,24 @@ export class ProcessStage implements Stage {
 
   watermark(timestampMs: number, isIdle: boolean): void {
     this.#context.ownWatermarkMs = Math.max(this.#context.ownWatermarkMs, timestampMs);
+    if (timestampMs === maxTimestampMs && !this.#hasEnded) {
+      this.#hasEnded = true;
+      this.#end();
+    }
     this.#outputs.watermark(timestampMs, isIdle);
+  }
+
+  /** The end of event time is the end of the input, of all inputs; it may be said twice. */
+  #end(): void {
+    const context = this.#context;
+    context.timestampMs = undefined;
+    context.broadcastState = noState;
+    try {
+      this.#endInput?.(context);
+      this.#outputs.passOn();
+    } catch (error) {
+      throw error instanceof OperatorFailure ? error : new OperatorFailure(this.#operator, error);
+    }
   }
 
   #process(records: readonly unknown[], timestamps: Timestamps, element: ElementFunction, broadcastState: StateByName): void {
@@ -78,11 +100,13 @@ class ProcessStageContext implements OperatorContext {
   timestampMs: number | undefined;
   broadcastState: StateByName = noState;
   ownWatermarkMs = minTimestampMs;
+  readonly operatorState: StateByName;
   readonly metrics: MetricGroup;
   readonly #outputs: OperatorOutputs;
   readonly #nowMs: () => number;
 
-  constructor({ outputs, nowMs, metrics }: ProcessStageOptions) {
+  constructor({ outputs, nowMs, metrics, operatorLists }: ProcessStageOptions) {
+    this.operatorState = operatorLists?.handles ?? noState;
     this.metrics = metrics;
     this.#outputs = outputs;
     this.#nowMs = nowMs;

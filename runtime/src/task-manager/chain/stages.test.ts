@@ -6,14 +6,16 @@ import { operator } from '../../../test/fakes/job-graphs.ts';
 import type { WatermarkFloor } from '../../core/checkpoint/manifest.ts';
 import type { KeySelection, StateImplementation } from '../../core/job-graph/executable-job.ts';
 import type { KeyedContext, KeyedProcessFunction } from '../../core/job-graph/keyed-process.ts';
+import type { OperatorContext } from '../../core/job-graph/operator-context.ts';
 import { keyGroupOf } from '../../core/key-groups/key-group.ts';
 import { maxTimestampMs, minTimestampMs, type Timestamps } from '../../core/time/event-time.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import { t } from '../../core/types/t.ts';
 import type { Type } from '../../core/types/type.ts';
 import { createHashmapStateBackendFactory } from '../../state-backend/hashmap/keyed-state-backend.ts';
-import { batchKeyCountMax, type ValueStateHandle } from '../../state-backend/state-backend.ts';
+import { batchKeyCountMax, type ListStateHandle, type ValueStateHandle } from '../../state-backend/state-backend.ts';
 import { BroadcastState } from '../broadcast-state.ts';
+import { OperatorLists } from '../operator-lists.ts';
 import { OperatorMetricGroup } from '../operator-metric-group.ts';
 import { KeyedProcessStage } from './keyed-process-stage.ts';
 import { OperatorFailure } from './operator-failure.ts';
@@ -126,6 +128,7 @@ async function keyed(setup: KeyedSetup) {
     function: { elements, timer },
     backend,
     broadcastState: setup.broadcastState,
+    operatorLists: undefined,
     metrics: new OperatorMetricGroup('counts'),
     floors: new WatermarkFloors(keyGroups, setup.floors ?? []),
     maxParallelism: 128,
@@ -460,6 +463,7 @@ test('an operator without keys has inputs, broadcast state, side outputs and wat
     broadcastInputs: [false, true],
     metrics: new OperatorMetricGroup('match'),
     broadcastState: new BroadcastState('match', [rules]),
+    operatorLists: undefined,
     nowMs: () => 0,
     outputs: new OperatorOutputs(described, next, new Map([['unknown', unknown]])),
   });
@@ -480,8 +484,35 @@ test('an error further down a chain keeps the name of the operator where it happ
     broadcastInputs: [false],
     metrics: new OperatorMetricGroup('outer'),
     broadcastState: undefined,
+    operatorLists: undefined,
     nowMs: () => 0,
     outputs: new OperatorOutputs(described, inner, new Map()),
   });
   assert.throws(() => stage.process(['a'], undefined), /operator 'inner' failed/);
+});
+
+test('what is left is emitted once when the input has ended, before its end is passed on', () => {
+  const next = new Collected();
+  const described = operator({ id: 'batches', type: 'process' });
+  const declaration = { name: 'left', stateType: 'list', elementType: { type: 'int' }, redistribution: 'Split' } as const;
+  const left = { declaration, mapKeyType: undefined, valueType: t.int as Type<unknown>, aggregate: undefined };
+  const listOf = (ctx: OperatorContext) => ctx.operatorState['left'] as ListStateHandle<number>;
+  const stage = new ProcessStage({
+    operator: described,
+    function: {
+      elements: [(record, ctx) => listOf(ctx).add(record as number)],
+      endInput: (ctx) => ctx.emit(listOf(ctx).get()),
+    },
+    broadcastInputs: [false],
+    metrics: new OperatorMetricGroup('batches'),
+    broadcastState: undefined,
+    operatorLists: new OperatorLists('batches', [left]),
+    nowMs: () => 0,
+    outputs: new OperatorOutputs(described, next, new Map()),
+  });
+  stage.process([1, 2], Float64Array.of(9, 10));
+  stage.watermark(8, false);
+  stage.watermark(maxTimestampMs, false);
+  stage.watermark(maxTimestampMs, false);
+  assert.deepEqual(next.seen, ['@8', [1, 2], `@${maxTimestampMs}`, `@${maxTimestampMs}`]);
 });
