@@ -14,7 +14,7 @@ const Job = z
   .strictObject({
     module: z.string().min(1).meta({
       description:
-        'Path of the job module, whose default export is defineJob(…). On the process platform relative to the YAML file.',
+        'Path of the job module, whose default export is defineJob(…). On Kubernetes in the image, or s3://bucket/path/job.js#sha256=<hex>: one file, brought by every process, held to the checksum if one is given. On the process platform relative to the YAML file.',
     }),
     args: z
       .record(z.string(), z.string())

@@ -7,6 +7,7 @@ import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open
 import { toErrorInfo } from '../core/job-error.ts';
 import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import type { TaskManagerConnection } from '../core/protocol/messages.ts';
+import { bringJobModule } from '../job-loading/bring-job-module.ts';
 import { loadJob } from '../job-loading/load-job.ts';
 import { jobIdOf } from '../job-manager/job-id.ts';
 import { JobManager } from '../job-manager/job-manager.ts';
@@ -112,7 +113,7 @@ class JobManagerProcess {
   async #prepare(): Promise<{ readonly job: ExecutableJob; readonly storage: CheckpointStorage } | undefined> {
     try {
       const storage = openCheckpointStorage(this.#config.lineage.checkpointStorage, this.#config.lineage);
-      const job = await loadJob(this.#config.job);
+      const job = await loadJob(await bringJobModule(this.#config.job, this.#log));
       return { job, storage };
     } catch (error) {
       this.#log.error({ err: error }, 'the job cannot be started');

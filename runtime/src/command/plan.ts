@@ -12,8 +12,11 @@ import { probeStorage } from '../checkpoint-storage/probe-storage.ts';
 import { namedFiles } from '../core/checkpoint/relocate-manifest.ts';
 import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
 import { lineageRules } from '../core/lineage/lineage-rules.ts';
+import type { CheckpointRecord } from '../core/lineage/entries.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
+import type { LineageView } from '../core/lineage/view.ts';
 import { slotsRequired } from '../core/scheduling/slot-assignment.ts';
+import { bringJobModule } from '../job-loading/bring-job-module.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
 import { LineageLog } from '../job-manager/lineage-log.ts';
@@ -97,7 +100,7 @@ function checkMemory({ taskManager, stateBackend, lineage }: PlanProcessConfig):
 /** All that can be found out, even when a part of it is a problem. */
 export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
   const graph = await attempt(async () => {
-    const job = await loadJob(config.job);
+    const job = await loadJob(await bringJobModule(config.job));
     return job.graph;
   });
   const storage = await attempt(async () => {
@@ -145,7 +148,9 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
     importRequest === undefined ? undefined : await openCheckpointSource({ ...ports, openStorageAt }, importRequest.url),
   );
   const toImport = source.value && importOf(source.value);
-  const about = { ...before, lineage: { ...known, restorePath }, ...(toImport && { import: toImport }) };
+  const setsAside = setAside(view, record);
+  const lineageFacts = { ...known, restorePath, ...(setsAside === undefined ? {} : { setsAside }) };
+  const about = { ...before, lineage: lineageFacts, ...(toImport && { import: toImport }) };
   const found = graph.value;
   if (found === undefined || source.problems.length > 0) {
     return { ...about, problems: [...early, ...source.problems] };
@@ -168,6 +173,13 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
     bytesToMove: restorable.value?.plan.bytesToMove ?? 0,
     bytesToMoveBySubtask: [...(restorable.value?.plan.bytesToMoveBySubtask ?? [])].map(([task, bytes]) => ({ task, bytes })),
   };
+}
+
+/** The newest checkpoint, where something else is restored. Whoever asks for an older one should read what they give up. */
+function setAside({ latest }: LineageView, restored: CheckpointRecord | undefined): string | undefined {
+  return latest === undefined || latest.manifest.path === restored?.manifest.path
+    ? undefined
+    : directoryOfManifest(latest.manifest.path);
 }
 
 /** Nothing is pinned for a plan, so what it finds may be gone when the job starts; then the start says so. */
@@ -210,6 +222,7 @@ function formatPlan(result: PlanResult): string {
     lineage.restorePath === undefined
       ? 'Starts from nothing.'
       : `Restores ${lineage.restorePath}, ${result.bytesToMove} bytes to move:`,
+    ...(lineage.setsAside === undefined ? [] : [`  Sets aside ${lineage.setsAside}, the newest state: the job does not continue from it.`]),
     ...(result.import === undefined
       ? []
       : [`  Imported first: ${result.import.fileCount} files of ${result.import.sizeBytes} bytes, copied into the lineage`]),

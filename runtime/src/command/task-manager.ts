@@ -3,6 +3,7 @@ import { exitCodes, TaskManagerProcessConfig } from '../api/process-config.ts';
 import { JobError } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import { subtaskSamples, taskManagerSamples } from '../core/metrics/metric-samples.ts';
+import { bringJobModule } from '../job-loading/bring-job-module.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
 import { loadJob } from '../job-loading/load-job.ts';
 import { jobIdOf } from '../job-manager/job-id.ts';
@@ -31,9 +32,10 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
       });
     }
     const log = createRootLog({ process: 'task-manager', taskManagerId: config.taskManagerId });
-    const { graph } = await loadJob(config.job);
+    const job = await bringJobModule(config.job, log);
+    const { graph } = await loadJob(job);
     const taskManager = new TaskManager({
-      config,
+      config: { ...config, job },
       graph,
       jobGraphHash: jobGraphHash(graph),
       connect: async () => connectToJobManager(await jobManagerAddress(config)),

@@ -131,7 +131,8 @@ function taskManagerConfig(input: TaskManagerRendering): TaskManagerProcessConfi
 function jobSource(revision: Revision): JobSourceConfig {
   const { job } = revision.spec;
   return {
-    module: path.resolve(revision.workingDirectory ?? '/', job.module),
+    // The runtime brings the one at s3:// itself.
+    module: job.module.startsWith('s3:') ? job.module : path.resolve(revision.workingDirectory ?? '/', job.module),
     args: job.args,
     parallelism: job.parallelism,
     maxParallelism: job.maxParallelism,

@@ -19,11 +19,19 @@ interface OpenObject {
   readonly crc32: string | undefined;
 }
 
-/** The whole object in memory; undefined when there is none. Waits for no transfer of state, as long as it is small. */
-export async function downloadBytes(connection: S3Connection, place: ObjectPlace): Promise<Uint8Array | undefined> {
+/**
+ * The whole object in memory; undefined when there is none. Waits for no transfer of state, as long as it is small. `checkSize` may throw before there
+ * is memory for it.
+ */
+export async function downloadBytes(
+  connection: S3Connection,
+  place: ObjectPlace,
+  checkSize: (sizeBytes: number) => void = () => {},
+): Promise<Uint8Array | undefined> {
   return await download(connection, place, {
     admit: (begin) => begin(),
     openTarget: async (sizeBytes) => {
+      checkSize(sizeBytes);
       const bytes = new Uint8Array(sizeBytes);
       return {
         write: (chunk, at) => bytes.set(chunk, at),
