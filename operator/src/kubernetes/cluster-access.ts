@@ -21,7 +21,7 @@ export interface Credentials {
 
 /**
  * In this order, as kubectl does: the named kubeconfig, `KUBECONFIG`, the service account of the pod, `~/.kube/config`. Inside a pod the client library
- * is not loaded (docs/decisions/0012): it costs 80 MiB, and what is left to do there is to read a token.
+ * is not loaded (docs/decisions/0012): it costs about 60 MiB, and what is left to do there is to read a token.
  */
 export async function openClusterAccess(options: { readonly kubeconfig?: string | undefined }): Promise<ClusterAccess> {
   const inPod = options.kubeconfig === undefined && (await isInPod());

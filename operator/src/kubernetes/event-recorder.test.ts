@@ -16,7 +16,13 @@ interface EventObject extends KubernetesObject {
   readonly series?: { readonly count: number; readonly lastObservedTime: string };
 }
 
-const regarding = { apiVersion: 'flinkjob.dev/v1alpha1', kind: 'FlinkJob', namespace: 'default', name: 'count', uid: 'uid-of-count' };
+const regarding = {
+  apiVersion: 'flinkjob.dev/v1alpha1',
+  kind: 'FlinkJob',
+  namespace: 'default',
+  name: 'count',
+  uid: 'uid-of-count',
+};
 const savepointFailed: ObjectEvent = {
   ...{ regarding, type: 'Warning', reason: 'SavepointFailed', action: 'Stop' },
   note: 'the savepoint was not taken within 60 s',
@@ -33,7 +39,13 @@ async function withRecorder(
 ): Promise<void> {
   await using server = await FakeApiServer.start();
   const [clock, metrics] = [new VirtualClock(), new Metrics()];
-  const recorder = new EventRecorder({ client: createObjectClient(accessTo(server)), instance: 'pod-1', clock, log: silentLog, metrics });
+  const recorder = new EventRecorder({
+    client: createObjectClient(accessTo(server)),
+    instance: 'pod-1',
+    clock,
+    log: silentLog,
+    metrics,
+  });
   const events = () => server.list<EventObject>({ apiVersion: 'events.k8s.io/v1', kind: 'Event' });
   await body({ recorder, server, clock, metrics, events });
   await recorder.stop();
@@ -97,7 +109,12 @@ test('stopping writes what is pending', () =>
     recorder.record({ ...savepointFailed, note: `${'x'.repeat(2_000)}` });
     await recorder.stop();
     assert.deepEqual(
-      events().map(({ series, note }) => [series?.count, note.length]).sort(),
-      [[2, savepointFailed.note.length], [undefined, 1_001]].sort(),
+      events()
+        .map(({ series, note }) => [series?.count, note.length])
+        .sort(),
+      [
+        [2, savepointFailed.note.length],
+        [undefined, 1_001],
+      ].sort(),
     );
   }));

@@ -54,7 +54,13 @@ const noteSizeMaxBytes = 1_000;
  * decision rests on them.
  */
 export class EventRecorder {
-  readonly #options: { readonly client: ObjectClient; readonly instance: string; readonly clock: Clock; readonly log: Log; readonly metrics: Metrics };
+  readonly #options: {
+    readonly client: ObjectClient;
+    readonly instance: string;
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly metrics: Metrics;
+  };
   readonly #series = new Map<string, Series>();
   readonly #buckets: TokenBuckets;
   readonly #queue: WorkQueue;
@@ -62,7 +68,13 @@ export class EventRecorder {
   readonly #dropped;
 
   /** `instance` is this process, for people: its pod's name. */
-  constructor(options: { readonly client: ObjectClient; readonly instance: string; readonly clock: Clock; readonly log: Log; readonly metrics: Metrics }) {
+  constructor(options: {
+    readonly client: ObjectClient;
+    readonly instance: string;
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly metrics: Metrics;
+  }) {
     this.#options = options;
     const { clock, log, metrics } = options;
     this.#buckets = new TokenBuckets(burst);
@@ -91,7 +103,16 @@ export class EventRecorder {
     }
     // The time is part of the name, because it may not change once it is written: a later process begins a series of its own.
     const name = `${event.regarding.name}.${createHash('sha256').update(`${key}${nowMs}`).digest('hex').slice(0, 16)}`;
-    this.#series.set(key, { event, name, firstAtMs: nowMs, lastAtMs: nowMs, count: 1, writtenAtMs: nowMs, pending: true, failures: 0 });
+    this.#series.set(key, {
+      event,
+      name,
+      firstAtMs: nowMs,
+      lastAtMs: nowMs,
+      count: 1,
+      writtenAtMs: nowMs,
+      pending: true,
+      failures: 0,
+    });
     this.#queue.add(key);
   }
 
@@ -141,7 +162,10 @@ export class EventRecorder {
     if (refused || series.failures >= attemptsMax) {
       this.#dropped.add({ why: refused ? 'Refused' : 'NoAnswer' });
       const { namespace, name } = series.event.regarding;
-      this.#options.log.warn({ err: error, namespace, name, reason: series.event.reason }, 'an event could not be written and is dropped');
+      this.#options.log.warn(
+        { err: error, namespace, name, reason: series.event.reason },
+        'an event could not be written and is dropped',
+      );
       this.#series.delete(key);
       this.#queue.forget(key);
     }
@@ -169,7 +193,9 @@ function keyOf({ regarding, type, reason, action, note }: ObjectEvent): string {
 function shortened(note: string): string {
   const bytes = Buffer.from(note);
   // A character that was cut in two is left out.
-  return bytes.length > noteSizeMaxBytes ? `${new TextDecoder().decode(bytes.subarray(0, noteSizeMaxBytes)).replace(/\uFFFD$/, '')}…` : note;
+  return bytes.length > noteSizeMaxBytes
+    ? `${new TextDecoder().decode(bytes.subarray(0, noteSizeMaxBytes)).replace(/\uFFFD$/, '')}…`
+    : note;
 }
 
 function microTime(atMs: number): string {
