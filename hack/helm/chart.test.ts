@@ -228,6 +228,30 @@ test('one replica has no disruption budget, which could only keep its node from 
   assert.deepEqual(names(manifests, 'PodDisruptionBudget'), []);
 });
 
+test('placement, pull secrets and labels reach the pods', { skip }, async () => {
+  const { template: pod } = deployment(
+    await template(
+      ...['imagePullSecrets={mirror}', 'podLabels.team=streams', 'podAnnotations.note=x', 'priorityClassName=high'],
+      ...['nodeSelector.disk=ssd', 'tolerations[0].key=dedicated', 'tolerations[0].operator=Exists', 'affinity.nodeAffinity.x=y'],
+    ),
+  );
+  const { imagePullSecrets, priorityClassName, nodeSelector, tolerations, affinity } = pod.spec as unknown as Record<
+    string,
+    unknown
+  >;
+  assert.deepEqual(
+    { imagePullSecrets, priorityClassName, nodeSelector, tolerations, affinity },
+    {
+      imagePullSecrets: [{ name: 'mirror' }],
+      priorityClassName: 'high',
+      nodeSelector: { disk: 'ssd' },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      affinity: { nodeAffinity: { x: 'y' } },
+    },
+  );
+  assert.equal(pod.metadata.labels['team'], 'streams');
+});
+
 test('an image may be named by digest', { skip }, async () => {
   const digest = `sha256:${'a'.repeat(64)}`;
   const manifests = await template('image.repository=registry.example/op', 'image.tag=v9', `image.digest=${digest}`);
