@@ -3,8 +3,10 @@ import type { Engine } from '../../src/engine/engine.ts';
 import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.ts';
 import { connectToApi } from '../../src/kubernetes/api-connection.ts';
 import { createApiAccess, createObjectClient } from '../../src/kubernetes/api-object-client.ts';
+import { Metrics } from '../../src/kubernetes/metrics.ts';
 import { silentLog } from '../../src/log.ts';
 import { KubernetesPlatform } from '../../src/platform/kubernetes/kubernetes-platform.ts';
+import { watchWorkloads } from '../../src/platform/kubernetes/watch-workloads.ts';
 import { FakeApiServer } from './api-server.ts';
 import { PretendedCluster } from './pretended-cluster.ts';
 
@@ -25,8 +27,10 @@ export async function withKubernetesPlatform(
     namespace: 'default',
     credentials: async () => ({ headers: {}, connection: {} }),
   });
+  const access = createApiAccess({ connection });
   const platform = new KubernetesPlatform({
-    client: createObjectClient(createApiAccess({ connection })),
+    client: createObjectClient(access),
+    watchWorkloads: watchWorkloads({ access, clock: systemClock, log: silentLog, metrics: new Metrics() }),
     engine: options.engine ?? typescriptEngine,
     clusterId: 'cluster',
     operatorNamespace: 'flinkjob-system',

@@ -277,3 +277,30 @@ test('no Secret is ever asked for', () =>
       [],
     );
   }));
+
+test('every change of a workload is told of with the FlinkJob that it belongs to, and others are not', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    const told: string[] = [];
+    const ending = new AbortController();
+    platform.watch(({ namespace, name }) => told.push(`${namespace}/${name}`), ending.signal);
+    const toldMoreThan = async (count: number) => {
+      const deadline = Date.now() + 10_000;
+      while (told.length <= count) {
+        assert.ok(Date.now() < deadline, 'nothing was told');
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    };
+    await platform.ensureJobManager(job, jobManager(1));
+    await toldMoreThan(0);
+    const beforePods = told.length;
+    cluster.step();
+    await toldMoreThan(beforePods);
+    const [pod] = cluster.pods('jobmanager');
+    assert.ok(pod);
+    const beforeEnd = told.length;
+    server.create({ ...kinds.pod, metadata: { namespace: 'streams', name: 'somebody-else' } });
+    cluster.setContainer(pod, { state: { terminated: { exitCode: 1 } } });
+    await toldMoreThan(beforeEnd);
+    ending.abort();
+    assert.deepEqual([...new Set(told)], ['streams/words']);
+  }));

@@ -35,7 +35,7 @@ export interface Service extends KubernetesObject {
   };
 }
 
-export interface LabelSelector {
+interface LabelSelector {
   readonly matchLabels?: Readonly<Record<string, string>>;
   readonly matchExpressions?: readonly { readonly key: string; readonly operator: 'In'; readonly values: readonly string[] }[];
 }
@@ -156,7 +156,7 @@ export interface ContainerStatus {
   readonly lastState?: ContainerState;
 }
 
-export interface ContainerState {
+interface ContainerState {
   readonly waiting?: { readonly reason?: string; readonly message?: string };
   readonly running?: { readonly startedAt?: string };
   readonly terminated?: TerminatedState;

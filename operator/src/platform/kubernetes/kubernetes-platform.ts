@@ -48,7 +48,7 @@ export interface KubernetesPlatformOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Calls back for every change of a pod, a Deployment or a Job of a FlinkJob, until the signal aborts. */
-  readonly watchWorkloads?: (onChange: (key: FlinkJobKey) => void, signal: AbortSignal) => void;
+  readonly watchWorkloads?: (onChange: (key: FlinkJobKey) => void, signal: AbortSignal) => Promise<void>;
 }
 
 /** Where they differ from a laptop's: an image has to be pulled, and every look is a request to the API server, which tells of changes by itself. */
@@ -193,7 +193,10 @@ export class KubernetesPlatform implements Platform {
   }
 
   watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): void {
-    this.#options.watchWorkloads?.(onChange, signal);
+    // Not awaited: it ends with the signal. Without it every change is seen by the next look.
+    this.#options
+      .watchWorkloads?.(onChange, signal)
+      .catch((err: unknown) => this.#options.log.error({ err }, 'workloads are not watched any more'));
   }
 
   #place(job: JobReference, revision: Revision) {

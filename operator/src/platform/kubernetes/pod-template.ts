@@ -21,7 +21,7 @@ export const stateDirectory = '/var/lib/flinkjob/state';
  * From SIGTERM to SIGKILL. A JobManager takes at most 8 s to end its tasks and to delete what it has condemned; a TaskManager is done when its threads
  * are.
  */
-export const terminationGracePeriodSeconds = 10;
+const terminationGracePeriodSeconds = 10;
 
 /**
  * How long a pod stays on a node that does not answer. Kubernetes' own five minutes protect what must not run twice; ours may, because the lineage fences
