@@ -516,6 +516,44 @@ test('a job that somebody else took over is left to them until the spec changes'
   assert.equal(controller.status.state, 'Running');
 });
 
+test('what its platform is bringing up by itself is waited for, and what is in the way is the error of the FlinkJob', () => {
+  const { world, controller, said } = running();
+  const problem = { code: 'Unschedulable', message: 'no node takes it', remedy: 'Add nodes.' };
+  for (const it of [...world.jobManagers, ...world.taskManagers]) {
+    it.process = { state: 'Waiting', problem };
+  }
+  for (let round = 0; round < 60; round += 1) {
+    controller.pass();
+    world.nowMs += 10_000;
+  }
+  assert.deepEqual(said, []);
+  assert.equal(controller.status.attempt?.instance, 1);
+  assert.deepEqual(controller.status.error, problem);
+  for (const it of [...world.jobManagers, ...world.taskManagers]) {
+    it.process = { state: 'Alive', startedAtMs: world.nowMs };
+  }
+  controller.pass();
+  assert.equal(controller.status.state, 'Running');
+  assert.equal(controller.status.error, undefined);
+});
+
+test('a pre-flight that could not begin in time blocks with what kept it', () => {
+  const { world, controller } = running();
+  controller.apply(revisionWith({ job: { args: { changed: 'yes' } } }));
+  controller.pass();
+  const [preFlight] = world.preFlights.slice(-1);
+  assert.ok(preFlight !== undefined);
+  const problem = { code: 'Unschedulable', message: 'no node takes it', remedy: 'Add nodes.' };
+  preFlight.fact = { operationId: preFlight.operationId, state: 'Running', problem };
+  controller.pass();
+  assert.equal(controller.status.rollout?.state, 'PreFlight');
+  world.nowMs += 130_000;
+  controller.pass();
+  assert.equal(controller.status.rollout?.state, 'Blocked');
+  assert.equal(controller.status.error?.code, 'Unschedulable');
+  assert.match(controller.status.error?.message ?? '', /within 120 s: no node takes it/);
+});
+
 test('missing TaskManagers are started again, with their own pace', () => {
   const { world, controller, said } = running();
   const [taskManager] = world.taskManagers;
