@@ -104,6 +104,7 @@ test('what the JobManager answers keeps its code, its remedy and whether to try 
     async (client) => {
       await assert.rejects(client.stop({ operationId: 'one', deadlineSeconds: 1 }), {
         code: 'JobNotRunning',
+        message: 'the job is Restarting',
         retry: 'backoff',
         remedy: 'Wait.',
       });

@@ -123,8 +123,9 @@ function answerError(answer: { readonly status: number; readonly text: string; r
   const { status, text, request } = answer;
   const body = parseJson(text) as { readonly error?: Partial<ErrorInfo>; readonly errors?: readonly string[] } | undefined;
   const info = body?.error;
-  const message = info?.message ?? body?.errors?.join('; ') ?? `HTTP status ${status}`;
-  return new JobError(`${request}: ${message}`, {
+  // Ours says what and where by itself; anything else needs the request to be understood.
+  const message = info?.message ?? `${request}: ${body?.errors?.join('; ') ?? `HTTP status ${status}`}`;
+  return new JobError(message, {
     domain: info?.domain ?? 'external',
     // A server that is in trouble may recover; a request that was refused stays refused.
     retry: info?.retry ?? (status >= 500 || status === 404 || status === 429 ? 'backoff' : 'never'),

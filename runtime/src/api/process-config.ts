@@ -205,6 +205,8 @@ export interface PlanResult {
     /** The checkpoint a start would restore, by folder, or by URL when it would be imported; undefined when it would start empty. */
     readonly restorePath: string | undefined;
     readonly owner: string | undefined;
+    /** The checkpoint that a start would have restored if nothing else were asked for, by folder: it is newer and is left behind. Absent where there is none. */
+    readonly setsAside?: string | undefined;
   };
   /** What a start would copy into the lineage first; absent when there is nothing to copy. */
   readonly import?: { readonly url: string; readonly fileCount: number; readonly sizeBytes: number } | undefined;

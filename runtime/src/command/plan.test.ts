@@ -158,6 +158,19 @@ test('a job with a checkpoint restores it, and nothing is written', async () => 
   assert.deepEqual(await everyFile(root), files);
 });
 
+test('what is newer than the state that was asked for is named, because the job does not continue from it', async () => {
+  await writeLineage('rewound');
+  const other = pathToFileURL(join(await writeLineage('backup'), 'chk-000001-e1')).href;
+  const module = await moduleOf('rewound.mjs', countJob.replace('UID', 'counts'));
+  const asking = { none: { from: 'None', token: 'a' }, backup: { from: 'Path', path: other, token: 'b' } } as const;
+  for (const restore of Object.values(asking)) {
+    const { lineage, problems } = await plan({ ...config('rewound', module), restore });
+    assert.deepEqual([problems, lineage.setsAside], [[], 'chk-000001-e1']);
+  }
+  const newest = await plan({ ...config('rewound', module), restore: { from: 'Path', path: 'chk-000001-e1', token: 'c' } });
+  assert.equal(newest.lineage.setsAside, undefined);
+});
+
 test('a uid that vanished is named', async () => {
   await writeLineage('renamed');
   const module = await moduleOf('renamed.mjs', countJob.replace('UID', 'counts2'));

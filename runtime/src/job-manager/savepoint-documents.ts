@@ -40,7 +40,7 @@ export function findSavepoint(
       : `${path} is a checkpoint: the engine removes it by itself when it is not needed any more`,
     {
       ...{ domain: 'user', retry: 'never', code: 'SavepointUnknown' },
-      remedy: known.length === 0 ? 'The lineage has no savepoints.' : `It has ${known.join(', ')}.`,
+      remedy: `${known.length === 0 ? 'The lineage has no savepoints' : `It has ${known.join(', ')}`}; \`flinkjob savepoint ls ${storageUrl}\` lists them.`,
     },
   );
 }

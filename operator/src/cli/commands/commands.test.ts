@@ -11,7 +11,7 @@ import { commands } from './commands.ts';
 import { describeLines } from './describe.ts';
 import { jobTable } from './get.ts';
 import { selectLogs } from './logs.ts';
-import { planLines } from './plan.ts';
+import { planLines, runPlan } from './plan.ts';
 
 const time = '2026-01-01T00:00:00.000Z';
 const nowMs = Date.parse('2026-01-01T00:02:00.000Z');
@@ -157,6 +157,8 @@ test('a plan says from what, or why not and what to do', () => {
     'default/words can start from file:///backup, 2.0 KiB to read.',
     'Copied into the lineage first: 3 files, 4.0 KiB.',
   ]);
+  const rewind = { ...plan, lineage: { ...plan.lineage, setsAside: 'chk-000050-e3' } };
+  assert.match(planLines('default/words', rewind)[1] ?? '', /^Set aside: chk-000050-e3, the newest state\./);
   const refused = {
     ...fork,
     ok: false,
@@ -170,6 +172,11 @@ test('a plan says from what, or why not and what to do', () => {
     '  StateDropped: counts is gone',
     '    What to do: Allow it.',
   ]);
+});
+
+test('a plan whose process never answers is ended after its time, by name', async () => {
+  const endless = { config: {}, args: () => ['-e', 'for (;;);'], workingDirectory: process.cwd() };
+  await assert.rejects(runPlan(endless, 200), /gave no answer within 0\.2 seconds/);
 });
 
 test('logs are found by the names that people type', () => {

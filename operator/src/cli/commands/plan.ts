@@ -10,6 +10,8 @@ import { formatBytes, plural } from '../format.ts';
 import { renderPlan } from '../local-jobs.ts';
 import { prepareWorkDirectory, workDirectoryOf, workDirectoryOptions } from '../work-directory.ts';
 
+/** The runtime gives up on a module after 60 s; this is for one that keeps the process busy, and for storage that is slow besides. */
+const answerTimeoutMs = 120_000;
 /** Of a plan's answer; a job graph is small. */
 const answerSizeBytesMax = 64 * 1024 * 1024;
 
@@ -50,24 +52,35 @@ export const plan: Command = {
   },
 };
 
-async function runPlan(rendered: Awaited<ReturnType<typeof renderPlan>>): Promise<PlanResult> {
+/** Throws when the process gives no answer, or none in time; it is ended then. */
+export async function runPlan(
+  rendered: Pick<Awaited<ReturnType<typeof renderPlan>>, 'config' | 'args' | 'workingDirectory'>,
+  timeoutMs = answerTimeoutMs,
+): Promise<PlanResult> {
   const directory = await mkdtemp(path.join(tmpdir(), 'flinkjob-plan-'));
   try {
     const configPath = path.join(directory, 'config.json');
     await writeFile(configPath, JSON.stringify(rendered.config));
-    const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve) => {
+    const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve, reject) => {
       execFile(
         process.execPath,
         [...rendered.args(configPath)],
-        { cwd: rendered.workingDirectory, maxBuffer: answerSizeBytesMax },
+        { cwd: rendered.workingDirectory, maxBuffer: answerSizeBytesMax, timeout: timeoutMs, killSignal: 'SIGKILL' },
         // A plan that found problems ends with another exit code, and its answer is on standard output all the same.
-        (_error, out, err) => resolve({ stdout: out, stderr: err }),
+        (error, out, err) => (error?.killed === true ? reject(noAnswer(timeoutMs)) : resolve({ stdout: out, stderr: err })),
       );
     });
     return parseAnswer(stdout, stderr);
   } finally {
     await rm(directory, { recursive: true });
   }
+}
+
+function noAnswer(timeoutMs: number): CommandFailure {
+  return new CommandFailure(
+    `the plan gave no answer within ${timeoutMs / 1000} seconds, and its process was ended`,
+    'Does loading the module, or the function given to defineJob, ever end? A loop or a call that waits keeps it from answering; so does checkpoint storage that does not answer.',
+  );
 }
 
 function parseAnswer(stdout: string, stderr: string): PlanResult {
@@ -101,6 +114,11 @@ export function planLines(name: string, result: PlanResult): readonly string[] {
     ...(toImport === undefined || !result.ok
       ? []
       : [`Copied into the lineage first: ${plural(toImport.fileCount, 'file')}, ${formatBytes(toImport.sizeBytes)}.`]),
+    ...(lineage.setsAside === undefined || !result.ok
+      ? []
+      : [
+          `Set aside: ${lineage.setsAside}, the newest state. The job does not continue from it; flinkjob lineage lists it as long as it is kept.`,
+        ]),
     ...problems.flatMap(({ code, message, remedy }) => [
       `  ${code}: ${message}`,
       ...(remedy === undefined ? [] : [`    What to do: ${remedy}`]),
