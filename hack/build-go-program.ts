@@ -31,7 +31,8 @@ export interface GoProgram {
 
 /** `readonly`: a part that `go.sum` does not name is an error. Without paths and symbols it is the same for everyone, and half as large. */
 const flags = ['-mod=readonly', '-buildvcs=false', '-trimpath', '-ldflags=-s -w'];
-const buildTimeoutMs = 15 * 60_000;
+/** Ten times what an idle machine needs: a busy one should be slow, not fail. */
+const buildTimeoutMs = 30 * 60_000;
 const progressIntervalMs = 15_000;
 
 /** Gives the program's file. Throws `GoProgramBuildError`. */
