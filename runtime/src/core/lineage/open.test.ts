@@ -228,6 +228,9 @@ describe('rule 6: restore requests', () => {
       assert.equal(decision.error.code, 'RestorePathUnknown');
       assert.match(decision.error.remedy ?? '', /chk-000002-e1/);
     }
+    const besideTheFile = { from: 'Path', path: './backup', token: 'p' } as const;
+    const decision = decideOpen(log.view, openRequest({ attempt: second, restore: besideTheFile }));
+    assert.match(decision.type === 'Refuse' ? (decision.error.remedy ?? '') : '', / is file:\.\/backup\.$/);
   });
 
   test('when the newest checkpoint is condemned, nothing older is started from silently', () => {

@@ -169,7 +169,7 @@ function decideRestore(view: LineageView, request: RestoreRequest): RestoreOutco
       refusal: refused(
         'RestorePathUnknown',
         `restore.path ${request.path} is no completed checkpoint of this lineage`,
-        `${known.length === 0 ? 'It has none' : `It has ${known.join(', ')}`}; what lies elsewhere is named by its URL, such as file:///backup/savepoint.`,
+        `${known.length === 0 ? 'It has none' : `It has ${known.join(', ')}`}; what lies elsewhere is named by its URL, such as file:///backup/savepoint${request.path.startsWith('.') ? `; a place that counts from the YAML file's directory is file:${request.path}` : ''}.`,
       ),
     };
   }
