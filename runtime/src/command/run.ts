@@ -22,6 +22,7 @@ import { systemClock } from '../system-clock.ts';
 import { TaskManager } from '../task-manager/task-manager.ts';
 import { inProcessDataTransport } from '../transport/data/in-process-data-transport.ts';
 import { connectInMemory } from '../transport/in-memory-connection.ts';
+import { inOptionsOfRun } from './in-options-of-run.ts';
 import { reportError } from './report-error.ts';
 import { splitDiscovery } from './source-splits.ts';
 import { storageUrlOf } from './storage-argument.ts';
@@ -310,7 +311,7 @@ function report({ state, error }: JobManagerOutcome, { isKept }: { readonly isKe
     default:
       process.stderr.write(`error: ${error?.message ?? `the job is ${state}`}${error ? ` [${error.code}]` : ''}\n`);
       if (error?.remedy !== undefined) {
-        process.stderr.write(`  ${error.remedy}\n`);
+        process.stderr.write(`  ${inOptionsOfRun(error.remedy)}\n`);
       }
       if (error !== undefined && authorsErrorCodes.has(error.code) && error.stack !== undefined) {
         process.stderr.write(`${error.stack}\n`);
