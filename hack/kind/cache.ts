@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { stage } from './command.ts';
 import { cacheDirectory } from './paths.ts';
 
+const unfinishedMark = '.unfinished-';
+
 /**
  * A directory that depends on `inputs` and nothing else: made by `build` the first time, and never changed after. It shows up under its name only
  * when it is whole, so work that was interrupted is done again from this step on, and what was done before it stays.
@@ -18,7 +20,8 @@ export async function cachedDirectory(options: {
     return directory;
   }
   mkdirSync(cacheDirectory, { recursive: true });
-  const unfinished = `${directory}.unfinished-${process.pid}`;
+  removeAbandoned(options.name);
+  const unfinished = `${directory}${unfinishedMark}${process.pid}`;
   try {
     mkdirSync(unfinished);
     await stage(options.name, () => options.build(unfinished));
@@ -32,6 +35,16 @@ export async function cachedDirectory(options: {
     rmSync(unfinished, { recursive: true, force: true });
   }
   return directory;
+}
+
+/** What runs left that were killed; those of a run that goes on beside this one stay. */
+function removeAbandoned(name: string): void {
+  for (const entry of readdirSync(cacheDirectory)) {
+    const [whole = '', pid] = entry.split(unfinishedMark);
+    if (pid !== undefined && whole.startsWith(`${name}-`) && !existsSync(`/proc/${pid}`)) {
+      rmSync(join(cacheDirectory, entry), { recursive: true, force: true });
+    }
+  }
 }
 
 /** Of each input with its length, so that no two lists look alike. */
