@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { type Clock, sleep } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
+import { checkpointDamaged } from './checkpoint-damaged.ts';
 import type { CheckpointStorage } from './checkpoint-storage.ts';
 import { DamagedObjectError, StorageError } from './checkpoint-storage.ts';
 
@@ -101,14 +102,14 @@ export async function getVerifiedFile(
   verify: 'Length' | 'Content',
 ): Promise<void> {
   if ((await reading(storage, reference, () => storage.getFile(reference.path, file))) === 'Missing') {
-    throw damaged(storage, reference, 'is missing');
+    throw checkpointDamaged(`${storage.url}/${reference.path}`, 'is missing');
   }
   const { size } = await stat(file);
   if (size !== reference.sizeBytes) {
-    throw damaged(storage, reference, `has ${size} bytes and should have ${reference.sizeBytes}`);
+    throw checkpointDamaged(`${storage.url}/${reference.path}`, `has ${size} bytes and should have ${reference.sizeBytes}`);
   }
   if (verify === 'Content' && (await sha256OfFile(file)) !== reference.sha256) {
-    throw damaged(storage, reference, 'has other content than was written (its SHA-256 differs)');
+    throw checkpointDamaged(`${storage.url}/${reference.path}`, 'has other content than was written (its SHA-256 differs)');
   }
 }
 
@@ -130,13 +131,16 @@ const hashChunkSizeBytes = 1024 * 1024;
 export async function getVerified(storage: CheckpointStorage, reference: ObjectReference): Promise<Uint8Array> {
   const bytes = await reading(storage, reference, () => storage.get(reference.path));
   if (bytes === undefined) {
-    throw damaged(storage, reference, 'is missing');
+    throw checkpointDamaged(`${storage.url}/${reference.path}`, 'is missing');
   }
   if (bytes.byteLength !== reference.sizeBytes) {
-    throw damaged(storage, reference, `has ${bytes.byteLength} bytes and should have ${reference.sizeBytes}`);
+    throw checkpointDamaged(
+      `${storage.url}/${reference.path}`,
+      `has ${bytes.byteLength} bytes and should have ${reference.sizeBytes}`,
+    );
   }
   if (referenceTo(reference.path, bytes).sha256 !== reference.sha256) {
-    throw damaged(storage, reference, 'has other content than was written (its SHA-256 differs)');
+    throw checkpointDamaged(`${storage.url}/${reference.path}`, 'has other content than was written (its SHA-256 differs)');
   }
   return bytes;
 }
@@ -145,16 +149,8 @@ async function reading<T>(storage: CheckpointStorage, reference: ObjectReference
   try {
     return await read();
   } catch (error) {
-    throw error instanceof DamagedObjectError ? damaged(storage, reference, `is damaged (${error.message})`) : error;
+    throw error instanceof DamagedObjectError
+      ? checkpointDamaged(`${storage.url}/${reference.path}`, `is damaged (${error.message})`)
+      : error;
   }
-}
-
-function damaged(storage: CheckpointStorage, reference: ObjectReference, problem: string): JobError {
-  return new JobError(`${storage.url}/${reference.path} ${problem}`, {
-    domain: 'external',
-    retry: 'never',
-    code: 'CheckpointDamaged',
-    remedy:
-      'Restore the file from a backup, or start from another checkpoint with restore.from: Path; `flinkjob lineage DIR` lists them.',
-  });
 }

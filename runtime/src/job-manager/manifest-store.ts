@@ -1,3 +1,4 @@
+import { checkpointDamaged } from '../checkpoint-storage/checkpoint-damaged.ts';
 import { type CheckpointStorage, StorageError } from '../checkpoint-storage/checkpoint-storage.ts';
 import { getVerified, putObject } from '../checkpoint-storage/verified-objects.ts';
 import { manifestFiles } from '../core/checkpoint/assemble-manifest.ts';
@@ -50,17 +51,7 @@ export async function findDamagedFiles(ports: ManifestPorts, manifest: Checkpoin
       return [];
     }
     const problem = found === undefined ? 'is missing' : `has ${found} bytes, and the checkpoint's manifest says ${sizeBytes}`;
-    return [damagedFile(`${ports.storage.url}/${path}`, problem)];
-  });
-}
-
-function damagedFile(where: string, problem: string): JobError {
-  return new JobError(`state file ${where} ${problem}`, {
-    domain: 'external',
-    retry: 'never',
-    code: 'CheckpointDamaged',
-    remedy:
-      'Restore the file from a backup, or start from another checkpoint with restore.from: Path; `flinkjob lineage DIR` lists them.',
+    return [checkpointDamaged(`state file ${ports.storage.url}/${path}`, problem)];
   });
 }
 

@@ -1,10 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkpointDamaged } from '../checkpoint-storage/checkpoint-damaged.ts';
 import { type CheckpointStorage, StorageError } from '../checkpoint-storage/checkpoint-storage.ts';
 import { getVerifiedFile } from '../checkpoint-storage/verified-objects.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { JobError } from '../core/job-error.ts';
+
+/** A copy is not how a job starts: it may be made of something else. */
+const copyRemedy = 'Restore the file from a backup, or take another checkpoint or savepoint.';
 
 /** One object to be copied between two storages; `to` holds nothing, or the same already. */
 export interface FileCopy {
@@ -117,7 +121,7 @@ async function tryCopy(copy: FileCopy, source: CheckpointStorage, target: Checkp
   await refuseDamaged(copy, source);
   const answer = await target.copyFrom(source, copy.from, copy.to);
   if (answer === 'Missing') {
-    throw damagedSource(`${source.url}/${copy.from}`, 'is missing');
+    throw checkpointDamaged(`state file ${source.url}/${copy.from}`, 'is missing', copyRemedy);
   }
   if (answer === 'Unsupported') {
     await copyThrough(copy, source, target);
@@ -128,17 +132,12 @@ async function tryCopy(copy: FileCopy, source: CheckpointStorage, target: Checkp
 async function refuseDamaged({ from, sha256 }: FileCopy, source: CheckpointStorage): Promise<void> {
   const found = await source.sha256?.(from);
   if (found !== undefined && found !== sha256) {
-    throw damagedSource(`${source.url}/${from}`, 'has other content than was written (its SHA-256 differs)');
+    throw checkpointDamaged(
+      `state file ${source.url}/${from}`,
+      'has other content than was written (its SHA-256 differs)',
+      copyRemedy,
+    );
   }
-}
-
-function damagedSource(where: string, problem: string): JobError {
-  return new JobError(`state file ${where} ${problem}`, {
-    domain: 'external',
-    retry: 'never',
-    code: 'CheckpointDamaged',
-    remedy: 'Restore the file from a backup, or take another checkpoint or savepoint.',
-  });
 }
 
 /** Between media that do not know each other: through a file of this machine, verified on its way. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
+import { checkpointDamaged } from '../checkpoint-storage/checkpoint-damaged.ts';
 import type { CheckpointManifest } from '../core/checkpoint/manifest.ts';
 import { encodeManifest } from '../core/checkpoint/manifest-format.ts';
 import { type NamedFile, relocateManifest } from '../core/checkpoint/relocate-manifest.ts';
-import { JobError } from '../core/job-error.ts';
 
 /** Below the folder of an exported savepoint; no other name may be there beside `_metadata`. */
 export const exportedFilesFolder = 'state/';
@@ -30,11 +30,10 @@ function sealed(manifest: CheckpointManifest): CheckpointManifest {
 /** Whether an exported manifest is what its exporter wrote: nobody but itself has its hash. */
 export function checkSeal(manifest: CheckpointManifest, where: string): void {
   if (sealed(manifest).exported?.sha256 !== manifest.exported?.sha256) {
-    throw new JobError(`${where} has other content than was exported (its SHA-256 differs)`, {
-      domain: 'external',
-      retry: 'never',
-      code: 'CheckpointDamaged',
-      remedy: 'Copy the export again from where it is whole, or export the savepoint again.',
-    });
+    throw checkpointDamaged(
+      where,
+      'has other content than was exported (its SHA-256 differs)',
+      'Copy the export again from where it is whole, or export the savepoint again.',
+    );
   }
 }
