@@ -34,6 +34,8 @@ async function openSession(
   options: {
     readonly freshToken?: string;
     readonly suspends?: boolean;
+    /** Whether the JobManager of this resource answers. */
+    readonly answers?: (flinkJob: StoredFlinkJob) => boolean;
     /** What was there before the session. */
     readonly before?: (store: FlinkJobStore, manifest: FlinkJobManifest) => Promise<void>;
   } = {},
@@ -64,8 +66,10 @@ async function openSession(
     {
       store,
       runController: (signal) => controller(signal),
-      readJobStatus: async () =>
-        alive ? jobStatus({ taskManagers: { registered: 1, slotsTotal: 2, slotsRequired: 2 } }) : undefined,
+      readJobStatus: async (flinkJob) =>
+        alive && options.answers?.(flinkJob) !== false
+          ? jobStatus({ taskManagers: { registered: 1, slotsTotal: 2, slotsRequired: 2 } })
+          : undefined,
       processes: async () => (alive ? [{ name: 'task-manager-0', pid: 4242 }] : []),
       killProcesses: async () => {
         alive = false;
@@ -248,6 +252,29 @@ test('a session that finds its job being deleted brings that to its end, and the
   });
   await until(async () => ![undefined, deleted].includes((await store.get(key))?.metadata.uid));
   await until(() => shown.last?.events.some(({ reason }) => reason === 'Deleting') === true);
+});
+
+test('a job that was deleted and created again does not show the numbers of the one before', async (context) => {
+  let manifest: FlinkJobManifest | undefined;
+  let first: string | undefined;
+  const { store, shown, until } = await openSession(context, {
+    before: async (store, loaded) => {
+      manifest = loaded;
+      first = (await store.apply(loaded)).metadata.uid;
+    },
+    answers: ({ metadata }) => metadata.uid === first,
+  });
+  // Loaded once more when the watch begins, and applied then.
+  await until(() => shown.loads > 0 && shown.last?.status !== undefined);
+  await store.delete(key);
+  assert(manifest !== undefined);
+  await store.apply(manifest);
+  const { views } = shown;
+  // In every second step the job is asked.
+  await until(() => shown.views > views + 3);
+  assert.notEqual((await store.get(key))?.metadata.uid, first);
+  assert.equal(shown.last?.status, undefined);
+  assert.deepEqual(shown.last?.rates.samples, []);
 });
 
 test('Ctrl-C after the job was deleted does not bring it back', async (context) => {

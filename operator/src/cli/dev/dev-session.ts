@@ -72,6 +72,8 @@ export class DevSession {
   #manifest: FlinkJobManifest;
   #stage: Stage = { stage: 'Running' };
   #snapshot: JobSnapshot | undefined;
+  /** Of the resource that `#lastStatus` and `#rates` are of. */
+  #uid: string | undefined;
   #lastStatus: JobStatusDocument | undefined;
   #rates: RateHistory = noRates;
   #processes: readonly RunningProcess[] = [];
@@ -141,6 +143,7 @@ export class DevSession {
     const flinkJob = await this.#ports.store.get(this.#key);
     const job = flinkJob === undefined ? undefined : await this.#ports.readJobStatus(flinkJob);
     this.#processes = flinkJob === undefined ? [] : await this.#ports.processes(flinkJob);
+    this.#forgetAnother(flinkJob);
     const next: JobSnapshot = { atMs: Date.now(), flinkJob, job };
     this.#tell(eventsBetween(this.#snapshot, next));
     this.#snapshot = next;
@@ -150,6 +153,16 @@ export class DevSession {
       this.#tellWhatToTry(job);
     }
     this.#checkSuspended();
+  }
+
+  /** A resource that was deleted and created again is another job: what its predecessor had counted is not shown as its own. */
+  #forgetAnother(flinkJob: StoredFlinkJob | undefined): void {
+    if (flinkJob === undefined || flinkJob.metadata.uid === this.#uid) {
+      return;
+    }
+    this.#uid = flinkJob.metadata.uid;
+    this.#lastStatus = undefined;
+    this.#rates = noRates;
   }
 
   #checkSuspended(): void {
