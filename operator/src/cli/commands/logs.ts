@@ -2,6 +2,7 @@ import { formatKey, keyOf } from '../../api/flink-job.ts';
 import { type Command, CommandFailure, exitCodes } from '../command.ts';
 import { pause } from '../file-watch.ts';
 import { jobLogs, type LogFile } from '../local-jobs.ts';
+import { readableLogLine } from '../log-line.ts';
 import { LogTail } from '../log-tail.ts';
 import { nearest } from '../nearest.ts';
 import { getFlinkJob, keyFrom, openExistingStore, workDirectoryOf, workDirectoryOptions } from '../work-directory.ts';
@@ -20,6 +21,13 @@ export const logs: Command = {
       ...workDirectoryOptions,
       follow: { type: 'boolean', short: 'f', meaning: 'go on as more is written' },
       tail: { type: 'string', value: 'N', meaning: 'only the last N lines of each' },
+      output: {
+        type: 'string',
+        short: 'o',
+        value: 'FORMAT',
+        choices: ['json'],
+        meaning: 'the lines as they were written, for programs',
+      },
     },
     examples: [
       { line: 'flinkjob logs word-count task-manager-0 -f', meaning: 'follow one TaskManager' },
@@ -29,6 +37,7 @@ export const logs: Command = {
   async run(parsed, output) {
     const workDirectory = workDirectoryOf(parsed);
     const tail = lineCount(parsed.text('tail'));
+    const isRaw = parsed.text('output') === 'json';
     const store = await openExistingStore(workDirectory);
     const flinkJob = await getFlinkJob(store, keyFrom(parsed, parsed.positionals[0] ?? ''));
     const key = keyOf(flinkJob);
@@ -53,7 +62,7 @@ export const logs: Command = {
         tails.set(file.path, known);
         for (let lines = await known.read(); lines.length > 0; lines = await known.read()) {
           for (const line of lines) {
-            output.print(wanted === undefined ? `${file.process} | ${line}` : line);
+            shown(line, file.process, { isRaw, isOfMany: wanted === undefined }).forEach(output.print);
           }
         }
       }
@@ -64,6 +73,19 @@ export const logs: Command = {
     return exitCodes.ok;
   },
 };
+
+/** What is raw says itself which process it is of. */
+function shown(
+  line: string,
+  process: string,
+  { isRaw, isOfMany }: { readonly isRaw: boolean; readonly isOfMany: boolean },
+): readonly string[] {
+  if (isRaw) {
+    return [line];
+  }
+  const readable = readableLogLine(line, process);
+  return isOfMany ? readable.map((text) => `${process} | ${text}`) : readable;
+}
 
 /** `jobmanager` and `taskmanager-0` are what people type after years with Flink. */
 export function selectLogs(files: readonly LogFile[], wanted: string | undefined): readonly LogFile[] {
