@@ -32,8 +32,9 @@ async function withMirror(
   body: (mirror: Mirror) => Promise<void>,
   {
     onDelta = () => undefined,
+    labelSelector,
     ...options
-  }: FakeApiServerOptions & { readonly onDelta?: (delta: ObjectDelta<ConfigMap>) => void } = {},
+  }: FakeApiServerOptions & { readonly onDelta?: (delta: ObjectDelta<ConfigMap>) => void; readonly labelSelector?: string } = {},
 ): Promise<void> {
   await using server = await FakeApiServer.start({ bookmarkIntervalMs: 100, ...options });
   const abort = new AbortController();
@@ -41,6 +42,7 @@ async function withMirror(
   const seen: string[] = [];
   const reflector = new Reflector<ConfigMap>({
     access: accessTo(server),
+    labelSelector,
     kind,
     clock: systemClock,
     log: silentLog,
@@ -188,6 +190,20 @@ test('a receiver that throws loses nothing, holds up no other object, and ends n
     },
   );
 });
+
+test('what loses its label is gone, what gets it is new', () =>
+  withMirror(
+    async ({ server, seen }) => {
+      assert.deepEqual(seen, []);
+      server.patch(named('still'), { metadata: { labels: { ours: 'yes' } } });
+      server.patch(named('still'), { data: { value: '2' } });
+      server.patch(named('gone'), { data: { value: '2' } });
+      server.patch(named('still'), { metadata: { labels: { ours: 'no' } } });
+      await eventually('it is gone', () => seen.length === 3);
+      assert.deepEqual(seen, ['Added still 1', 'Modified still 2', 'Deleted still 2']);
+    },
+    { labelSelector: 'ours=yes' },
+  ));
 
 test('a caller can wait until the mirror shows its own write', () =>
   withMirror(async ({ server, reflector }) => {

@@ -27,6 +27,8 @@ export interface Change {
   readonly resourceVersion: number;
   readonly kind: FakeKind;
   readonly object: StoredObject;
+  /** As it was before. */
+  readonly previous?: StoredObject | undefined;
 }
 
 export class Refusal extends Error {
@@ -188,8 +190,9 @@ export class ApiObjects {
       ...object,
       metadata: { ...object.metadata, resourceVersion: String(this.resourceVersion) },
     }) as StoredObject;
+    const previous = this.#objects.get(keyOf(place));
     this.#objects.set(keyOf(place), stored);
-    this.#onChange({ type, resourceVersion: this.resourceVersion, kind: place.kind, object: stored });
+    this.#onChange({ type, resourceVersion: this.resourceVersion, kind: place.kind, object: stored, previous });
     return stored;
   }
 

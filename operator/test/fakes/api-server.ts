@@ -474,15 +474,18 @@ export class FakeApiServer {
   }
 }
 
-function send(watch: OpenWatch, { type, kind, object }: Change): void {
+function send(watch: OpenWatch, { type, kind, object, previous }: Change): void {
   const { target, selector, silent, response } = watch;
   const concerned =
     kind.apiVersion === target.kind.apiVersion &&
     kind.kind === target.kind.kind &&
     (target.namespace === undefined || object.metadata.namespace === target.namespace) &&
     (target.name === undefined || object.metadata.name === target.name);
-  if (!silent && concerned && selects(selector, object)) {
-    response.write(`${JSON.stringify({ type, object })}\n`);
+  // An object that leaves the selection is gone for this watch, and one that enters it is new.
+  const [was, is] = [previous !== undefined && selects(selector, previous), selects(selector, object)];
+  if (!silent && concerned && (is || was)) {
+    const seen = type !== 'MODIFIED' || was === is ? type : is ? 'ADDED' : 'DELETED';
+    response.write(`${JSON.stringify({ type: seen, object })}\n`);
   }
 }
 
