@@ -127,7 +127,8 @@ const Restore = z
     description: 'What a start restores. Whatever is written here, a job with state never starts empty unless from is None.',
     'x-kubernetes-validations': [
       {
-        rule: "(self.from == 'Path') == has(self.path)",
+        // `has`, although `from` has a default: the API server also checks the default of `restore` itself, `{}`, in which no other is filled in yet.
+        rule: "(has(self.from) && self.from == 'Path') == has(self.path)",
         message: 'spec.restore.path goes with spec.restore.from: Path, and only with it',
       },
     ],
