@@ -11,8 +11,8 @@ import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open
 import { probeStorage } from '../checkpoint-storage/probe-storage.ts';
 import { namedFiles } from '../core/checkpoint/relocate-manifest.ts';
 import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
-import { lineageRules } from '../core/lineage/lineage-rules.ts';
 import type { CheckpointRecord } from '../core/lineage/entries.ts';
+import { lineageRules } from '../core/lineage/lineage-rules.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
 import type { LineageView } from '../core/lineage/view.ts';
 import { slotsRequired } from '../core/scheduling/slot-assignment.ts';
@@ -222,7 +222,9 @@ function formatPlan(result: PlanResult): string {
     lineage.restorePath === undefined
       ? 'Starts from nothing.'
       : `Restores ${lineage.restorePath}, ${result.bytesToMove} bytes to move:`,
-    ...(lineage.setsAside === undefined ? [] : [`  Sets aside ${lineage.setsAside}, the newest state: the job does not continue from it.`]),
+    ...(lineage.setsAside === undefined
+      ? []
+      : [`  Sets aside ${lineage.setsAside}, the newest state: the job does not continue from it.`]),
     ...(result.import === undefined
       ? []
       : [`  Imported first: ${result.import.fileCount} files of ${result.import.sizeBytes} bytes, copied into the lineage`]),

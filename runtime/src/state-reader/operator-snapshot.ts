@@ -163,7 +163,7 @@ export class OperatorSnapshot {
     const found = this.keyed?.states.find((state) => state.name === name);
     if (found === undefined) {
       const states = [...(this.keyed?.states ?? []), ...(this.state.operatorLists?.states ?? [])];
-      throw notFound(`operator '${this.uid}' has no ${this.isListState(name) ? 'keyed ' : ''}state '${name}' in this snapshot`, {
+      throw notFound(`operator '${this.uid}' has no keyed state '${name}' in this snapshot`, {
         typed: name,
         known: states.map((state) => state.name),
         what: 'its states',
