@@ -11,7 +11,7 @@ export interface ObjectReference extends ObjectKind {
   readonly name: string;
 }
 
-export interface OwnerReference extends ObjectKind {
+interface OwnerReference extends ObjectKind {
   readonly name: string;
   readonly uid: string;
   readonly controller?: boolean;
