@@ -7,6 +7,7 @@ import { systemClock } from './clock.ts';
 import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
 import type { DecideLimits } from './flink-job/limits.ts';
+import { Metrics } from './kubernetes/metrics.ts';
 import type { Log } from './log.ts';
 import { machineClusterId } from './platform/process/cluster-id.ts';
 import { ProcessPlatform } from './platform/process/process-platform.ts';
@@ -73,6 +74,7 @@ export async function openLocalOperator(options: {
     engine: typescriptEngine,
     clock,
     log,
+    metrics: new Metrics(),
     ...(limits === undefined ? {} : { limits }),
   });
   return {

@@ -62,3 +62,9 @@ export function keyOf(flinkJob: { readonly metadata: FlinkJobKey }): FlinkJobKey
 export function formatKey(key: FlinkJobKey): string {
   return `${key.namespace}/${key.name}`;
 }
+
+/** Of what `formatKey` has written; neither part can hold a slash. */
+export function parseKey(text: string): FlinkJobKey {
+  const [namespace = '', name = ''] = text.split('/');
+  return { namespace, name };
+}

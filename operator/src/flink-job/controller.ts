@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type FlinkJobKey, formatKey, keyOf, type StoredFlinkJob } from '../api/flink-job.ts';
-import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
+import { type FlinkJobKey, formatKey, keyOf, parseKey, type StoredFlinkJob } from '../api/flink-job.ts';
+import { type FlinkJobStatus, initialStatus, type Problem } from '../api/flink-job-status.ts';
 import { finalizer } from '../api/labels.ts';
 import type { Clock } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { BackOff } from '../kubernetes/back-off.ts';
+import type { GaugeValue, Metrics } from '../kubernetes/metrics.ts';
+import { WorkQueue } from '../kubernetes/work-queue.ts';
 import type { Log } from '../log.ts';
 import type { JobReference, Platform } from '../platform/platform.ts';
 import { type FlinkJobStore, StoreConflictError } from '../store/flink-job-store.ts';
@@ -14,6 +17,7 @@ import { type DecideLimits, defaultLimits } from './limits.ts';
 import { observe } from './observe.ts';
 import type { Revision } from './revision.ts';
 import { canonicalJson } from './spec-diff.ts';
+import { type TransitionEvent, transitionEvents } from './transition-events.ts';
 
 export interface ControllerOptions {
   readonly store: FlinkJobStore;
@@ -21,54 +25,57 @@ export interface ControllerOptions {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
+  /** Told what has happened to a FlinkJob, after that is stored. May not throw. */
+  readonly record?: (flinkJob: StoredFlinkJob, event: TransitionEvent) => void;
   /** Other bounds than `defaultLimits`. */
   readonly limits?: Partial<DecideLimits>;
 }
 
-/** After a pass that threw: something of ours or of the store is broken, and trying at once would only fill the log. */
-const failedPassDelayMs = 5_000;
+/** Many hints at once (a file that is written in pieces, the pods of an attempt) are one. */
+const hintsTogetherMs = 50;
+/** A pass waits for others most of its time, 30 s at the worst for an API server or 3 s for a JobManager: some that hang must not hold up the rest. */
+const concurrentPassesMax = 64;
+/** After passes that threw: something of ours or of the store is broken, and trying at once would only fill the log. */
+const failedPassBackOff: BackOff = { initialMs: 1_000, maxMs: 60_000 };
 
 /**
- * The loop over FlinkJobs: observe → decide → store the status → act. Each has one loop of its own, so a pass never overlaps with another
- * one of the same FlinkJob and a slow job delays nobody else.
+ * The loop over FlinkJobs: observe → decide → store the status → act. A pass never overlaps with another one of the same FlinkJob, and a slow job delays
+ * nobody else.
  */
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #limits: DecideLimits;
-  readonly #loops = new Map<string, Loop>();
-  #signal: AbortSignal | undefined;
+  readonly #queue: WorkQueue;
+  readonly #memories = new Map<string, PassMemory>();
 
   constructor(options: ControllerOptions) {
+    const { clock, log, metrics } = options;
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
-  }
-
-  /** Runs until the signal aborts; jobs run on after that. Resolves when the passes under way are over. */
-  async run(signal: AbortSignal): Promise<void> {
-    this.#signal = signal;
-    this.#options.platform.watch((key) => this.wake(key), signal);
-    await this.#options.store.watch((key) => this.wake(key), signal);
-    await Promise.all([...this.#loops.values()].map((loop) => loop.ended));
-  }
-
-  /** Looks at this FlinkJob as soon as possible; called by whoever knows that something changed. */
-  wake(key: FlinkJobKey): void {
-    if (this.#signal === undefined || this.#signal.aborted) {
-      return;
-    }
-    const id = formatKey(key);
-    const known = this.#loops.get(id);
-    if (known !== undefined) {
-      known.wake();
-      return;
-    }
-    const loop = new Loop({
-      clock: this.#options.clock,
-      signal: this.#signal,
-      pass: (memory) => this.#guardedPass(key, memory),
-      onEnd: () => this.#loops.delete(id),
+    this.#queue = new WorkQueue({
+      ...{ name: 'flink-jobs', concurrency: concurrentPassesMax, backOff: failedPassBackOff, clock, log, metrics },
+      work: (key) => this.#pass(key),
     });
-    this.#loops.set(id, loop);
+    metrics.gauge('flink_jobs', 'FlinkJobs that this replica looks after, by status.state.', () => this.#countByState());
+  }
+
+  /** Runs until the signal aborts; jobs run on after that. Resolves when the passes under way are over; none begins any more. */
+  async run(signal: AbortSignal): Promise<void> {
+    const wake = (key: FlinkJobKey) => this.#queue.addAfter(formatKey(key), hintsTogetherMs);
+    let stopped: Promise<void> | undefined;
+    const stop = () => {
+      stopped ??= this.#queue.stop();
+      return stopped;
+    };
+    // It is awaited below.
+    signal.addEventListener('abort', () => void stop(), { once: true });
+    try {
+      this.#options.platform.watch(wake, signal);
+      await this.#options.store.watch(wake, signal);
+    } finally {
+      await stop();
+    }
   }
 
   /** One pass; public for tests that drive time themselves. Milliseconds until the next one, undefined when the FlinkJob is gone. */
@@ -84,20 +91,39 @@ export class Controller {
     const decision = decide({ ...observed, facts, limits: this.#limits, nowMs: clock.nowMs(), freshToken: randomUUID() });
     const written = await this.#storeDecision(flinkJob, { decision, desired: observed.desired });
     logTransition(log.info.bind(log), key, { before: observed.status, after: decision.status });
+    for (const event of transitionEvents(observed.status, decision.status)) {
+      this.#options.record?.(written, event);
+    }
+    memory.state = decision.status.state;
     await this.#carryOut(written, decision.commands, memory);
     return decision.requeueAfterMs;
   }
 
-  async #guardedPass(key: FlinkJobKey, memory: PassMemory): Promise<number | undefined> {
+  async #pass(id: string): Promise<{ readonly againAfterMs: number } | undefined> {
+    const memory = this.#memories.get(id) ?? newMemory();
+    this.#memories.set(id, memory);
     try {
-      return await this.reconcile(key, memory);
-    } catch (error) {
-      if (error instanceof StoreConflictError) {
-        return 0;
+      const againAfterMs = await this.reconcile(parseKey(id), memory);
+      if (againAfterMs === undefined) {
+        this.#memories.delete(id);
+        return undefined;
       }
-      this.#options.log.error({ flinkJob: formatKey(key), err: error }, 'pass failed');
-      return failedPassDelayMs;
+      return { againAfterMs: Math.max(hintsTogetherMs, againAfterMs) };
+    } catch (error) {
+      // Somebody wrote in between: the next pass reads that.
+      if (error instanceof StoreConflictError) {
+        return { againAfterMs: hintsTogetherMs };
+      }
+      throw error;
     }
+  }
+
+  #countByState(): readonly GaugeValue[] {
+    const counts = new Map<string, number>();
+    for (const { state } of this.#memories.values()) {
+      counts.set(state, (counts.get(state) ?? 0) + 1);
+    }
+    return [...counts].map(([state, value]) => ({ labels: { state }, value }));
   }
 
   /** From the first sight on the resource waits for its processes to be gone. */
@@ -132,7 +158,7 @@ export class Controller {
   }
 
   async #carryOut(flinkJob: StoredFlinkJob, commands: readonly Command[], memory: PassMemory): Promise<void> {
-    const { store, platform, engine, log } = this.#options;
+    const { store, platform, engine, log, record } = this.#options;
     const key = keyOf(flinkJob);
     const job: JobReference = { ...key, uid: flinkJob.metadata.uid };
     const before = memory.hindrance?.message;
@@ -150,9 +176,13 @@ export class Controller {
       });
       if (outcome.type === 'Done') {
         if (command.type === 'Release' && command.orphaned) {
-          log.warn({ flinkJob: formatKey(key) }, 'deleted although processes of it may be left');
+          const note = 'deleted although processes of it may be left';
+          log.warn({ flinkJob: formatKey(key) }, note);
+          record?.(flinkJob, { type: 'Warning', reason: 'ProcessesLeft', action: 'Delete', note });
         }
         if (command.type === 'Release' && command.unpurged !== undefined) {
+          const note = `deleted without its lineage, which should have been purged: ${command.unpurged.message}`;
+          record?.(flinkJob, { type: 'Warning', reason: 'LineageLeft', action: 'Delete', note });
           log.error(
             { flinkJob: formatKey(key), problem: command.unpurged },
             'deleted without its lineage, which should have been purged',
@@ -181,14 +211,16 @@ export class Controller {
   }
 }
 
-/** What a loop remembers from one pass to the next; losing it costs nothing but time. */
+/** What is remembered from one pass over a FlinkJob to the next; losing it costs nothing but time. */
 export interface PassMemory {
+  /** As it was stored last, for metrics. */
+  state: string;
   refusals: Facts['refusals'];
   hindrance: Problem | undefined;
 }
 
 function newMemory(): PassMemory {
-  return { refusals: [], hindrance: undefined };
+  return { state: initialStatus.state, refusals: [], hindrance: undefined };
 }
 
 function logTransition(
@@ -202,65 +234,5 @@ function logTransition(
     const { state, revision, attempt, rollout, error } = after;
     const fields = { flinkJob: formatKey(key), state, revision, attempt: attempt?.number, rollout: rollout?.state, error };
     info(fields, 'FlinkJob changed');
-  }
-}
-
-/** Passes over one FlinkJob, one after the other, when woken and when time has come. */
-class Loop {
-  readonly ended: Promise<void>;
-  #woken = true;
-  #wakeUp: () => void = () => undefined;
-
-  constructor(options: {
-    readonly clock: Clock;
-    readonly signal: AbortSignal;
-    readonly pass: (memory: PassMemory) => Promise<number | undefined>;
-    readonly onEnd: () => void;
-  }) {
-    this.ended = this.#run(options).finally(options.onEnd);
-  }
-
-  wake(): void {
-    this.#woken = true;
-    this.#wakeUp();
-  }
-
-  async #run(options: {
-    readonly clock: Clock;
-    readonly signal: AbortSignal;
-    readonly pass: (memory: PassMemory) => Promise<number | undefined>;
-  }): Promise<void> {
-    const { clock, signal, pass } = options;
-    const memory = newMemory();
-    while (!signal.aborted) {
-      this.#woken = false;
-      const delayMs = await pass(memory);
-      if (delayMs === undefined && !this.#woken) {
-        return;
-      }
-      await this.#pause(clock, delayMs ?? 0, signal);
-    }
-  }
-
-  async #pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-    // Many hints at once (a file that is written in pieces) are one.
-    const least = 50;
-    await new Promise<void>((resolve) => {
-      const finish = () => {
-        signal.removeEventListener('abort', finish);
-        cancel();
-        resolve();
-      };
-      let cancel = clock.schedule(this.#woken ? least : Math.max(least, delayMs), finish);
-      this.#wakeUp = () => {
-        cancel();
-        cancel = clock.schedule(least, finish);
-      };
-      signal.addEventListener('abort', finish);
-      if (signal.aborted) {
-        finish();
-      }
-    });
-    this.#wakeUp = () => undefined;
   }
 }

@@ -9,6 +9,7 @@ import { systemClock } from '../../src/clock.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.ts';
 import { Controller } from '../../src/flink-job/controller.ts';
+import { Metrics } from '../../src/kubernetes/metrics.ts';
 import { silentLog } from '../../src/log.ts';
 import { type ConfigMap, type Deployment, kinds, type Pod } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import { kubernetesLimits } from '../../src/platform/kubernetes/kubernetes-platform.ts';
@@ -54,6 +55,7 @@ async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
           engine,
           clock: systemClock,
           log: silentLog,
+          metrics: new Metrics(),
           limits: kubernetesLimits,
         });
         const state = async () => (await store.get(key))?.status?.state;

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type FlinkJobStatus, initialStatus, type Rollout } from '../api/flink-job-status.ts';
+import { transitionEvents } from './transition-events.ts';
+
+const time = '2026-01-01T00:00:00.000Z';
+const rollout: Rollout = {
+  ...{ id: 1, reason: 'Upgrade', state: 'PreFlight', revision: 'b', generation: 2, try: 1, restoreFrom: 'Latest' },
+  ...{ startedTime: time, stateTime: time },
+};
+const attempt = { number: 5, token: 'token', startedTime: time, taskManagers: 1, instance: 1, restoreFrom: 'Latest' as const };
+const problem = { code: 'StateNotReadable', message: 'state "counts" is not readable', remedy: 'Keep its type' };
+const running: FlinkJobStatus = { ...initialStatus, revision: 'a', attempt, state: 'Running' };
+
+function reasons(before: FlinkJobStatus, after: FlinkJobStatus): readonly string[] {
+  return transitionEvents(before, after).map(({ type, reason }) => `${type} ${reason}`);
+}
+
+test('each state of a rollout is told once, and its end with what runs now', () => {
+  const preFlight = { ...running, rollout };
+  assert.deepEqual(reasons(running, preFlight), ['Normal PreFlight']);
+  assert.deepEqual(reasons(preFlight, { ...preFlight, rollout: { ...rollout, operationId: 'id' } }), []);
+  const stopping: FlinkJobStatus = { ...running, rollout: { ...rollout, state: 'Stopping', stopMode: 'Savepoint' } };
+  assert.deepEqual(
+    transitionEvents(preFlight, stopping).map(({ note }) => note),
+    ['stopping revision a with a savepoint'],
+  );
+  const starting: FlinkJobStatus = { ...running, rollout: { ...rollout, state: 'Starting' }, attempt: { ...attempt, number: 6 } };
+  assert.deepEqual(
+    transitionEvents(stopping, starting).map(({ action, note }) => [action, note]),
+    [['Upgrade', 'starting revision b, attempt 6']],
+  );
+  const { rollout: _done, ...rest } = starting;
+  assert.deepEqual(
+    transitionEvents(starting, { ...rest, revision: 'b', restored: 'continued from savepoint-7 (the newest)' }).map(
+      ({ note }) => note,
+    ),
+    ['revision b runs as attempt 6: continued from savepoint-7 (the newest)'],
+  );
+});
+
+test('a problem is told where it belongs, and not a second time as the error of the FlinkJob', () => {
+  const blocked: FlinkJobStatus = { ...running, rollout: { ...rollout, state: 'Blocked', problem }, error: problem };
+  assert.deepEqual(transitionEvents({ ...running, rollout }, blocked), [
+    {
+      type: 'Warning',
+      reason: 'RolloutBlocked',
+      action: 'Upgrade',
+      note: 'revision b cannot start: state "counts" is not readable. Keep its type',
+    },
+  ]);
+  const failed: FlinkJobStatus = { ...running, ended: { state: 'Failed', time, generation: 1, problem }, error: problem };
+  assert.deepEqual(reasons(running, failed), ['Warning JobFailed']);
+  assert.deepEqual(reasons(running, { ...running, error: problem }), ['Warning StateNotReadable']);
+  assert.deepEqual(reasons({ ...running, error: problem }, { ...running, error: problem }), []);
+  assert.deepEqual(reasons({ ...running, error: problem }, running), []);
+});
+
+test('recovery, suspension and deletion are told', () => {
+  assert.deepEqual(reasons(running, { ...running, attempt: { ...attempt, instance: 2 } }), ['Warning JobManagerReplaced']);
+  assert.deepEqual(reasons(running, { ...running, restarts: 2 }), ['Warning JobRestarted']);
+  assert.deepEqual(reasons({ ...running, restarts: 2 }, { ...running, attempt: { ...attempt, number: 6 }, restarts: 0 }), []);
+  const suspended: FlinkJobStatus = { ...running, ended: { state: 'Suspended', time, generation: 2, checkpointId: 7 } };
+  assert.deepEqual(
+    transitionEvents({ ...running, rollout: { ...rollout, reason: 'Suspend', state: 'Stopping' } }, suspended).map(
+      ({ note }) => note,
+    ),
+    ['the job is suspended; its last checkpoint is 7'],
+  );
+  const deletion = { deadlineTime: time, operationId: 'delete' };
+  assert.deepEqual(reasons(running, { ...running, deletion }), ['Normal Deleting']);
+  const purge = { try: 1, deadlineTime: time, problem };
+  assert.deepEqual(reasons({ ...running, deletion }, { ...running, deletion: { ...deletion, purge } }), ['Warning PurgeFailed']);
+});
