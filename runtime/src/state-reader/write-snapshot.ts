@@ -13,7 +13,7 @@ import {
   type SplitState,
   type StateHandle,
 } from '../core/checkpoint/manifest.ts';
-import { encodeManifest } from '../core/checkpoint/manifest-format.ts';
+import { encodeManifest, manifestFormatOf } from '../core/checkpoint/manifest-format.ts';
 import { namedFiles } from '../core/checkpoint/relocate-manifest.ts';
 import { JobError } from '../core/job-error.ts';
 import type { KeyedDescription } from '../core/job-graph/job-graph.ts';
@@ -108,7 +108,7 @@ export async function writeSnapshot(place: string, snapshot: SnapshotToWrite): P
 
 function manifestOf({ from, jobName }: SnapshotToWrite, operators: readonly OperatorState[]): CheckpointManifest {
   return {
-    ...{ format: 1, kind: 'Savepoint', checkpointId: from?.manifest.checkpointId ?? 1 },
+    ...{ format: manifestFormatOf(operators), kind: 'Savepoint', checkpointId: from?.manifest.checkpointId ?? 1 },
     ...{ epoch: from?.manifest.epoch ?? 1, executionAttempt: from?.manifest.executionAttempt ?? 1 },
     triggeredAtMs: systemClock.nowMs(),
     jobName: jobName ?? from?.manifest.jobName ?? 'writeSnapshot',

@@ -174,7 +174,7 @@ test('a manifest is read back as it was written; a newer format and other JSON a
   const manifest = assembleManifest(graph, pending());
   assert.deepEqual(parseManifest(encodeManifest(manifest), 'm'), JSON.parse(JSON.stringify(manifest)));
   const bytes = (text: string) => new TextEncoder().encode(text);
-  assert.throws(() => parseManifest(bytes('{"format":2}'), 'chk/m'), { code: 'ManifestFormatTooNew', message: /chk\/m/ });
+  assert.throws(() => parseManifest(bytes('{"format":3}'), 'chk/m'), { code: 'ManifestFormatTooNew', message: /chk\/m/ });
   assert.throws(() => parseManifest(bytes('{}'), 'chk/m'), { code: 'ManifestCorrupt' });
   assert.throws(() => parseManifest(bytes('{'), 'chk/m'), { code: 'ManifestCorrupt' });
 });

@@ -19,19 +19,21 @@ import type {
   OperatorState,
   StateHandle,
 } from './manifest.ts';
+import { manifestFormatOf } from './manifest-format.ts';
 
 /** Pure: what all subtasks acknowledged, put together by operator. Asserts that nothing is missing before it becomes durable. */
 export function assembleManifest(graph: JobGraph, checkpoint: PendingCheckpoint): CheckpointManifest {
   assert(checkpoint.acknowledgements.size === checkpoint.subtaskCount, `every subtask acknowledged checkpoint ${checkpoint.id}`);
+  const operators = graph.vertices.flatMap((vertex) => vertexStates(vertex, checkpoint));
   return {
-    format: 1,
+    format: manifestFormatOf(operators),
     checkpointId: checkpoint.id,
     epoch: checkpoint.token.epoch,
     executionAttempt: checkpoint.token.executionAttempt,
     triggeredAtMs: checkpoint.triggeredAtMs,
     kind: isSavepoint(checkpoint) ? 'Savepoint' : 'Checkpoint',
     jobName: graph.name,
-    operators: graph.vertices.flatMap((vertex) => vertexStates(vertex, checkpoint)),
+    operators,
   };
 }
 

@@ -1,8 +1,16 @@
 import { JobError } from '../job-error.ts';
-import type { CheckpointManifest } from './manifest.ts';
+import type { CheckpointManifest, OperatorState } from './manifest.ts';
 
-/** The format this code writes; it reads every older one. */
-const manifestFormat = 1;
+/** The newest format that this code writes; it reads every older one. */
+const newestFormat = 2;
+
+/**
+ * The lowest format whose readers know everything that is in there: one that does not must refuse the checkpoint instead of leaving something out. 2 came with
+ * operator state of functions.
+ */
+export function manifestFormatOf(operators: readonly OperatorState[]): CheckpointManifest['format'] {
+  return operators.some(({ operatorLists }) => operatorLists !== undefined) ? 2 : 1;
+}
 
 export function encodeManifest(manifest: CheckpointManifest): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(manifest)}\n`);
@@ -20,15 +28,15 @@ export function parseManifest(bytes: Uint8Array, path: string): CheckpointManife
     throw corruptManifest(path, 'it is not JSON', cause);
   }
   const { format, operators } = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>;
-  if (typeof format === 'number' && format > manifestFormat) {
-    throw new JobError(`checkpoint manifest ${path} has format ${format}; this runtime reads formats up to ${manifestFormat}`, {
+  if (typeof format === 'number' && format > newestFormat) {
+    throw new JobError(`checkpoint manifest ${path} has format ${format}; this runtime reads formats up to ${newestFormat}`, {
       domain: 'external',
       retry: 'never',
       code: 'ManifestFormatTooNew',
       remedy: 'Use the runtime release that wrote it, or a newer one.',
     });
   }
-  if (format !== manifestFormat || !Array.isArray(operators)) {
+  if ((format !== 1 && format !== newestFormat) || !Array.isArray(operators)) {
     throw corruptManifest(path, 'it is no manifest');
   }
   return json as CheckpointManifest;

@@ -7,7 +7,8 @@ import type { TypeDescriptor } from '../types/type.ts';
  * the lineage's directory.
  */
 export interface CheckpointManifest {
-  readonly format: 1;
+  /** See `manifestFormatOf`. */
+  readonly format: 1 | 2;
   readonly checkpointId: number;
   readonly epoch: number;
   readonly executionAttempt: number;
