@@ -28,6 +28,13 @@ export interface LeaseLimits {
 /** client-go's: the numbers that API servers are used to. */
 export const defaultLeaseLimits: LeaseLimits = { leaseMs: 15_000, giveUpAfterMs: 10_000, renewEveryMs: 2_000 };
 
+/** The same proportions for a lease of another length. */
+export function leaseLimitsOf(leaseSeconds: number): LeaseLimits {
+  const { leaseMs, giveUpAfterMs, renewEveryMs } = defaultLeaseLimits;
+  const factor = (leaseSeconds * 1000) / leaseMs;
+  return { leaseMs: leaseSeconds * 1000, giveUpAfterMs: giveUpAfterMs * factor, renewEveryMs: renewEveryMs * factor };
+}
+
 export interface LeaderLeaseOptions {
   readonly connection: ApiConnection;
   readonly paths: ResourcePaths;

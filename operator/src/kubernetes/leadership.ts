@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { Log } from '../log.ts';
 import { type ApiConnection, connectToApi } from './api-connection.ts';
 import { createApiAccess } from './api-object-client.ts';
@@ -21,18 +20,21 @@ export function prepareLeadership(options: {
   readonly access: ClusterAccess;
   readonly namespace: string;
   readonly name: string;
+  /** This process, for people: its pod's name. */
+  readonly instance: string;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits?: LeaseLimits;
 }): Leadership {
-  const { access, limits = defaultLeaseLimits, ...rest } = options;
+  const { access, instance, limits = defaultLeaseLimits, ...rest } = options;
   // The lease itself is written while this process does not lead yet.
   const unguarded = connectToApi(access);
   const watchdog = startLeaseWatchdog({ graceMs: (limits.leaseMs - limits.giveUpAfterMs) / 2 });
   const { paths } = createApiAccess({ connection: unguarded, metrics: options.metrics });
   const lease = new LeaderLease({
     ...{ ...rest, limits, paths, connection: unguarded },
-    identity: `${hostname()}_${randomUUID()}`,
+    // A container that restarts keeps its pod's name.
+    identity: `${instance}_${randomUUID()}`,
     onHeldFor: (heldForMs) => watchdog.heldFor(heldForMs),
   });
   return {

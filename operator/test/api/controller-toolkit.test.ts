@@ -170,7 +170,14 @@ test('an API server that is killed, forgets and comes back loses no end state of
 });
 
 test('the lease passes from one to the next, and nothing is written without it', async () => {
-  const options = { access: cluster, namespace: 'tools', name: 'controller', log: silentLog, metrics: new Metrics() };
+  const options = {
+    access: cluster,
+    namespace: 'tools',
+    name: 'controller',
+    instance: 'test',
+    log: silentLog,
+    metrics: new Metrics(),
+  };
   const limits = { leaseMs: 15_000, giveUpAfterMs: 10_000, renewEveryMs: 300 };
   const [first, second] = [prepareLeadership({ ...options, limits }), prepareLeadership({ ...options, limits })];
   const write = (name: string) =>

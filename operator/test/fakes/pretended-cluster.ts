@@ -8,12 +8,14 @@ import type { FakeApiServer } from './api-server.ts';
  */
 export class PretendedCluster {
   readonly #server: FakeApiServer;
+  readonly #podNetwork: string;
   /** What the container of a Job's pod says before it ends; with a number its exit code. */
   answer: (pod: Pod) => { readonly exitCode: number; readonly message: string } | undefined = () => undefined;
   #count = 0;
 
-  constructor(server: FakeApiServer) {
+  constructor(server: FakeApiServer, podNetwork = '10.0.0') {
     this.#server = server;
+    this.#podNetwork = podNetwork;
   }
 
   step(): void {
@@ -61,7 +63,7 @@ export class PretendedCluster {
       const running = { running: { startedAt: new Date().toISOString() } };
       this.#setStatus(pod, {
         phase: 'Running',
-        podIP: `10.0.0.${this.#count}`,
+        podIP: `${this.#podNetwork}.${this.#count}`,
         containerStatuses: [{ name: 'flinkjob', started: true, state: running }],
       });
       return;

@@ -7,7 +7,7 @@ import { silentLog } from '../../src/log.ts';
 const [, , url = '', limitsText = ''] = process.argv;
 const { lease } = prepareLeadership({
   access: { server: new URL(url), namespace: 'default', credentials: async () => ({ headers: {}, connection: {} }) },
-  ...{ namespace: 'default', name: 'controller', log: silentLog, metrics: new Metrics() },
+  ...{ namespace: 'default', name: 'controller', instance: 'stalling', log: silentLog, metrics: new Metrics() },
   limits: JSON.parse(limitsText) as LeaseLimits,
 });
 await lease.acquire(new AbortController().signal);

@@ -11,12 +11,13 @@ import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.
 import { Controller } from '../../src/flink-job/controller.ts';
 import { Metrics } from '../../src/kubernetes/metrics.ts';
 import { silentLog } from '../../src/log.ts';
-import { type ConfigMap, type Deployment, kinds, type Pod } from '../../src/platform/kubernetes/kubernetes-objects.ts';
+import { type Deployment, kinds } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import { kubernetesLimits } from '../../src/platform/kubernetes/kubernetes-platform.ts';
 import { FileFlinkJobStore } from '../../src/store/file-flink-job-store.ts';
 import type { FakeApiServer } from '../fakes/api-server.ts';
-import { documentWith, planWith } from '../fakes/flink-job-builders.ts';
+import { planWith } from '../fakes/flink-job-builders.ts';
 import { type KubernetesSetting, withKubernetesPlatform } from '../fakes/kubernetes-platform-setting.ts';
+import { PretendedJobManagers } from '../fakes/pretended-job-managers.ts';
 
 // A FlinkJob from apply to Running, through an upgrade, to its deletion: the real controller and the real Kubernetes platform over an API server in memory. Pods and what
 // a JobManager answers are pretended; kind's scenarios have the real ones.
@@ -33,16 +34,13 @@ interface Walk extends KubernetesSetting {
 
 async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(path.join(tmpdir(), 'kubernetes-walk-'));
-  const pretended = {
-    server: undefined as FakeApiServer | undefined,
-    stopped: new Map<string, string>(),
-    canceled: new Set<string>(),
-  };
-  const engine: Engine = { ...typescriptEngine, client: (address) => pretendedJobManager(pretended, address) };
+  let jobManagers: PretendedJobManagers | undefined;
+  const client: Engine['client'] = (address) => jobManagers?.at(address) ?? assert.fail('there is no cluster yet');
+  const engine: Engine = { ...typescriptEngine, client };
   try {
     await withKubernetesPlatform(
       async (setting) => {
-        pretended.server = setting.server;
+        jobManagers = new PretendedJobManagers(setting.server);
         setting.cluster.answer = (pod) =>
           pod.metadata.labels?.['flinkjob.dev/component'] === 'preflight'
             ? { exitCode: 0, message: JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4 } })) }
@@ -87,43 +85,6 @@ async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-/** Answers as the one in the pod at this address would: from the configuration that the pod has. */
-function pretendedJobManager(
-  {
-    server,
-    stopped,
-    canceled,
-  }: { readonly server: FakeApiServer | undefined; readonly stopped: Map<string, string>; readonly canceled: Set<string> },
-  address: string,
-): ReturnType<Engine['client']> {
-  const host = address.slice(0, address.lastIndexOf(':'));
-  const pod = server?.list<Pod>(kinds.pod).find(({ status }) => status?.podIP === host);
-  const workload = server
-    ?.list<Deployment>(kinds.deployment)
-    .find(({ metadata }) => pod?.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
-  const config = server?.list<ConfigMap>(kinds.configMap).find(({ metadata }) => metadata.name === workload?.metadata.name);
-  const podUid = pod?.metadata.uid ?? '';
-  const done = async () => undefined;
-  return {
-    readStatus: async () => {
-      const { attempt, revision } = JSON.parse(config?.data['config.json'] ?? 'null');
-      const operationId = stopped.get(podUid);
-      const closed =
-        operationId === undefined ? undefined : { checkpointId: 7, reason: 'StoppedWithSavepoint' as const, operationId };
-      const state = canceled.has(podUid) ? 'Canceled' : closed === undefined ? 'Running' : 'Stopped';
-      return documentWith({ attempt, revision, podUid, state, closed });
-    },
-    savepoint: done,
-    releaseSavepoint: done,
-    stop: async ({ operationId }) => {
-      stopped.set(podUid, operationId);
-    },
-    cancel: async () => {
-      canceled.add(podUid);
-    },
-  };
 }
 
 const deployments = (server: FakeApiServer) =>

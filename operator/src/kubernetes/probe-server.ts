@@ -1,0 +1,83 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { JobError } from '@flinkjob/runtime/rest';
+import type { Metrics } from './metrics.ts';
+
+/** Why this replica can do nothing yet, or any more; undefined when it works or waits for its turn to lead. */
+export type Readiness = () => string | undefined;
+
+export interface ProbeServer extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Kubelets and Prometheus ask a few times a minute over few connections; whoever opens more means something else. */
+const connectionsMax = 64;
+const requestTimeoutMs = 10_000;
+
+/**
+ * What kubelets and Prometheus ask: `/livez` (and `/healthz`, its older name) is answered whenever the event loop turns, `/readyz` by `readiness`. Nothing
+ * here can be changed by a request.
+ */
+export async function startProbeServer(options: {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly readiness: Readiness;
+  readonly metrics: Metrics;
+}): Promise<ProbeServer> {
+  const { address, readiness, metrics } = options;
+  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, (request, response) =>
+    answer(request, response, { readiness, metrics }),
+  );
+  server.maxConnections = connectionsMax;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(
+        new JobError(`--http-address=${address.host}:${address.port} cannot be listened on: ${cause.message}`, {
+          ...{ domain: 'user', retry: 'never', code: 'HttpAddressUnusable', cause },
+          remedy: 'Name an address of this host and a port that is free.',
+        }),
+      ),
+    );
+    server.listen({ host: address.host, port: address.port }, resolve);
+  });
+  const { address: host, port } = server.address() as AddressInfo;
+  return {
+    host,
+    port,
+    async [Symbol.asyncDispose]() {
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+    },
+  };
+}
+
+function answer(
+  { method, url = '/' }: IncomingMessage,
+  response: ServerResponse,
+  { readiness, metrics }: { readonly readiness: Readiness; readonly metrics: Metrics },
+): void {
+  const send = (status: number, text: string, type = 'text/plain; charset=utf-8') =>
+    response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(method === 'HEAD' ? undefined : text);
+  if (method !== 'GET' && method !== 'HEAD') {
+    send(405, 'only GET\n');
+    return;
+  }
+  switch (url.split('?')[0]) {
+    case '/livez':
+    case '/healthz':
+      send(200, 'ok\n');
+      return;
+    case '/readyz': {
+      const hindrance = readiness();
+      send(hindrance === undefined ? 200 : 503, `${hindrance ?? 'ok'}\n`);
+      return;
+    }
+    case '/metrics':
+      send(200, metrics.text(), 'text/plain; version=0.0.4; charset=utf-8');
+      return;
+    default:
+      send(404, 'there are /livez, /readyz and /metrics\n');
+  }
+}
