@@ -7,13 +7,13 @@ import { documentWith } from './flink-job-builders.ts';
 
 /** What the JobManagers in the pods of a pretended cluster answer: each as the one in its pod would, from the configuration that the pod has. */
 export class PretendedJobManagers {
-  readonly #server: FakeApiServer;
+  readonly #server: Pick<FakeApiServer, 'list'>;
   /** By uid of the pod, the operation that asked for it. */
   readonly #stopped = new Map<string, string>();
   readonly #canceled = new Set<string>();
   readonly #listening = new Map<string, Server>();
 
-  constructor(server: FakeApiServer) {
+  constructor(server: Pick<FakeApiServer, 'list'>) {
     this.#server = server;
   }
 
