@@ -175,7 +175,8 @@ test('a plan says from what, or why not and what to do', () => {
 });
 
 test('a plan whose process never answers is ended after its time, by name', async () => {
-  const endless = { config: {}, args: () => ['-e', 'for (;;);'], workingDirectory: process.cwd() };
+  const nodeOptions = ['-e', 'for (;;);'];
+  const endless = { nodeOptions, program: () => '--', config: {}, args: () => [], workingDirectory: process.cwd() };
   await assert.rejects(runPlan(endless, 200), /gave no answer within 0\.2 seconds/);
 });
 

@@ -54,7 +54,7 @@ export const plan: Command = {
 
 /** Throws when the process gives no answer, or none in time; it is ended then. */
 export async function runPlan(
-  rendered: Pick<Awaited<ReturnType<typeof renderPlan>>, 'config' | 'args' | 'workingDirectory'>,
+  rendered: Pick<Awaited<ReturnType<typeof renderPlan>>, 'nodeOptions' | 'program' | 'config' | 'args' | 'workingDirectory'>,
   timeoutMs = answerTimeoutMs,
 ): Promise<PlanResult> {
   const directory = await mkdtemp(path.join(tmpdir(), 'flinkjob-plan-'));
@@ -64,7 +64,7 @@ export async function runPlan(
     const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve, reject) => {
       execFile(
         process.execPath,
-        [...rendered.args(configPath)],
+        [...rendered.nodeOptions, rendered.program(), ...rendered.args(configPath)],
         { cwd: rendered.workingDirectory, maxBuffer: answerSizeBytesMax, timeout: timeoutMs, killSignal: 'SIGKILL' },
         // A plan that found problems ends with another exit code, and its answer is on standard output all the same.
         (error, out, err) => (error?.killed === true ? reject(noAnswer(timeoutMs)) : resolve({ stdout: out, stderr: err })),
