@@ -32,7 +32,7 @@ async function runOverProcesses({ workDirectory }: ProcessConfig, log: Log, sign
 
 async function runInCluster(config: KubernetesConfig, log: Log, signal: AbortSignal): Promise<number> {
   const { runClusterOperator } = await import('./cluster-operator.ts');
-  log.info({ pid: process.pid, namespaces: config.namespaces ?? 'all' }, 'operator started');
+  log.info({ namespaces: config.namespaces ?? 'all' }, 'operator started');
   const outcome = await runClusterOperator({ config, log, signal });
   log.info({ outcome }, 'operator stopped');
   return outcome === 'Stopped' ? 0 : 1;

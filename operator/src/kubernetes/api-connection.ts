@@ -40,7 +40,9 @@ const bodySizeMaxBytes = 64 * 2 ** 20;
 export function connectToApi(access: ClusterAccess, mayWrite: () => boolean = () => true): ApiConnection {
   const exchange = (request: ApiRequest, signal: AbortSignal) => exchangeWith(access, mayWrite, { request, signal });
   return {
-    async send(request, { timeoutMs, signal }) {
+    async send(request, { timeoutMs: leftMs, signal }) {
+      // What is left of a longer wait has a fraction, which Node refuses here.
+      const timeoutMs = Math.ceil(leftMs);
       const deadline = AbortSignal.timeout(timeoutMs);
       const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
       try {

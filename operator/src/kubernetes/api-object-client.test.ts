@@ -165,6 +165,15 @@ test('a server that never answers costs no more than the deadline', () =>
     { attemptTimeoutMs: 200, patienceMs: 600 },
   ));
 
+test('the last attempt has what is left of the patience', () =>
+  withClient(
+    async (client, server) => {
+      server.interfere({ type: 'Hang' }, { path: /configmaps/ });
+      assert.equal(await client.get(reference), undefined);
+    },
+    { attemptTimeoutMs: 2_500, patienceMs: 4_500 },
+  ));
+
 test('a creation whose answer is lost is not repeated: whoever asked has to look', () =>
   withClient(async (client, server) => {
     server.interfere({ type: 'DoAndReset' }, { method: 'POST' });

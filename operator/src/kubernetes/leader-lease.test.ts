@@ -105,6 +105,17 @@ test('a renewal whose answer is lost is no loss', async () => {
   await lease.release();
 });
 
+test('a renewal that is not answered in time is followed by another within what is left', async () => {
+  await using server = await FakeApiServer.start();
+  const lease = leaseOf(server, 'a');
+  await lease.acquire(never);
+  server.interfere({ type: 'Hang' }, { method: 'PUT' });
+  const sent = () => server.requests.filter(({ method }) => method === 'PUT').length;
+  await eventually('it renews again, or loses it', () => sent() > 3 || lease.lost.aborted);
+  assert.ok(lease.isHeld());
+  await lease.release();
+});
+
 test('who finds another in the lease stops at once', async () => {
   await using server = await FakeApiServer.start();
   const lease = leaseOf(server, 'a');
