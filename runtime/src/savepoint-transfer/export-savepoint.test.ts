@@ -237,7 +237,7 @@ test('what is no checkpoint is refused by what it is', async () => {
   await writeFile(join(flinks, '_metadata'), Buffer.from('4960672d00000004', 'hex'));
   await refusal(pathToFileURL(flinks).href, { code: 'FlinkSavepointUnsupported', message: /Apache Flink/ });
   const newer = await newFolder();
-  await writeFile(join(newer, '_metadata'), '{"format":2}');
+  await writeFile(join(newer, '_metadata'), '{"format":3}');
   await refusal(newer, { code: 'ManifestFormatTooNew' });
   await writeFile(join(newer, '_metadata'), '{"format":1,"checkpointId":1,"operators":[{"keyed":{}}]}');
   await refusal(newer, { code: 'ManifestCorrupt' });
