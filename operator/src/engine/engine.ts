@@ -31,6 +31,14 @@ export interface RenderedProcess {
   readonly config: object;
 }
 
+/** What node is called with for a process on this machine. */
+export function localArguments(
+  { nodeOptions, program, args }: Pick<RenderedProcess, 'nodeOptions' | 'program' | 'args'>,
+  configPath: string,
+): readonly string[] {
+  return [...nodeOptions, program(), ...args(configPath)];
+}
+
 /** What every process of a revision is told about its place. */
 interface Place {
   readonly revision: Revision;

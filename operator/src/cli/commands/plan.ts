@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { PlanResult } from '@flinkjob/runtime/process-config';
 import { formatKey, keyOf } from '../../api/flink-job.ts';
+import { localArguments } from '../../engine/engine.ts';
 import { type Command, CommandFailure, exitCodes } from '../command.ts';
 import { loadFlinkJobFile } from '../flink-job-file.ts';
 import { formatBytes, plural } from '../format.ts';
@@ -64,7 +65,7 @@ export async function runPlan(
     const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve, reject) => {
       execFile(
         process.execPath,
-        [...rendered.nodeOptions, rendered.program(), ...rendered.args(configPath)],
+        localArguments(rendered, configPath),
         { cwd: rendered.workingDirectory, maxBuffer: answerSizeBytesMax, timeout: timeoutMs, killSignal: 'SIGKILL' },
         // A plan that found problems ends with another exit code, and its answer is on standard output all the same.
         (error, out, err) => (error?.killed === true ? reject(noAnswer(timeoutMs)) : resolve({ stdout: out, stderr: err })),

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { JobManagerAddress } from '@flinkjob/runtime/process-config';
 import { type FlinkJobKey, formatKey } from '../../api/flink-job.ts';
 import type { Clock } from '../../clock.ts';
-import type { Engine, RenderedProcess } from '../../engine/engine.ts';
+import { type Engine, localArguments, type RenderedProcess } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { Log } from '../../log.ts';
 import { isAlive } from '../../process-identity/process-identity.ts';
@@ -312,7 +312,7 @@ export class ProcessPlatform implements Platform {
     }
     const started = await startProcess({
       command: this.#options.nodePath ?? process.execPath,
-      args: [...rendered.nodeOptions, rendered.program(), ...rendered.args(configPath)],
+      args: localArguments(rendered, configPath),
       workingDirectory: revision.workingDirectory ?? directory.root,
       environment: { ...(this.#options.environment ?? process.env), TMPDIR: directory.local(slot) },
       logPath,
