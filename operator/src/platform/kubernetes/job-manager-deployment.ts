@@ -1,20 +1,16 @@
-import { labels } from '../../api/labels.ts';
 import type { RenderedProcess } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { JobReference } from '../platform.ts';
-import { type Deployment, kinds, type Probe } from './kubernetes-objects.ts';
-import { jobLabels, jobManagerName, jobObjectName, metadataOf, selectorLabels } from './names.ts';
-import { configPath, podTemplateOf, portsOf, resourcesOf } from './pod-template.ts';
+import type { Deployment } from './kubernetes-objects.ts';
+import { jobManagerName, selectorLabels } from './names.ts';
+import { portsOf, resourcesOf } from './pod-template.ts';
+import { deploymentOf, httpProbe } from './workload-deployment.ts';
 
 export const jobManagerMemory = '1Gi';
 
 /** Answered from memory, without looking at the job. */
-const probe = (periodSeconds: number, failureThreshold: number): Probe => ({
-  httpGet: { path: '/config', port: 'rest' },
-  periodSeconds,
-  timeoutSeconds: 5,
-  failureThreshold,
-});
+const probe = (periodSeconds: number, failureThreshold: number) =>
+  httpProbe({ path: '/config', port: 'rest' }, { periodSeconds, failureThreshold });
 
 /**
  * The JobManager of one attempt and instance. A Deployment, so that a pod whose node is lost is replaced without the operator: each pod has a uid of its
@@ -28,43 +24,23 @@ export function jobManagerDeploymentOf(
   const { revision, attemptNumber, instance } = place;
   const name = jobManagerName(job, revision.name, attemptNumber, instance);
   const selector = selectorLabels(job, 'jobmanager', { attemptNumber, instance });
-  const ownLabels = { ...selector, [labels.revision]: revision.name };
   const ports = portsOf(revision);
   const { resources, podTemplate: template } = revision.spec.jobManager;
-  return {
-    ...kinds.deployment,
-    metadata: metadataOf(job, name, ownLabels),
-    spec: {
-      replicas: 1,
-      strategy: { type: 'Recreate' },
-      revisionHistoryLimit: 0,
-      selector: { matchLabels: selector },
-      template: podTemplateOf({
-        revision,
-        labels: { ...jobLabels(job), ...ownLabels },
-        template,
-        serviceAccountName: jobObjectName(job),
-        configMapName: name,
-        args: [
-          ...rendered.nodeOptions,
-          ...rendered.args(configPath),
-          ...['--set', 'podUid=$(POD_UID)', '--set', 'rpc.host=$(POD_IP)'],
-        ],
-        restartPolicy: 'Always',
-        resources: resourcesOf(resources, jobManagerMemory),
-        container: {
-          ports: [
-            { name: 'rest', containerPort: ports.rest },
-            { name: 'rpc', containerPort: ports.rpc },
-          ],
-          // REST is there from the first moment of the process; two minutes are for a machine that is very busy.
-          startupProbe: probe(1, 120),
-          // TaskManagers reach it through a Service, which waits for this.
-          readinessProbe: probe(2, 3),
-          // A process that hangs is started anew, with the operator or without.
-          livenessProbe: probe(10, 6),
-        },
-      }),
+  return deploymentOf(job, {
+    ...{ revision, name, selector, replicas: 1, rendered, template },
+    settings: ['podUid=$(POD_UID)', 'rpc.host=$(POD_IP)'],
+    resources: resourcesOf(resources, jobManagerMemory),
+    container: {
+      ports: [
+        { name: 'rest', containerPort: ports.rest },
+        { name: 'rpc', containerPort: ports.rpc },
+      ],
+      // REST is there from the first moment of the process; two minutes are for a machine that is very busy.
+      startupProbe: probe(1, 120),
+      // TaskManagers reach it through a Service, which waits for this.
+      readinessProbe: probe(2, 3),
+      // A process that hangs is started anew, with the operator or without.
+      livenessProbe: probe(10, 6),
     },
-  };
+  });
 }

@@ -1,11 +1,11 @@
 import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
-import { labels } from '../../api/labels.ts';
 import type { RenderedProcess } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { JobReference } from '../platform.ts';
-import { type Deployment, kinds, type PodSpec, type Probe } from './kubernetes-objects.ts';
-import { jobLabels, jobObjectName, metadataOf, selectorLabels, taskManagerName } from './names.ts';
-import { configPath, podTemplateOf, portsOf, resourcesOf, stateDirectory } from './pod-template.ts';
+import type { Deployment, PodSpec } from './kubernetes-objects.ts';
+import { selectorLabels, taskManagerName } from './names.ts';
+import { portsOf, resourcesOf, stateDirectory } from './pod-template.ts';
+import { deploymentOf, httpProbe } from './workload-deployment.ts';
 
 /** Also what the process takes when nothing limits it. */
 const taskManagerMemory = '2Gi';
@@ -14,12 +14,8 @@ const taskManagerMemory = '2Gi';
 const volumeGroup = 10001;
 
 /** Its thread for messages answers; records run in others. */
-const probe = (periodSeconds: number, failureThreshold: number): Probe => ({
-  httpGet: { path: '/metrics', port: 'metrics' },
-  periodSeconds,
-  timeoutSeconds: 5,
-  failureThreshold,
-});
+const probe = (periodSeconds: number, failureThreshold: number) =>
+  httpProbe({ path: '/metrics', port: 'metrics' }, { periodSeconds, failureThreshold });
 
 /**
  * The TaskManagers of one attempt. A Deployment and not a StatefulSet, because a pod on a lost node is then replaced at once and without anybody's help;
@@ -33,52 +29,34 @@ export function taskManagerDeploymentOf(
   const { revision, attemptNumber, replicas } = place;
   const name = taskManagerName(job, revision.name, attemptNumber);
   const selector = selectorLabels(job, 'taskmanager', { attemptNumber });
-  const ownLabels = { ...selector, [labels.revision]: revision.name };
   const ports = portsOf(revision);
   const { resources, podTemplate: template } = revision.spec.taskManager;
-  return {
-    ...kinds.deployment,
-    metadata: metadataOf(job, name, ownLabels),
-    spec: {
-      replicas,
-      strategy: { type: 'Recreate' },
-      revisionHistoryLimit: 0,
-      selector: { matchLabels: selector },
-      template: podTemplateOf({
-        revision,
-        labels: { ...jobLabels(job), ...ownLabels },
-        template,
-        serviceAccountName: jobObjectName(job),
-        configMapName: name,
-        args: [
-          ...rendered.nodeOptions,
-          ...rendered.args(configPath),
-          ...['--set', 'taskManagerId=$(POD_NAME)', '--set', 'data.host=$(POD_IP)'],
-        ],
-        restartPolicy: 'Always',
-        resources: resourcesOf(resources, taskManagerMemory),
-        container: {
-          ports: [
-            { name: 'data', containerPort: ports.data },
-            { name: 'metrics', containerPort: ports.metrics },
-          ],
-          startupProbe: probe(1, 120),
-          readinessProbe: probe(5, 3),
-          livenessProbe: probe(10, 6),
-        },
-        ...stateVolume(revision.spec),
-        // One lost node should cost as few of them as can be.
-        topologySpreadConstraints: [
-          {
-            maxSkew: 1,
-            topologyKey: 'kubernetes.io/hostname',
-            whenUnsatisfiable: 'ScheduleAnyway',
-            labelSelector: { matchLabels: selector },
-          },
-        ],
-      }),
+  return deploymentOf(job, {
+    ...{ revision, name, selector, replicas, rendered, template },
+    settings: ['taskManagerId=$(POD_NAME)', 'data.host=$(POD_IP)'],
+    resources: resourcesOf(resources, taskManagerMemory),
+    container: {
+      ports: [
+        { name: 'data', containerPort: ports.data },
+        { name: 'metrics', containerPort: ports.metrics },
+      ],
+      startupProbe: probe(1, 120),
+      readinessProbe: probe(5, 3),
+      livenessProbe: probe(10, 6),
     },
-  };
+    pod: {
+      ...stateVolume(revision.spec),
+      // One lost node should cost as few of them as can be.
+      topologySpreadConstraints: [
+        {
+          maxSkew: 1,
+          topologyKey: 'kubernetes.io/hostname',
+          whenUnsatisfiable: 'ScheduleAnyway',
+          labelSelector: { matchLabels: selector },
+        },
+      ],
+    },
+  });
 }
 
 /** The node's own disk, or a volume that lives and goes with its pod. */
