@@ -2,12 +2,15 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   nowMs(): number;
+  /** Milliseconds since some moment; never jumps, as the clock on the wall may. For durations. */
+  monotonicMs(): number;
   /** Runs `callback` once after `delayMs`; the returned function cancels it. */
   schedule(delayMs: number, callback: () => void): () => void;
 }
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
   schedule(delayMs, callback) {
     const timer = setTimeout(callback, delayMs);
     return () => clearTimeout(timer);

@@ -1,9 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { ApiConnection, ApiRequest } from './api-connection.ts';
 import { ApiError } from './api-error.ts';
 import type { Metrics } from './metrics.ts';
 import type { KubernetesObject } from './object-client.ts';
+import { pause } from './pause.ts';
 import type { ResourcePaths } from './resource-paths.ts';
 import { systemTime, type TimeSource } from './time-source.ts';
 
@@ -45,7 +46,10 @@ export interface LeaderLeaseOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits?: LeaseLimits;
+  /** For what is held and for how long. */
   readonly time?: TimeSource;
+  /** For pauses, and for what people read in the Lease. */
+  readonly clock?: Clock;
   /** Told how long the lease is held for sure, after each renewal, on the clock of `process.hrtime`; undefined when it is held no more. */
   readonly onHeldFor?: (heldForMs: number | undefined) => void;
 }
@@ -64,6 +68,7 @@ export class LeaderLease {
   readonly #options: LeaderLeaseOptions;
   readonly #limits: LeaseLimits;
   readonly #time: TimeSource;
+  readonly #clock: Clock;
   readonly #lost = new AbortController();
   readonly #renewals;
   #lease: Lease | undefined;
@@ -76,6 +81,7 @@ export class LeaderLease {
     this.#options = options;
     this.#limits = options.limits ?? defaultLeaseLimits;
     this.#time = options.time ?? systemTime;
+    this.#clock = options.clock ?? systemClock;
     this.#renewals = options.metrics.counter('lease_renewals_total', 'Attempts to renew the leader lease, by result.');
     options.metrics.gauge('leading', '1 in the one replica that acts.', () => [{ value: this.isHeld() ? 1 : 0 }]);
   }
@@ -118,7 +124,7 @@ export class LeaderLease {
           'the leader lease could not be acquired',
         );
       }
-      await this.#pause(this.#limits.renewEveryMs * (0.8 + 0.4 * Math.random()), signal);
+      await pause(this.#clock, this.#limits.renewEveryMs * (0.8 + 0.4 * Math.random()), signal);
     }
     return false;
   }
@@ -146,7 +152,7 @@ export class LeaderLease {
   async #keep(): Promise<void> {
     const { signal } = this.#released;
     for (;;) {
-      await this.#pause(this.#limits.renewEveryMs, signal);
+      await pause(this.#clock, this.#limits.renewEveryMs, signal);
       if (signal.aborted) {
         return;
       }
@@ -244,7 +250,7 @@ export class LeaderLease {
 
   async #send(before: Lease | undefined, holder: string, timeoutMs: number): Promise<Lease> {
     const { namespace, name, paths, connection } = this.#options;
-    const renewTime = new Date().toISOString().replace('Z', '000Z');
+    const renewTime = new Date(this.#clock.nowMs()).toISOString().replace('Z', '000Z');
     const changes = before?.spec.holderIdentity !== holder;
     const lease: Lease = {
       ...leaseKind,
@@ -271,11 +277,6 @@ export class LeaderLease {
   #notHeld(): void {
     this.#heldUntilMs = 0;
     this.#options.onHeldFor?.(undefined);
-  }
-
-  async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
-    // Ends early without an error: the signal is looked at by the callers.
-    await sleep(delayMs, undefined, { signal }).catch(() => undefined);
   }
 }
 

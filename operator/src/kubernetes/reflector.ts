@@ -158,15 +158,15 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { access, kind, namespace, labelSelector } = this.#options;
+    const { access, kind, namespace, labelSelector, clock } = this.#options;
     const { inactivityMs, acceptTimeoutMs, watchSeconds } = this.#limits;
     const query = {
       ...{ watch: 'true', allowWatchBookmarks: 'true', resourceVersion: from, labelSelector },
       timeoutSeconds: String(Math.round(watchSeconds * (1 + Math.random()))),
     };
     const request = { method: 'GET' as const, path: await access.paths.pathOf(kind, { namespace }), query };
-    const startedAtMs = performance.now();
-    const events = watchStream<T>({ connection: access.connection, request, acceptTimeoutMs, inactivityMs, signal });
+    const startedAtMs = clock.monotonicMs();
+    const events = watchStream<T>({ connection: access.connection, request, acceptTimeoutMs, inactivityMs, clock, signal });
     for await (const event of events) {
       if (event.type === 'BOOKMARK') {
         this.#reach(event.resourceVersion);
@@ -177,7 +177,7 @@ export class Reflector<T extends KubernetesObject> {
       this.#reach(object.metadata.resourceVersion ?? from);
     }
     // A server that ends watches as soon as they begin would otherwise be asked without a pause.
-    if (performance.now() - startedAtMs < shortWatchMs && this.#resourceVersion === from) {
+    if (clock.monotonicMs() - startedAtMs < shortWatchMs && this.#resourceVersion === from) {
       throw new ApiError(`the watch of ${request.path} was ended at once`, { status: 0, reason: 'Ended' });
     }
   }

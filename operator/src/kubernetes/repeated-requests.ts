@@ -45,14 +45,14 @@ export class RepeatedRequests {
 
   async send(request: ApiRequest, { repeatable, signal }: RepeatOptions): Promise<ApiAnswer> {
     const { clock } = this.#options;
-    const startedAtMs = performance.now();
+    const startedAtMs = clock.monotonicMs();
     const patience = this.#options.patienceMs ?? patienceMs;
     for (let failures = 1; ; failures += 1) {
       try {
-        return await this.#attempt(request, Math.max(1, patience - (performance.now() - startedAtMs)), signal);
+        return await this.#attempt(request, Math.max(1, patience - (clock.monotonicMs() - startedAtMs)), signal);
       } catch (error) {
         const delayMs = delayBefore(error, failures);
-        const remainingMs = patience - (performance.now() - startedAtMs);
+        const remainingMs = patience - (clock.monotonicMs() - startedAtMs);
         const again =
           error instanceof ApiError && mayRepeat(error, repeatable) && delayMs < remainingMs && signal?.aborted !== true;
         if (!again) {

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import type { ApiConnection, ApiRequest } from './api-connection.ts';
 import { ApiError } from './api-error.ts';
 import type { KubernetesObject } from './object-client.ts';
@@ -12,6 +13,7 @@ export interface WatchOptions {
   readonly acceptTimeoutMs: number;
   /** The watch ends with an error when nothing comes for so long. */
   readonly inactivityMs: number;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
@@ -23,16 +25,21 @@ const lineSizeMaxBytes = 8 * 2 ** 20;
  * Nothing is ever left out in silence.
  */
 export async function* watchStream<T extends KubernetesObject>(options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
-  const { connection, request, signal, inactivityMs } = options;
+  const { connection, request, signal, inactivityMs, clock } = options;
   const silent = new AbortController();
-  const watchdog = setTimeout(() => silent.abort(), inactivityMs);
+  const watch = () => clock.schedule(inactivityMs, () => silent.abort());
+  let unwatch = watch();
+  const onData = () => {
+    unwatch();
+    unwatch = watch();
+  };
   try {
     const body = await connection.open(request, {
       timeoutMs: options.acceptTimeoutMs,
       signal: AbortSignal.any([signal, silent.signal]),
     });
-    watchdog.refresh();
-    for await (const line of lines(body, () => watchdog.refresh())) {
+    onData();
+    for await (const line of lines(body, onData)) {
       yield parseEvent<T>(line, request.path);
     }
   } catch (error) {
@@ -51,7 +58,7 @@ export async function* watchStream<T extends KubernetesObject>(options: WatchOpt
       ...{ status: 0, reason: 'Broken', cause: error },
     });
   } finally {
-    clearTimeout(watchdog);
+    unwatch();
   }
 }
 
