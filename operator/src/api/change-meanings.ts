@@ -41,6 +41,16 @@ export const changeMeanings = {
   'checkpoints.mode': 'Restart',
   // Read when the resource is deleted.
   'checkpoints.onDelete': 'Ignore',
+  // Of what is beside the job, and never of its processes.
+  'savepoints.schedule': 'Ignore',
+  'savepoints.timeZone': 'Ignore',
+  'savepoints.jitterSeconds': 'Ignore',
+  'savepoints.missedRun': 'Ignore',
+  'savepoints.startDeadlineSeconds': 'Ignore',
+  'savepoints.format': 'Ignore',
+  'savepoints.retain': 'Ignore',
+  'savepoints.retainSeconds': 'Ignore',
+  'savepoints.drill.schedule': 'Ignore',
   'jobManager.restPort': 'Restart',
   'jobManager.resources.requests.cpu': 'Restart',
   'jobManager.resources.requests.memory': 'Restart',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { cpu, JobManagerResources, LocalStorage, PodTemplate, ResourceRequests, RolePodTemplate } from './pod-template.ts';
 import { sizePattern } from './quantity.ts';
+import { SavepointSchedule } from './savepoint-schedule-spec.ts';
 
 /**
  * `spec` of a FlinkJob: the one source of the TypeScript types, of the messages for people, and of the CustomResourceDefinition in
@@ -360,6 +361,7 @@ export const FlinkJobSpec = z.strictObject({
   restore: Restore.prefault({}),
   state: State,
   checkpoints: Checkpoints.prefault({}),
+  savepoints: SavepointSchedule.optional(),
   jobManager: JobManager.default({}),
   taskManager: TaskManager.prefault({}),
   podTemplate: PodTemplate.optional().meta({ description: 'What all pods of the job have on Kubernetes.' }),

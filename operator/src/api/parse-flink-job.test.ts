@@ -53,7 +53,7 @@ const mistakes: readonly (readonly [string, unknown, string, string])[] = [
     'a field that nothing resembles',
     flinkJob({ zebra: 4 }),
     'spec.zebra: unknown field',
-    'Remove it. Known here: engine, image, job, upgrade, restore, state, checkpoints, jobManager, taskManager, podTemplate, restartStrategy.',
+    'Remove it. Known here: engine, image, job, upgrade, restore, state, checkpoints, savepoints, jobManager, taskManager, podTemplate, restartStrategy.',
   ],
   [
     'an argument that is a number',

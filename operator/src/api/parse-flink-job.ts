@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cronPattern } from './cron-schedule.ts';
 import { FlinkJobManifest } from './flink-job.ts';
 import { checkpointStorageUrl, FlinkJobSpec } from './flink-job-spec.ts';
 import type { Problem } from './flink-job-status.ts';
@@ -144,6 +145,8 @@ function describePattern(pattern: string): string {
       return 'a URL such as s3://bucket/prefix or file:./checkpoints';
     case '^[a-z]([-a-z0-9]*[a-z0-9])?$':
       return 'lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters)';
+    case cronPattern.source:
+      return 'five fields: minute, hour, day of month, month, day of week';
     case cpuPattern.source:
       return 'an amount of CPU such as "2" or 500m';
     case sizePattern.source:

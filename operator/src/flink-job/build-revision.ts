@@ -4,14 +4,14 @@ import { annotations } from '../api/labels.ts';
 import type { Revision } from './revision.ts';
 import { canonicalJson } from './spec-diff.ts';
 
-/** The revision that a spec asks for. Fields that only say when and how to change a running job are no part of its name. */
+/** The revision that a spec asks for. Fields that say when and how to change a running job, and what is kept beside it, are no part of its name. */
 export function buildRevision(
   spec: FlinkJobSpec,
   metadata: { readonly annotations?: Readonly<Record<string, string>> | undefined },
 ): Revision {
   const moduleDigest = metadata.annotations?.[annotations.moduleDigest];
   const workingDirectory = metadata.annotations?.[annotations.workingDirectory];
-  const { upgrade: _upgrade, ...rest } = spec;
+  const { upgrade: _upgrade, savepoints: _savepoints, ...rest } = spec;
   const { desiredState: _desiredState, ...job } = spec.job;
   const content = canonicalJson({ ...rest, job, moduleDigest, workingDirectory });
   const name = createHash('sha256').update(content).digest('hex').slice(0, 10);
