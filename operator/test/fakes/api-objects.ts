@@ -42,6 +42,21 @@ export class Refusal extends Error {
   }
 }
 
+export interface ApiObjectsOptions {
+  /** Time and uids of the system unless told. */
+  readonly nowMs?: () => number;
+  readonly newUid?: () => string;
+  /** The garbage collector comes at once unless told. */
+  readonly collectLater?: (collect: () => void) => void;
+  /** Finalizers that an object gets when it is deleted, for controllers that take them away: then deletion takes its time. */
+  readonly heldBy?: (object: StoredObject, options: DeletionOptions) => readonly string[];
+}
+
+export interface DeletionOptions {
+  readonly policy?: string | undefined;
+  readonly gracePeriodSeconds?: number | undefined;
+}
+
 interface Place {
   readonly kind: FakeKind;
   readonly namespace: string | undefined;
@@ -54,10 +69,12 @@ export class ApiObjects {
   /** What each field manager applied last: what it leaves out later goes. */
   readonly #applied = new Map<string, Json>();
   readonly #onChange: (change: Change) => void;
+  readonly #options: ApiObjectsOptions;
   resourceVersion = 1000;
 
-  constructor(onChange: (change: Change) => void) {
+  constructor(onChange: (change: Change) => void, options: ApiObjectsOptions = {}) {
     this.#onChange = onChange;
+    this.#options = options;
   }
 
   get(place: Place): StoredObject {
@@ -93,8 +110,8 @@ export class ApiObjects {
         ...metadata,
         name: place.name,
         ...(place.namespace === undefined ? {} : { namespace: place.namespace }),
-        uid: randomUUID(),
-        creationTimestamp: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
+        uid: this.#options.newUid?.() ?? randomUUID(),
+        creationTimestamp: this.#time(),
         generation: 1,
         resourceVersion: '',
       },
@@ -141,7 +158,7 @@ export class ApiObjects {
   delete(
     place: Place,
     preconditions: { readonly uid?: string; readonly resourceVersion?: string },
-    policy: string | undefined,
+    options: DeletionOptions,
   ): StoredObject {
     const before = this.get(place);
     for (const field of ['uid', 'resourceVersion'] as const) {
@@ -154,14 +171,23 @@ export class ApiObjects {
         );
       }
     }
-    if ((before.metadata.finalizers ?? []).length > 0) {
-      if (before.metadata.deletionTimestamp !== undefined) {
+    const held = this.#options.heldBy?.(before, options);
+    const known = before.metadata.finalizers ?? [];
+    const finalizers = held === undefined ? known : [...new Set([...known.filter((name) => !isHold(name)), ...held])];
+    if (finalizers.length > 0) {
+      const deletionTimestamp = this.#time(options.gracePeriodSeconds);
+      const { deletionTimestamp: earlier = '' } = before.metadata;
+      if (earlier !== '' && earlier <= deletionTimestamp) {
         return before;
       }
-      const deletionTimestamp = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
-      return this.#store('MODIFIED', place, { ...before, metadata: { ...before.metadata, deletionTimestamp } });
+      return this.#store('MODIFIED', place, { ...before, metadata: { ...before.metadata, finalizers, deletionTimestamp } });
     }
-    return this.#remove(place, before, policy);
+    return this.#remove(place, before, options.policy);
+  }
+
+  #time(inSeconds = 0): string {
+    const nowMs = this.#options.nowMs?.() ?? Date.now();
+    return new Date(nowMs + inSeconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
   }
 
   #write(place: Place, before: StoredObject, wish: StoredObject, subresource: 'status' | undefined): StoredObject {
@@ -204,7 +230,12 @@ export class ApiObjects {
       this.#applied.delete(key);
     }
     this.#onChange({ type: 'DELETED', resourceVersion: this.resourceVersion, kind: place.kind, object: last });
-    this.#collectDependents(object.metadata.uid, policy);
+    const collect = () => this.#collectDependents(object.metadata.uid, policy);
+    if (this.#options.collectLater === undefined) {
+      collect();
+    } else {
+      this.#options.collectLater(collect);
+    }
     return last;
   }
 
@@ -220,7 +251,7 @@ export class ApiObjects {
       if (policy === 'Orphan' || others.length > 0) {
         this.#store('MODIFIED', place, { ...dependent, metadata: { ...dependent.metadata, ownerReferences: others } });
       } else {
-        this.delete(place, {}, policy);
+        this.delete(place, {}, { policy });
       }
     }
   }
@@ -234,6 +265,13 @@ export class ApiObjects {
     }
     return { kind, namespace: object.metadata.namespace, name: object.metadata.name };
   }
+}
+
+/** Finalizers of `heldBy` begin with this. */
+export const holdPrefix = 'held/';
+
+function isHold(name: string): boolean {
+  return name.startsWith(holdPrefix);
 }
 
 function keyOf({ kind, namespace, name }: Place): string {

@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { KubernetesObject, ObjectKind, ObjectReference } from '../../src/kubernetes/object-client.ts';
-import { builtInKinds, type FakeKind } from './api-kinds.ts';
-import { ApiObjects, type Change, type Json, Refusal, type StoredObject } from './api-objects.ts';
+import type { FakeKind } from './api-kinds.ts';
+import { type Change, type Json, Refusal } from './api-objects.ts';
+import { ApiRequests, statusObject, type WatchSelection, watchEventOf } from './api-requests.ts';
 
 /** What happens to a request instead of, or after, what it asks for. */
 export type Interference =
@@ -30,18 +31,9 @@ export interface RecordedRequest {
   readonly atMs: number;
 }
 
-interface Target {
-  readonly kind: FakeKind;
-  readonly namespace: string | undefined;
-  readonly name: string | undefined;
-  readonly subresource: string | undefined;
-}
-
 interface OpenWatch {
-  readonly target: Target;
-  readonly selector: string | undefined;
+  readonly selection: WatchSelection;
   readonly response: ServerResponse;
-  readonly bookmarks: boolean;
   /** Half-open: the connection stands, nothing comes any more. */
   silent: boolean;
 }
@@ -59,15 +51,10 @@ export interface FakeApiServerOptions {
  * conflicts, expiry (410), status and scale, finalizers, owners; and it misbehaves on demand. No admission, defaulting or authorisation.
  */
 export class FakeApiServer {
-  readonly #kinds: readonly FakeKind[];
   readonly #options: FakeApiServerOptions;
-  readonly #objects: ApiObjects;
+  readonly #requests: ApiRequests;
   readonly #watches = new Set<OpenWatch>();
-  readonly #snapshots = new Map<string, { readonly rest: readonly StoredObject[]; readonly resourceVersion: number }>();
   readonly #interferences: { readonly what: Interference; readonly filter: RequestFilter; left: number }[] = [];
-  #history: Change[] = [];
-  /** Changes up to this version are forgotten. */
-  #compactedTo = 0;
   #server: Server | undefined;
   #port = 0;
   #bookmarkTimer: NodeJS.Timeout | undefined;
@@ -75,9 +62,10 @@ export class FakeApiServer {
 
   private constructor(options: FakeApiServerOptions) {
     this.#options = options;
-    this.#kinds = [...builtInKinds, ...(options.kinds ?? [])];
-    this.#objects = new ApiObjects((change) => this.#announce(change));
-    this.#objects.kinds = this.#kinds;
+    this.#requests = new ApiRequests({
+      ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
+      onChange: (change) => this.#announce(change),
+    });
   }
 
   static async start(options: FakeApiServerOptions = {}): Promise<FakeApiServer> {
@@ -92,7 +80,7 @@ export class FakeApiServer {
 
   /** The newest. */
   get resourceVersion(): string {
-    return String(this.#objects.resourceVersion);
+    return this.#requests.resourceVersion;
   }
 
   get openWatches(): number {
@@ -133,38 +121,29 @@ export class FakeApiServer {
   // --- What somebody else does to the cluster ---
 
   create<T extends KubernetesObject>(object: T): T {
-    return this.#objects.create(this.#placeOf({ ...object, ...object.metadata }), object as unknown as Json) as unknown as T;
+    return this.#requests.create(object);
   }
 
   /** Merge patch by somebody else: of the object, or of its status. */
   patch<T extends KubernetesObject>(reference: ObjectReference, patch: object, subresource?: 'status'): T {
-    return this.#objects.mergePatch(this.#placeOf(reference), patch as Json, subresource) as unknown as T;
+    return this.#requests.patch(reference, patch, subresource);
   }
 
   remove(reference: ObjectReference): void {
-    this.#objects.delete(this.#placeOf(reference), {}, 'Background');
+    this.#requests.remove(reference);
   }
 
   find<T extends KubernetesObject>(reference: ObjectReference): T | undefined {
-    try {
-      return this.#objects.get(this.#placeOf(reference)) as unknown as T;
-    } catch (error) {
-      if (error instanceof Refusal && error.reason === 'NotFound') {
-        return undefined;
-      }
-      throw error;
-    }
+    return this.#requests.find(reference);
   }
 
   list<T extends KubernetesObject>(kind: ObjectKind, namespace?: string): readonly T[] {
-    return this.#objects.list(this.#kindOf(kind), namespace) as unknown as readonly T[];
+    return this.#requests.list(kind, namespace);
   }
 
   /** Forgets history: watches and continued lists from before are refused with 410. */
   compact(): void {
-    this.#compactedTo = this.#objects.resourceVersion;
-    this.#history = [];
-    this.#snapshots.clear();
+    this.#requests.compact();
   }
 
   // --- Misbehaviour ---
@@ -240,7 +219,7 @@ export class FakeApiServer {
         this.#watch(url, response);
         return;
       }
-      const result = this.#handle(method, url, body, contentType);
+      const result = this.#requests.handle({ method, path: url.pathname, query: url.searchParams, body, contentType });
       if (interference?.type === 'DoAndReset') {
         request.socket.resetAndDestroy();
         return;
@@ -273,139 +252,24 @@ export class FakeApiServer {
     return found?.what;
   }
 
-  #handle(method: string, url: URL, body: Json | undefined, contentType: string | undefined): unknown {
-    const discovery = this.#discover(url.pathname);
-    if (discovery !== undefined) {
-      return discovery;
-    }
-    const target = this.#targetOf(url.pathname);
-    if (target.name === undefined) {
-      return method === 'POST' ? this.#create(target, body) : this.#list(target, url.searchParams);
-    }
-    const place = { kind: target.kind, namespace: target.namespace, name: target.name };
-    if (target.subresource === 'scale') {
-      return this.#scale(method, place, body, contentType, url);
-    }
-    if (target.subresource !== undefined && (target.subresource !== 'status' || !target.kind.hasStatus)) {
-      throw new Refusal(404, 'NotFound', `${target.kind.plural} have no ${target.subresource}`);
-    }
-    const subresource = target.subresource === 'status' ? 'status' : undefined;
-    switch (method) {
-      case 'GET':
-        return this.#objects.get(place);
-      case 'PUT':
-        return this.#objects.replace(place, required(body), subresource);
-      case 'PATCH':
-        if (contentType?.startsWith('application/merge-patch+json') === true) {
-          return this.#objects.mergePatch(place, required(body), subresource);
-        }
-        return this.#objects.apply(place, required(body), managerOf(url, contentType), subresource);
-      case 'DELETE': {
-        const { preconditions, propagationPolicy } = (body ?? {}) as {
-          preconditions?: { uid?: string };
-          propagationPolicy?: string;
-        };
-        return this.#objects.delete(place, preconditions ?? {}, propagationPolicy);
-      }
-      default:
-        throw new Refusal(405, 'MethodNotAllowed', method);
-    }
-  }
-
-  #create(target: Target, body: Json | undefined): unknown {
-    const { name, generateName } = (required(body)['metadata'] ?? {}) as { name?: string; generateName?: string };
-    const chosen = name ?? (generateName === undefined ? undefined : `${generateName}${Math.random().toString(36).slice(2, 7)}`);
-    if (chosen === undefined) {
-      throw new Refusal(422, 'Invalid', 'metadata.name: Required value: name or generateName is required');
-    }
-    return this.#objects.create({ kind: target.kind, namespace: target.namespace, name: chosen }, required(body));
-  }
-
-  #list(target: Target, query: URLSearchParams): unknown {
-    const token = query.get('continue');
-    const snapshot = token === null ? undefined : this.#snapshots.get(token);
-    if (token !== null && snapshot === undefined) {
-      throw new Refusal(410, 'Expired', 'The provided continue parameter is too old to display a consistent list result.');
-    }
-    const selector = query.get('labelSelector') ?? undefined;
-    const { rest, resourceVersion } = snapshot ?? {
-      rest: this.#objects.list(target.kind, target.namespace).filter((object) => selects(selector, object)),
-      resourceVersion: this.#objects.resourceVersion,
-    };
-    const limit = Number(query.get('limit') ?? 0) || rest.length;
-    const items = rest.slice(0, limit);
-    let next: string | undefined;
-    if (rest.length > limit) {
-      next = `page-${this.#snapshots.size}-${resourceVersion}-${rest.length}`;
-      this.#snapshots.set(next, { rest: rest.slice(limit), resourceVersion });
-    }
-    // Items of a real list carry neither apiVersion nor kind.
-    const bare = items.map(({ apiVersion: _apiVersion, kind: _kind, ...item }) => item);
-    return {
-      apiVersion: target.kind.apiVersion,
-      kind: `${target.kind.kind}List`,
-      metadata: { resourceVersion: String(resourceVersion), ...(next === undefined ? {} : { continue: next }) },
-      items: bare,
-    };
-  }
-
-  #scale(
-    method: string,
-    place: { readonly kind: FakeKind; readonly namespace: string | undefined; readonly name: string },
-    body: Json | undefined,
-    contentType: string | undefined,
-    url: URL,
-  ): unknown {
-    const path = place.kind.replicasPath;
-    if (path === undefined) {
-      throw new Refusal(404, 'NotFound', `${place.kind.plural} have no scale`);
-    }
-    if (method !== 'GET') {
-      const replicas = (required(body)['spec'] as Json | undefined)?.['replicas'];
-      const wish = { spec: path.reduceRight<unknown>((inner, field) => ({ [field]: inner }), replicas) } as Json;
-      if (contentType?.startsWith('application/apply-patch') === true) {
-        managerOf(url, contentType);
-      }
-      this.#objects.mergePatch(place, wish);
-    }
-    const object = this.#objects.get(place);
-    const replicas = path.reduce<unknown>((value, field) => (value as Json | undefined)?.[field], object['spec']);
-    const { name, namespace, uid, resourceVersion } = object.metadata;
-    return {
-      apiVersion: 'autoscaling/v1',
-      kind: 'Scale',
-      metadata: { name, namespace, uid, resourceVersion },
-      spec: { replicas },
-      status: { replicas },
-    };
-  }
-
   // --- Watches ---
 
   #watch(url: URL, response: ServerResponse): void {
-    const target = this.#targetOf(url.pathname);
-    const from = Number(url.searchParams.get('resourceVersion') ?? this.#objects.resourceVersion);
-    const expired = from < this.#compactedTo;
-    if (expired && this.#options.expiredAs === 'HttpStatus') {
-      throw new Refusal(410, 'Expired', `too old resource version: ${from} (${this.#compactedTo})`);
+    const selection = this.#requests.selectionOf(url.pathname, url.searchParams);
+    const expired = this.#requests.whyExpired(selection);
+    if (expired !== undefined && this.#options.expiredAs === 'HttpStatus') {
+      throw new Refusal(410, 'Expired', expired);
     }
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
-    if (expired) {
-      const status = statusObject(410, 'Expired', `too old resource version: ${from} (${this.#compactedTo})`);
-      response.end(`${JSON.stringify({ type: 'ERROR', object: status })}\n`);
+    if (expired !== undefined) {
+      response.end(`${JSON.stringify({ type: 'ERROR', object: statusObject(410, 'Expired', expired) })}\n`);
       return;
     }
-    const watch: OpenWatch = {
-      target,
-      response,
-      selector: url.searchParams.get('labelSelector') ?? undefined,
-      bookmarks: url.searchParams.get('allowWatchBookmarks') === 'true',
-      silent: false,
-    };
+    const watch: OpenWatch = { selection, response, silent: false };
     this.#watches.add(watch);
     response.on('close', () => this.#watches.delete(watch));
-    for (const change of this.#history.filter(({ resourceVersion }) => resourceVersion > from)) {
+    for (const change of this.#requests.changesAfter(selection.from)) {
       send(watch, change);
     }
     const timeoutSeconds = Number(url.searchParams.get('timeoutSeconds') ?? 0);
@@ -416,111 +280,25 @@ export class FakeApiServer {
   }
 
   #announce(change: Change): void {
-    this.#history.push(change);
     for (const watch of this.#watches) {
       send(watch, change);
     }
   }
 
   #sendBookmarks(): void {
-    for (const { bookmarks, silent, response, target } of this.#watches) {
-      if (bookmarks && !silent) {
-        const { apiVersion, kind } = target.kind;
-        const object = { apiVersion, kind, metadata: { resourceVersion: this.resourceVersion } };
-        response.write(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`);
+    for (const { silent, response, selection } of this.#watches) {
+      if (selection.bookmarks && !silent) {
+        response.write(`${JSON.stringify(this.#requests.bookmarkFor(selection))}\n`);
       }
     }
   }
-
-  // --- Names ---
-
-  #discover(path: string): unknown {
-    const match = /^\/(?:api|apis)\/([^/]+(?:\/v[^/]+)?)$/.exec(path);
-    const apiVersion = match?.[1];
-    const kinds = this.#kinds.filter((kind) => kind.apiVersion === apiVersion);
-    if (apiVersion === undefined || kinds.length === 0) {
-      return undefined;
-    }
-    const resources = kinds.flatMap(({ plural, kind, namespaced, hasStatus, replicasPath }) => [
-      { name: plural, singularName: kind.toLowerCase(), kind, namespaced, verbs: ['get', 'list', 'watch'] },
-      ...(hasStatus ? [{ name: `${plural}/status`, singularName: '', kind, namespaced, verbs: ['get'] }] : []),
-      ...(replicasPath ? [{ name: `${plural}/scale`, singularName: '', kind: 'Scale', namespaced, verbs: ['get'] }] : []),
-    ]);
-    return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersion, resources };
-  }
-
-  #targetOf(path: string): Target {
-    const match =
-      /^\/(?:api|apis)\/(v1|[^/]+\/v[^/]+)(?:\/namespaces\/([^/]+)(?=\/.))?\/([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/.exec(path);
-    const [, apiVersion, namespace, plural, name, subresource] = match ?? [];
-    const kind = this.#kinds.find((known) => known.apiVersion === apiVersion && known.plural === plural);
-    if (kind === undefined || (kind.namespaced && name !== undefined && namespace === undefined)) {
-      throw new Refusal(404, 'NotFound', 'the server could not find the requested resource');
-    }
-    return { kind, namespace, name, subresource };
-  }
-
-  #kindOf({ apiVersion, kind }: ObjectKind): FakeKind {
-    const found = this.#kinds.find((known) => known.apiVersion === apiVersion && known.kind === kind);
-    if (found === undefined) {
-      throw new Error(`the fake API server has no ${apiVersion} ${kind}; name it in its options`);
-    }
-    return found;
-  }
-
-  #placeOf({ apiVersion, kind, namespace, name }: ObjectReference) {
-    const found = this.#kindOf({ apiVersion, kind });
-    return { kind: found, namespace: found.namespaced ? (namespace ?? 'default') : undefined, name };
-  }
 }
 
-function send(watch: OpenWatch, { type, kind, object, previous }: Change): void {
-  const { target, selector, silent, response } = watch;
-  const concerned =
-    kind.apiVersion === target.kind.apiVersion &&
-    kind.kind === target.kind.kind &&
-    (target.namespace === undefined || object.metadata.namespace === target.namespace) &&
-    (target.name === undefined || object.metadata.name === target.name);
-  // An object that leaves the selection is gone for this watch, and one that enters it is new.
-  const [was, is] = [previous !== undefined && selects(selector, previous), selects(selector, object)];
-  if (!silent && concerned && (is || was)) {
-    const seen = type !== 'MODIFIED' || was === is ? type : is ? 'ADDED' : 'DELETED';
-    response.write(`${JSON.stringify({ type: seen, object })}\n`);
+function send({ selection, silent, response }: OpenWatch, change: Change): void {
+  const event = silent ? undefined : watchEventOf(selection, change);
+  if (event !== undefined) {
+    response.write(`${JSON.stringify(event)}\n`);
   }
-}
-
-/** `a=b,c,!d`. */
-function selects(selector: string | undefined, { metadata }: StoredObject): boolean {
-  return (selector ?? '').split(',').every((term) => {
-    const [, not, key = '', , value] = /^(!?)([^=!]*)(==?)?(.*)$/.exec(term) ?? [];
-    if (key === '') {
-      return true;
-    }
-    const actual = metadata.labels?.[key];
-    return not === '!' ? actual === undefined : value === '' ? actual !== undefined : actual === value;
-  });
-}
-
-function managerOf(url: URL, contentType: string | undefined): string {
-  const manager = url.searchParams.get('fieldManager');
-  if (contentType?.startsWith('application/apply-patch+yaml') !== true) {
-    throw new Refusal(415, 'UnsupportedMediaType', `the fake takes no patch of type ${contentType}`);
-  }
-  if (manager === null) {
-    throw new Refusal(
-      400,
-      'BadRequest',
-      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-    );
-  }
-  return manager;
-}
-
-function required(body: Json | undefined): Json {
-  if (body === undefined) {
-    throw new Refusal(400, 'BadRequest', 'the request has no body');
-  }
-  return body;
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Json | undefined> {
@@ -535,8 +313,4 @@ async function bodyOf(request: IncomingMessage): Promise<Json | undefined> {
 function answer(response: ServerResponse, status: number, body: unknown, retryAfterSeconds?: number): void {
   const headers = retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) };
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
-}
-
-function statusObject(code: number, reason: string, message: string): Json {
-  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code };
 }
