@@ -1,13 +1,12 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { JobError } from '@flinkjob/runtime/rest';
-import { keyOf, type StoredFlinkJob } from './api/flink-job.ts';
 import { apiVersion, kind } from './api/labels.ts';
 import { systemClock } from './clock.ts';
+import { clusterControllerOptions } from './cluster-controller.ts';
 import type { KubernetesConfig } from './config.ts';
 import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
-import type { TransitionEvent } from './flink-job/transition-events.ts';
 import { ApiError } from './kubernetes/api-error.ts';
 import { type ApiAccess, createApiAccess, createObjectClient } from './kubernetes/api-object-client.ts';
 import { openClusterAccess } from './kubernetes/cluster-access.ts';
@@ -18,9 +17,6 @@ import { Metrics } from './kubernetes/metrics.ts';
 import type { ObjectClient } from './kubernetes/object-client.ts';
 import { startProbeServer } from './kubernetes/probe-server.ts';
 import type { Log } from './log.ts';
-import { KubernetesPlatform, kubernetesLimits } from './platform/kubernetes/kubernetes-platform.ts';
-import { watchWorkloads } from './platform/kubernetes/watch-workloads.ts';
-import { KubernetesFlinkJobStore } from './store/kubernetes-flink-job-store.ts';
 
 /**
  * Stopped: as asked, and the next replica leads at once. LeaseLost: others may act by now. CutOff: something that had begun did not end in time. After the last two
@@ -77,7 +73,12 @@ export async function runClusterOperator(options: {
   }
 
   const events = new EventRecorder({ client, instance, clock: systemClock, log, metrics });
-  const controller = controllerOf({ access, client, config, log, metrics, events, ...started, namespace: cluster.namespace });
+  const controller = new Controller(
+    clusterControllerOptions({
+      ...{ access, client, events, ...started, namespaces: config.namespaces, operatorNamespace: cluster.namespace },
+      ...{ engine: typescriptEngine, clock: systemClock, log, metrics },
+    }),
+  );
   const acting = controller.run(signal);
   const outcome = await Promise.race<ClusterOperatorOutcome>([
     acting.then(() => 'Stopped'),
@@ -93,36 +94,6 @@ export async function runClusterOperator(options: {
     log.warn({ finishWithinMs }, 'what had begun did not end in time; the next replica leads when the lease expires');
   }
   return outcome;
-}
-
-function controllerOf(parts: {
-  readonly access: ApiAccess;
-  readonly client: ObjectClient;
-  readonly config: KubernetesConfig;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly events: EventRecorder;
-  readonly clusterId: string;
-  /** Of this process: the policy of a job's pods lets it ask their JobManager. */
-  readonly namespace: string;
-}): Controller {
-  const { access, client, log, metrics, events, clusterId, namespace: operatorNamespace } = parts;
-  const { namespaces } = parts.config;
-  const shared = { access, namespaces, clock: systemClock, log, metrics };
-  const engine = typescriptEngine;
-  return new Controller({
-    store: new KubernetesFlinkJobStore(shared),
-    platform: new KubernetesPlatform({
-      ...{ client, engine, clusterId, operatorNamespace, clock: systemClock, log },
-      watchWorkloads: watchWorkloads(shared),
-    }),
-    ...{ engine, clock: systemClock, log, metrics, limits: kubernetesLimits },
-    record: (flinkJob, event) => events.record(objectEventOf(flinkJob, event)),
-  });
-}
-
-function objectEventOf(flinkJob: StoredFlinkJob, event: TransitionEvent): Parameters<EventRecorder['record']>[0] {
-  return { ...event, regarding: { apiVersion, kind, ...keyOf(flinkJob), uid: flinkJob.metadata.uid } };
 }
 
 /** What has to be so before anything can work, said at once rather than by the first FlinkJob. */

@@ -30,6 +30,8 @@ export interface ControllerOptions {
   readonly record?: (flinkJob: StoredFlinkJob, event: TransitionEvent) => void;
   /** Other bounds than `defaultLimits`. */
   readonly limits?: Partial<DecideLimits>;
+  /** Another mind than `decide`: for seeing that a wrong one is noticed. */
+  readonly decide?: typeof decide;
 }
 
 /** Many hints at once (a file that is written in pieces, the pods of an attempt) are one. */
@@ -46,6 +48,7 @@ const failedPassBackOff: BackOff = { initialMs: 1_000, maxMs: 60_000 };
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #limits: DecideLimits;
+  readonly #decide: typeof decide;
   readonly #queue: WorkQueue;
   readonly #memories = new Map<string, PassMemory>();
 
@@ -53,6 +56,7 @@ export class Controller {
     const { clock, log, metrics } = options;
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
+    this.#decide = options.decide ?? decide;
     this.#queue = new WorkQueue({
       ...{ name: 'flink-jobs', concurrency: concurrentPassesMax, backOff: failedPassBackOff, clock, log, metrics },
       work: (key) => this.#pass(key),
@@ -88,7 +92,7 @@ export class Controller {
     const flinkJob = await this.#withFinalizer(found);
     const observed = await observe(flinkJob, this.#options);
     const facts: Facts = { ...observed.facts, refusals: memory.refusals, hindrance: memory.hindrance };
-    const decision = decide({ ...observed, facts, limits: this.#limits, nowMs: clock.nowMs(), freshToken: randomUUID() });
+    const decision = this.#decide({ ...observed, facts, limits: this.#limits, nowMs: clock.nowMs(), freshToken: randomUUID() });
     const written = await this.#storeDecision(flinkJob, { decision, desired: observed.desired });
     logTransition(log.info.bind(log), key, { before: observed.status, after: decision.status });
     for (const event of transitionEvents(observed.status, decision.status)) {
