@@ -64,6 +64,10 @@ export function flinkJobDefinition(): object {
             { name: 'Restarts', type: 'integer', jsonPath: '.status.restarts' },
             { name: 'Revision', type: 'string', jsonPath: '.status.revision' },
             { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+            // Only with -o wide.
+            { name: 'Rollout', type: 'string', jsonPath: '.status.rollout.state', priority: 1 },
+            { name: 'Problem', type: 'string', jsonPath: '.status.error.code', priority: 1 },
+            { name: 'Image', type: 'string', jsonPath: '.spec.image', priority: 1 },
           ],
         },
       ],
@@ -82,10 +86,15 @@ function structural(schema: z.ZodType, path: string): SchemaNode {
 function repair(node: SchemaNode): SchemaNode {
   const { additionalProperties, properties, items, pattern, ...rest } = node;
   const fixed: Record<string, unknown> = { ...rest };
-  if (properties !== undefined) {
+  // An empty map is dropped by the API server, and every `kubectl apply` would find a difference and write.
+  if (properties !== undefined && Object.keys(properties).length > 0) {
     // Beside `properties` it is forbidden; unknown fields are pruned, or refused by `kubectl --validate`.
     fixed['properties'] = mapValues(properties as Record<string, SchemaNode>, repair);
-  } else if (typeof additionalProperties === 'object' && additionalProperties !== null) {
+  } else if (
+    typeof additionalProperties === 'object' &&
+    additionalProperties !== null &&
+    rest['x-kubernetes-preserve-unknown-fields'] !== true
+  ) {
     fixed['additionalProperties'] = repair(additionalProperties as SchemaNode);
   }
   if (items !== undefined) {
