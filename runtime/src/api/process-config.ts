@@ -5,7 +5,7 @@ import { z } from 'zod';
  * and `flinkjob-runtime plan --config FILE`, each with a JSON file of one of these shapes. Unknown fields are errors.
  *
  * Where many processes have one file, as the pods of a Deployment do, `--set rpc.host=10.0.0.7` says what differs (any text field by its path; it comes
- * before the file). `--result-file FILE` makes `plan` and `purge` write their answer there too, cut to `resultFileSizeBytesMax`.
+ * before the file). `--result-file FILE` makes `plan`, `purge` and `savepoint-task` write their answer there too, cut to `resultFileSizeBytesMax`.
  */
 
 /** What Kubernetes keeps of a container's termination message. */
@@ -135,6 +135,30 @@ export const PurgeProcessConfig = z.strictObject({
   deleteGraceSeconds: z.number().min(0).default(60),
 });
 
+/** `flinkjob-runtime savepoint-task --config FILE [--json]`: what is to be done with one savepoint while no JobManager does it. */
+export const SavepointTaskProcessConfig = z.strictObject({
+  /** Only a drill loads it. */
+  job: JobSourceConfig,
+  lineage: LineageConfig,
+  stateBackend: StateBackendConfig,
+  allowDroppedState: z.array(z.string()).default([]),
+  allowNewState: z.array(z.string()).default([]),
+  task: z.discriminatedUnion('type', [
+    /** The savepoint that one of these operations took, or what a closed lineage was closed with. */
+    z.strictObject({ type: z.literal('Find'), operationIds: z.array(z.string().min(1)) }),
+    /** Into the lineage of a job that has no state yet; the same token again finds what it has done. */
+    z.strictObject({ type: z.literal('Import'), path: z.string().min(1), token: z.string().min(1) }),
+    /** Gives it free and deletes it. */
+    z.strictObject({
+      type: z.literal('Dispose'),
+      location: z.string().min(1),
+      deleteGraceSeconds: z.number().min(0).default(60),
+    }),
+    /** Plans a restore with the job's graph, and reads all of it. */
+    z.strictObject({ type: z.literal('Drill'), location: z.string().min(1) }),
+  ]),
+});
+
 export const TaskManagerProcessConfig = z.strictObject({
   job: JobSourceConfig,
   lineage: LineageConfig,
@@ -166,6 +190,9 @@ export type RestartStrategyConfig = z.infer<typeof RestartStrategyConfig>;
 export type JobManagerProcessConfig = z.infer<typeof JobManagerProcessConfig>;
 export type JobManagerProcessConfigInput = z.input<typeof JobManagerProcessConfig>;
 export type PurgeProcessConfigInput = z.input<typeof PurgeProcessConfig>;
+export type SavepointTaskProcessConfig = z.infer<typeof SavepointTaskProcessConfig>;
+export type SavepointTaskProcessConfigInput = z.input<typeof SavepointTaskProcessConfig>;
+export type SavepointTask = SavepointTaskProcessConfigInput['task'];
 export type TaskManagerProcessConfig = z.infer<typeof TaskManagerProcessConfig>;
 export type TaskManagerProcessConfigInput = z.input<typeof TaskManagerProcessConfig>;
 
@@ -237,6 +264,40 @@ export interface PurgeResult {
   readonly leftCount: number;
   /** Why it is not purged, or not wholly; a later try goes on. */
   readonly problem: PlanProblem | undefined;
+}
+
+/** What `flinkjob-runtime savepoint-task --json` prints. */
+export interface SavepointTaskResult {
+  readonly ok: boolean;
+  /** Why not; `retry` says whether another try may go well. */
+  readonly problem?: (PlanProblem & { readonly retry: 'never' | 'backoff' }) | undefined;
+  /** Of `Find` and `Import`; absent when there is none. */
+  readonly savepoint?: FoundSavepoint | undefined;
+  /** Of `Dispose`. */
+  readonly disposed?: { readonly isGone: boolean; readonly deletedCount: number; readonly deletedSizeBytes: number } | undefined;
+  /** Of `Drill`. */
+  readonly drill?: SavepointDrill | undefined;
+}
+
+export interface FoundSavepoint {
+  /** A lineage may be closed with a checkpoint, which belongs to the engine. */
+  readonly kind: 'Checkpoint' | 'Savepoint';
+  readonly checkpointId: number;
+  /** URL of the folder of its `_metadata`. */
+  readonly location: string;
+  /** Of the state that it names. */
+  readonly sizeBytes: number;
+  readonly completedAtMs: number;
+  readonly stateFormat: 'Native' | 'Canonical';
+}
+
+/** What was read. */
+export interface SavepointDrill {
+  readonly operatorCount: number;
+  /** Of state of every kind, timers and positions of sources included. */
+  readonly rowCount: number;
+  readonly fileCount: number;
+  readonly sizeBytes: number;
 }
 
 export interface PlanProblem {

@@ -6,6 +6,7 @@ import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
 import type { AccountedObject, MissingFile } from '../core/lineage/account-objects.ts';
 import { type CheckOptions, checkLineage, isSound, type LineageCheck, sumByStanding } from '../janitor/check-lineage.ts';
 import { type Cleaned, cleanLineage } from '../janitor/clean-lineage.ts';
+import { condemnReleased } from '../janitor/condemn-released.ts';
 import { findLineages } from '../janitor/find-lineages.ts';
 import { LineageLog } from '../job-manager/lineage-log.ts';
 import type { Log } from '../log.ts';
@@ -88,6 +89,7 @@ async function careFor(url: string, options: Arguments): Promise<LineageResult> 
     if (!options.isDeleting) {
       return resultOf(check, undefined);
     }
+    await condemnReleased(log, { check, isUnattended: options.isUnattended });
     const deleted = await cleanLineage(ports, log, { check, graceMs: options.graceMs });
     return resultOf(await checkLineage(ports, log, options), deleted);
   } catch (error) {

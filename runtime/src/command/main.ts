@@ -34,6 +34,11 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'purge --config FILE [--json] [--result-file FILE]: delete all that the lineage of a job holds, for good',
     load: async () => (await import('./purge.ts')).purgeCommand,
   },
+  'savepoint-task': {
+    summary:
+      'savepoint-task --config FILE [--json] [--result-file FILE]: find, import, dispose or drill one savepoint of a platform',
+    load: async () => (await import('./savepoint-task.ts')).savepointTaskCommand,
+  },
   state: {
     summary: 'state ls|get|scan|export SNAPSHOT: what is in a checkpoint or savepoint, row by row',
     load: async () => (await import('./state.ts')).stateCommand,

@@ -19,6 +19,8 @@ export interface SeedRequest {
   readonly target: CheckpointStorage;
   /** Who will run the job. */
   readonly owner: Owner;
+  /** Names this request: the same one again finds what it has done. Without it each is another. */
+  readonly token?: string;
   readonly onProgress: (progress: CopyProgress) => void;
 }
 
@@ -27,9 +29,13 @@ export interface SeedRequest {
  * does, so only one of a job that does not run and has completed nothing. Whether the job can read it is proven by its start.
  */
 export async function seedLineage(ports: SourcePorts, request: SeedRequest): Promise<CheckpointRecord> {
-  const { target, from, owner, onProgress } = request;
+  const { target, from, owner, onProgress, token = `seed-${randomUUID()}` } = request;
   await probeStorage(target, ports.nonce());
   const lineage = await LineageLog.read({ ...ports, storage: target });
+  const done = seededBefore(lineage.view, token);
+  if (done !== undefined) {
+    return done;
+  }
   refuseInUse(lineage.view, target.url);
   const source = await openCheckpointSource(ports, from);
   const pinId = `import to ${target.url}`;
@@ -39,12 +45,11 @@ export async function seedLineage(ports: SourcePorts, request: SeedRequest): Pro
     await forget();
     throw damaged;
   }
-  const token = `seed-${randomUUID()}`;
   const decision = await lineage.open({
     owner,
     adoptFrom: undefined,
     attempt: { number: (lineage.view.attempt?.number ?? 0) + 1, token },
-    podUid: token,
+    podUid: `seed-${randomUUID()}`,
     revision: 'savepoint import',
     restore: lineage.view.importing === undefined ? { from: 'Import', url: source.url, token } : { from: 'Latest' },
   });
@@ -66,6 +71,13 @@ export async function seedLineage(ports: SourcePorts, request: SeedRequest): Pro
       await unpin(source.origin.log, pinId);
     }
   }
+}
+
+/** What this very request has imported; by now newer checkpoints may have followed. */
+function seededBefore({ honouredRestoreTokens, checkpoints, latest }: LineageView, token: string): CheckpointRecord | undefined {
+  return honouredRestoreTokens.includes(token)
+    ? (checkpoints.find(({ importedFrom }) => importedFrom !== undefined) ?? latest)
+    : undefined;
 }
 
 function refuseInUse(view: LineageView, url: string): void {
