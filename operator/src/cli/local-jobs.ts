@@ -70,6 +70,8 @@ function nameOf({ role, ordinal }: ProcessRecord): string {
       return 'pre-flight';
     case 'Purge':
       return 'purge';
+    case 'SavepointTask':
+      return 'savepoint-task';
   }
 }
 

@@ -1,3 +1,4 @@
+import type { SavepointTask } from '@flinkjob/runtime/process-config';
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { Revision } from '../flink-job/revision.ts';
 import type { RestoreRequest } from '../platform/platform.ts';
@@ -16,6 +17,7 @@ export interface Engine {
   renderTaskManager(input: TaskManagerRendering): RenderedProcess;
   renderPreFlight(input: PreFlightRendering): RenderedProcess;
   renderPurge(input: PurgeRendering): RenderedProcess;
+  renderSavepointTask(input: SavepointTaskRendering): RenderedProcess;
   /** Speaks to the JobManager at `host:port`. */
   client(address: string): JobClient;
 }
@@ -80,6 +82,10 @@ export interface PurgeRendering extends Place {
   /** The same for every try. */
   readonly purgeId: string;
   readonly graceSeconds: number | undefined;
+}
+
+export interface SavepointTaskRendering extends Place {
+  readonly task: SavepointTask;
 }
 
 export interface PreFlightRendering extends Place {

@@ -12,6 +12,7 @@ export const stubEngine: Engine = {
   renderTaskManager: ({ revision, taskManagerId }) => render('task-manager', revision, { taskManagerId }),
   renderPreFlight: ({ revision }) => render('plan', revision, {}),
   renderPurge: ({ revision }) => render('purge', revision, {}),
+  renderSavepointTask: ({ revision }) => render('savepoint-task', revision, {}),
   client: (address) => new JobManagerClient(address),
 };
 

@@ -6,6 +6,7 @@ import {
   type LineageConfig,
   type PurgeProcessConfigInput,
   type RestartStrategyConfig,
+  type SavepointTaskProcessConfigInput,
   type TaskManagerProcessConfigInput,
   taskManagerNodeOptions,
 } from '@flinkjob/runtime/process-config';
@@ -19,6 +20,7 @@ import type {
   PreFlightRendering,
   PurgeRendering,
   RenderedProcess,
+  SavepointTaskRendering,
   TaskManagerRendering,
 } from '../engine.ts';
 
@@ -44,6 +46,11 @@ export const typescriptEngine: Engine = {
     ...node([]),
     args: (configPath) => ['purge', '--config', configPath, '--json'],
     config: purgeConfig(input),
+  }),
+  renderSavepointTask: (input) => ({
+    ...node([]),
+    args: (configPath) => ['savepoint-task', '--config', configPath, '--json'],
+    config: savepointTaskConfig(input),
   }),
   client: (address) => new JobManagerClient(address),
 };
@@ -101,6 +108,18 @@ function purgeConfig(input: PurgeRendering): PurgeProcessConfigInput {
     attemptNumber,
     operationId: purgeId,
     ...(graceSeconds === undefined ? {} : { deleteGraceSeconds: graceSeconds }),
+  };
+}
+
+function savepointTaskConfig(input: SavepointTaskRendering): SavepointTaskProcessConfigInput {
+  const { state, restore } = input.revision.spec;
+  return {
+    job: jobSource(input.revision),
+    lineage: lineage(input),
+    stateBackend: state.backend,
+    allowDroppedState: restore.allowDroppedState,
+    allowNewState: restore.allowNewState,
+    task: input.task,
   };
 }
 

@@ -17,10 +17,11 @@ import type {
   TaskManagersRequest,
   TerminateRequest,
 } from '../platform.ts';
+import type { SavepointTaskFact, SavepointTaskRequest, SavepointTasks } from '../savepoint-tasks.ts';
 import { configMapOf } from './config-map.ts';
 import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
 import { type ConfigMap, type Deployment, type Job, kinds, type Pod, type Service } from './kubernetes-objects.ts';
-import { shortLivedName } from './names.ts';
+import { type ShortLivedComponent, shortLivedName } from './names.ts';
 import { networkPolicyOf } from './network-policy.ts';
 import {
   isBeingDeleted,
@@ -29,6 +30,7 @@ import {
   numberOf,
   preFlightFactOf,
   purgeFactOf,
+  savepointTaskFactOf,
   taskManagerFactsOf,
 } from './platform-facts.ts';
 import { podDisruptionBudgetOf } from './pod-disruption-budget.ts';
@@ -68,7 +70,7 @@ const forcedAfterMs = 20_000;
  * 3. An object that belongs to somebody else, or to a FlinkJob of this name that is being removed, is never touched.
  * 4. Secrets are neither read nor written; pods name them.
  */
-export class KubernetesPlatform implements Platform {
+export class KubernetesPlatform implements Platform, SavepointTasks {
   readonly #options: KubernetesPlatformOptions;
 
   constructor(options: KubernetesPlatformOptions) {
@@ -86,7 +88,7 @@ export class KubernetesPlatform implements Platform {
       this.#shortLived(job, 'preflight', preFlightId, pods),
       this.#shortLived(job, 'purge', purgeId, pods),
     ]);
-    await this.#endStrays(job, pods, [preFlight?.job.metadata.name, purge?.job.metadata.name]);
+    await this.#endStrays(job, podsOf(pods, ['preflight', 'purge']), [preFlight?.job.metadata.name, purge?.job.metadata.name]);
     return {
       jobManagers: jobManagerFactsOf(workload, restPortOf),
       taskManagers: taskManagerFactsOf(workload),
@@ -110,6 +112,24 @@ export class KubernetesPlatform implements Platform {
       ...{ attemptNumber, purgeId: `${job.uid}/purge`, graceSeconds },
     });
     await this.#runShortLived(job, { component: 'purge', operationId, revision }, rendered);
+  }
+
+  async runSavepointTask(job: JobReference, { operationId, revision, task }: SavepointTaskRequest): Promise<void> {
+    const rendered = this.#options.engine.renderSavepointTask({ ...this.#place(job, revision), task });
+    await this.#runShortLived(job, { component: 'savepoint', operationId, revision }, rendered);
+  }
+
+  async observeSavepointTasks(job: JobReference, operationIds: readonly string[]): Promise<readonly SavepointTaskFact[]> {
+    const pods = podsOf(await this.#list<Pod>(kinds.pod, job), ['savepoint']);
+    const nowMs = this.#options.clock.nowMs();
+    const found = await Promise.all(operationIds.map((operationId) => this.#shortLived(job, 'savepoint', operationId, pods)));
+    const present = found.filter((each) => each !== undefined);
+    await this.#endStrays(
+      job,
+      pods,
+      present.map((each) => each.job.metadata.name),
+    );
+    return present.map((each) => savepointTaskFactOf(each.operationId, each.job, each.pod, nowMs));
   }
 
   async ensureJobManager(job: JobReference, request: JobManagerRequest): Promise<void> {
@@ -214,7 +234,7 @@ export class KubernetesPlatform implements Platform {
   /** Undefined when it was never made, or when somebody removed it: then it is asked for again. */
   async #shortLived(
     job: JobReference,
-    component: 'preflight' | 'purge',
+    component: ShortLivedComponent,
     operationId: string | undefined,
     pods: readonly Pod[],
   ): Promise<{ readonly operationId: string; readonly job: Job; readonly pod: Pod | undefined } | undefined> {
@@ -229,7 +249,7 @@ export class KubernetesPlatform implements Platform {
     return { operationId, job: found, pod: pods.find((pod) => labelOf(pod, jobNameLabel) === reference.name) };
   }
 
-  /** Pre-flights and purges that nobody waits for. */
+  /** What ends by itself and nobody waits for. */
   async #endStrays(job: JobReference, pods: readonly Pod[], awaited: readonly (string | undefined)[]): Promise<void> {
     const names = new Set(
       pods
@@ -289,6 +309,10 @@ export class KubernetesPlatform implements Platform {
     const labelSelector = `${labels.flinkJob}=${job.name},${labels.uid}=${job.uid}`;
     return this.#options.client.list<T>(kind, { namespace: job.namespace, labelSelector });
   }
+}
+
+function podsOf(pods: readonly Pod[], components: readonly ShortLivedComponent[]): readonly Pod[] {
+  return pods.filter((pod) => components.some((component) => component === labelOf(pod, labels.component)));
 }
 
 /** That the Job controller puts on the pods of a Job. */

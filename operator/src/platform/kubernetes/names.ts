@@ -5,7 +5,9 @@ import type { JobReference } from '../platform.ts';
 
 /** What the objects of a FlinkJob are called and labelled; the only place that spells it. */
 
-export type Component = 'jobmanager' | 'taskmanager' | 'preflight' | 'purge';
+export type Component = 'jobmanager' | 'taskmanager' | 'preflight' | 'purge' | 'savepoint';
+/** Of what ends by itself. */
+export type ShortLivedComponent = Extract<Component, 'preflight' | 'purge' | 'savepoint'>;
 
 /** Of the one container in every pod. */
 export const containerName = 'flinkjob';
@@ -38,8 +40,8 @@ export function jobObjectName(job: JobReference): string {
 }
 
 /** One operation, one name. Operation ids hold slashes. */
-export function shortLivedName(job: JobReference, component: 'preflight' | 'purge', operationId: string): string {
-  return boundedName(job.name, `${component === 'preflight' ? 'plan' : 'purge'}-${digest(operationId).slice(0, 10)}`);
+export function shortLivedName(job: JobReference, component: ShortLivedComponent, operationId: string): string {
+  return boundedName(job.name, `${component === 'preflight' ? 'plan' : component}-${digest(operationId).slice(0, 10)}`);
 }
 
 /** What is too long is cut in the middle, and a hash of the whole keeps it apart from others that are cut so. */

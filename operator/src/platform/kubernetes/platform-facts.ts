@@ -1,7 +1,8 @@
 import type { Problem } from '../../api/flink-job-status.ts';
 import { labels } from '../../api/labels.ts';
-import { parsePlanResult, parsePurgeResult } from '../answers.ts';
+import { parsePlanResult, parsePurgeResult, parseSavepointTaskResult } from '../answers.ts';
 import type { JobManagerFact, PreFlightFact, ProcessState, PurgeFact, TaskManagerFact } from '../platform.ts';
+import type { SavepointTaskFact } from '../savepoint-tasks.ts';
 import type { Deployment, Job, Pod, StatusCondition } from './kubernetes-objects.ts';
 import { containerOf, exitOf, isHopeless, processStateOf, startProblem } from './pod-state.ts';
 
@@ -203,4 +204,8 @@ export function purgeFactOf(operationId: string, job: Job, pod: Pod | undefined,
     case 'Failed':
       return { operationId, state: 'Failed', problem: answer.problem };
   }
+}
+
+export function savepointTaskFactOf(operationId: string, job: Job, pod: Pod | undefined, nowMs: number): SavepointTaskFact {
+  return { operationId, ...answerOf(job, pod, { parse: parseSavepointTaskResult, nowMs, what: 'SavepointTask' }) };
 }

@@ -4,7 +4,7 @@ import type { Revision } from '../../flink-job/revision.ts';
 import type { JobReference } from '../platform.ts';
 import { jobManagerMemory } from './job-manager-deployment.ts';
 import { type Job, kinds } from './kubernetes-objects.ts';
-import { jobLabels, jobObjectName, metadataOf, selectorLabels, shortLivedName } from './names.ts';
+import { jobLabels, jobObjectName, metadataOf, type ShortLivedComponent, selectorLabels, shortLivedName } from './names.ts';
 import { configPath, podTemplateOf, resourcesOf } from './pod-template.ts';
 
 /** The controller gives up earlier; this ends what a controller left behind that is not there any more. */
@@ -15,12 +15,12 @@ const ttlSecondsAfterFinished = 3600;
 const terminationLog = '/dev/termination-log';
 
 /**
- * A process that ends by itself with an answer: pre-flight, purge. It runs as the JobManager would, with the job's own service account and environment, so what
+ * A process that ends by itself with an answer: pre-flight, purge, a task for a savepoint. It runs as the JobManager would, with the job's own service account and environment, so what
  * it can read and write the job can too. One try: the controller decides about the next, which has a name of its own.
  */
 export function shortLivedJobOf(
   job: JobReference,
-  what: { readonly component: 'preflight' | 'purge'; readonly operationId: string; readonly revision: Revision },
+  what: { readonly component: ShortLivedComponent; readonly operationId: string; readonly revision: Revision },
   rendered: RenderedProcess,
 ): Job {
   const { component, operationId, revision } = what;

@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
-import path from 'node:path';
 import type { JobManagerAddress } from '@flinkjob/runtime/process-config';
-import { type FlinkJobKey, formatKey } from '../../api/flink-job.ts';
+import type { FlinkJobKey } from '../../api/flink-job.ts';
 import type { Clock } from '../../clock.ts';
-import { type Engine, localArguments, type RenderedProcess } from '../../engine/engine.ts';
-import type { Revision } from '../../flink-job/revision.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { Log } from '../../log.ts';
 import { isAlive } from '../../process-identity/process-identity.ts';
-import { listIfPresent, readFileIfPresent, writeFileAtomically } from '../../store/atomic-file.ts';
+import { listIfPresent, readFileIfPresent } from '../../store/atomic-file.ts';
 import { parsePlanResult, parsePurgeResult } from '../answers.ts';
 import type {
   JobManagerFact,
@@ -24,11 +22,11 @@ import type {
   TaskManagersRequest,
   TerminateRequest,
 } from '../platform.ts';
-import { signalProcess, startProcess } from './child-process.ts';
 import { JobDirectory, jobManagerSlot, preFlightSlot, purgeSlot, taskManagerSlot } from './job-directory.ts';
-import { rotateLog, sizeOf } from './log-files.ts';
-import type { ProcessRecord } from './process-record.ts';
+import { rotateLog } from './log-files.ts';
+import { isShortLived, type ProcessRecord } from './process-record.ts';
 import { ProcessRecords, stateOf } from './process-records.ts';
+import { RecordedProcesses } from './recorded-processes.ts';
 
 export interface ProcessPlatformOptions {
   readonly workDirectory: string;
@@ -56,11 +54,21 @@ const host = '127.0.0.1';
 export class ProcessPlatform implements Platform {
   readonly #options: ProcessPlatformOptions;
   readonly #records: ProcessRecords;
+  readonly #processes: RecordedProcesses;
   readonly #listeners = new Set<(key: FlinkJobKey) => void>();
 
   constructor(options: ProcessPlatformOptions) {
     this.#options = options;
     this.#records = new ProcessRecords(options.clock);
+    this.#processes = new RecordedProcesses({
+      ...options,
+      records: this.#records,
+      onExit: (key) => {
+        for (const listener of this.#listeners) {
+          listener(key);
+        }
+      },
+    });
   }
 
   async observe(job: JobReference, preFlightId: string | undefined, purgeId?: string): Promise<PlatformFacts> {
@@ -100,7 +108,7 @@ export class ProcessPlatform implements Platform {
     }
     const { engine, clusterId } = this.#options;
     const rendered = engine.renderPreFlight({ revision, restore, namespace: job.namespace, name: job.name, clusterId, host });
-    await this.#start(job, {
+    await this.#processes.start(job, directory, {
       slot,
       role: 'PreFlight',
       logName: 'pre-flight',
@@ -128,7 +136,7 @@ export class ProcessPlatform implements Platform {
       ...{ revision, namespace, name, clusterId, host },
       ...{ attemptNumber, purgeId: `${uid}/purge`, graceSeconds },
     });
-    await this.#start(job, {
+    await this.#processes.start(job, directory, {
       slot,
       role: 'Purge',
       logName: 'purge',
@@ -164,7 +172,7 @@ export class ProcessPlatform implements Platform {
       addressFile: directory.addressFile(attempt.number),
     });
     await mkdir(directory.attempt(attempt.number), { recursive: true });
-    await this.#start(job, {
+    await this.#processes.start(job, directory, {
       slot,
       role: 'JobManager',
       logName: 'job-manager',
@@ -200,7 +208,7 @@ export class ProcessPlatform implements Platform {
         jobManager: { addressFile: directory.addressFile(attemptNumber) },
         localDirectories: [directory.state(index)],
       });
-      await this.#start(job, {
+      await this.#processes.start(job, directory, {
         slot,
         role: 'TaskManager',
         logName: `task-manager-${index}`,
@@ -230,8 +238,8 @@ export class ProcessPlatform implements Platform {
   async terminate(job: JobReference, request: TerminateRequest): Promise<void> {
     const directory = this.#directory(job);
     for (const record of await this.#records.current(directory)) {
-      if (record.uid === job.uid && !isShortLived(record) && isMeant(job, record, request.which)) {
-        await this.#terminateOne(directory, record, request.graceMs);
+      if (record.uid === job.uid && !isShortLived(record.role) && isMeant(job, record, request.which)) {
+        await this.#processes.terminate(directory, record, request.graceMs);
       }
     }
   }
@@ -240,7 +248,7 @@ export class ProcessPlatform implements Platform {
     const directory = this.#directory(job);
     const records = await this.#records.current(directory);
     for (const record of records) {
-      await this.#terminateOne(directory, record, 0);
+      await this.#processes.terminate(directory, record, 0);
     }
     const left = records.filter((record) => record.process !== undefined && record.exit === undefined);
     const alive = (
@@ -260,96 +268,6 @@ export class ProcessPlatform implements Platform {
     return new JobDirectory(this.#options.workDirectory, key);
   }
 
-  async #start(
-    job: JobReference,
-    what: {
-      readonly slot: string;
-      readonly role: ProcessRecord['role'];
-      readonly logName: string;
-      readonly attemptNumber: number;
-      readonly ordinal: number;
-      readonly operationId: string;
-      readonly revision: Revision;
-      readonly podUid: string;
-      readonly rendered: RenderedProcess;
-      readonly previous: ProcessRecord | undefined;
-    },
-  ): Promise<void> {
-    const { slot, role, podUid, rendered, previous, revision } = what;
-    const directory = this.#directory(job);
-    const { clock, log } = this.#options;
-    const logPath = directory.log(what.logName);
-    const configPath = directory.config(slot, podUid);
-    await mkdir(directory.logs, { recursive: true });
-    await rotateLog(logPath);
-    await writeFileAtomically(configPath, `${JSON.stringify(rendered.config, undefined, 2)}\n`);
-    if (previous !== undefined) {
-      await rm(previous.configPath, { force: true });
-    }
-    const record: ProcessRecord = {
-      format: 1,
-      uid: job.uid,
-      role,
-      slot,
-      attemptNumber: what.attemptNumber,
-      ordinal: what.ordinal,
-      revision: revision.name,
-      operationId: what.operationId,
-      podUid,
-      configPath,
-      logPath,
-      logOffset: await sizeOf(logPath),
-      startedAtMs: clock.nowMs(),
-      failures: previous?.failures ?? 0,
-    };
-    await this.#records.write(directory, record);
-    // Whoever had this directory is gone, or there would be no start.
-    await rm(directory.local(slot), { recursive: true, force: true });
-    await mkdir(directory.local(slot), { recursive: true });
-    const stdoutPath = isShortLived({ role }) ? directory.preFlightOutput(slot) : undefined;
-    if (stdoutPath !== undefined) {
-      await mkdir(path.dirname(stdoutPath), { recursive: true });
-    }
-    const started = await startProcess({
-      command: this.#options.nodePath ?? process.execPath,
-      args: localArguments(rendered, configPath),
-      workingDirectory: revision.workingDirectory ?? directory.root,
-      environment: { ...(this.#options.environment ?? process.env), TMPDIR: directory.local(slot) },
-      logPath,
-      ...(stdoutPath === undefined ? {} : { stdoutPath }),
-    });
-    this.#records.started(podUid, started.exit);
-    // Nobody waits for this promise: it only gives a hint, and cannot reject.
-    void started.exit.then(() => {
-      for (const listener of this.#listeners) {
-        listener({ namespace: job.namespace, name: job.name });
-      }
-    });
-    if (started.identity === undefined) {
-      await this.#records.recordExit(directory, record, await started.exit);
-      return;
-    }
-    await this.#records.write(directory, { ...record, process: started.identity });
-    log.info({ flinkJob: formatKey(job), process: slot, pid: started.identity.pid, revision: revision.name }, 'process started');
-  }
-
-  /** Repeated calls go from the polite end to the forced one, and remove the record of what is gone. */
-  async #terminateOne(directory: JobDirectory, record: ProcessRecord, graceMs: number): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    if (record.process === undefined || record.exit !== undefined) {
-      await this.#records.forget(directory, record);
-      return;
-    }
-    const terminate = record.terminate ?? { sinceMs: nowMs, forceAtMs: nowMs + graceMs };
-    const forced = nowMs >= Math.min(terminate.forceAtMs, nowMs + graceMs);
-    if (record.terminate === undefined) {
-      await this.#records.write(directory, { ...record, terminate });
-    }
-    if (record.terminate === undefined || forced) {
-      await signalProcess(record.process, forced ? 'SIGKILL' : 'SIGTERM');
-    }
-  }
-
   /** Pre-flights and purges that nobody waits for, and processes of a FlinkJob that had this name before. */
   async #endStrays(
     directory: JobDirectory,
@@ -358,8 +276,8 @@ export class ProcessPlatform implements Platform {
     awaited: readonly (string | undefined)[],
   ): Promise<void> {
     for (const record of records) {
-      if (record.uid !== job.uid || (isShortLived(record) && !awaited.includes(record.operationId))) {
-        await this.#terminateOne(directory, record, 0);
+      if (record.uid !== job.uid || (isShortLived(record.role) && !awaited.includes(record.operationId))) {
+        await this.#processes.terminate(directory, record, 0);
       }
     }
   }
@@ -388,11 +306,6 @@ function taskManagerIdOf(
   { attemptNumber, ordinal, podUid }: Pick<ProcessRecord, 'attemptNumber' | 'ordinal' | 'podUid'>,
 ): string {
   return `${job.name}-a${attemptNumber}-${ordinal}-${podUid.slice(0, 8)}`;
-}
-
-/** It ends by itself, with an answer on standard output. */
-function isShortLived({ role }: Pick<ProcessRecord, 'role'>): boolean {
-  return role === 'PreFlight' || role === 'Purge';
 }
 
 async function purgeFact(directory: JobDirectory, record: ProcessRecord): Promise<PurgeFact> {

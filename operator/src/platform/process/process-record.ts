@@ -9,7 +9,7 @@ export const ProcessRecord = z.strictObject({
   format: z.literal(1),
   /** Of the FlinkJob: a recreated one does not adopt the processes of its predecessor. */
   uid: z.string(),
-  role: z.enum(['JobManager', 'TaskManager', 'PreFlight', 'Purge']),
+  role: z.enum(['JobManager', 'TaskManager', 'PreFlight', 'Purge', 'SavepointTask']),
   slot: z.string(),
   attemptNumber: z.int(),
   /** JobManager: which instance. TaskManager: which of the replicas. */
@@ -37,6 +37,11 @@ export const ProcessRecord = z.strictObject({
   terminate: z.strictObject({ sinceMs: z.number(), forceAtMs: z.number() }).optional(),
 });
 export type ProcessRecord = z.infer<typeof ProcessRecord>;
+
+/** It ends by itself, with an answer on standard output. */
+export function isShortLived(role: ProcessRecord['role']): boolean {
+  return role === 'PreFlight' || role === 'Purge' || role === 'SavepointTask';
+}
 
 /** The first restart comes at once, because a killed process should cost nothing; a crash loop slows down to this. */
 const backOffMaxMs = 30_000;
