@@ -14,6 +14,8 @@ interface Field {
   readonly properties?: Readonly<Record<string, Field>>;
   readonly required?: readonly string[];
   readonly items?: Field;
+  /** Its fields are those of Kubernetes. */
+  readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
 }
 interface Definition {
   readonly spec: {
@@ -49,7 +51,7 @@ ${rows.join('\n')}
 
 /** The row of a leaf, the rows below an object. */
 function describe(path: string, field: Field, parent: Field): readonly string[] {
-  if (field.properties !== undefined) {
+  if (field.properties !== undefined && field['x-kubernetes-preserve-unknown-fields'] !== true) {
     return Object.entries(field.properties).flatMap(([name, child]) => describe(`${path}.${name}`, child, field));
   }
   const meaning = changeMeanings[path as keyof typeof changeMeanings];
@@ -68,7 +70,10 @@ function requirement(path: string, parent: Field): string | undefined {
   return object === '' || spec.required?.includes(object) === true ? 'required' : `required in \`${object}\``;
 }
 
-function typeOf({ type, enum: values, minimum, maximum, items }: Field): string {
+function typeOf({ type, enum: values, minimum, maximum, items, ...field }: Field): string {
+  if (field['x-kubernetes-preserve-unknown-fields'] === true) {
+    return 'object';
+  }
   if (values !== undefined) {
     return values.map((value) => `\`${value}\``).join(', ');
   }

@@ -10,6 +10,35 @@
  */
 export type ChangeMeaning = 'Ignore' | 'Lifecycle' | 'Scale' | 'Restart' | 'Restore';
 
+/** What each of the three pod templates has. A pod cannot be changed, only replaced. */
+const podTemplateLeaves = [
+  'labels',
+  'annotations',
+  'nodeSelector',
+  'tolerations',
+  'affinity',
+  'topologySpreadConstraints',
+  'priorityClassName',
+  'runtimeClassName',
+  'schedulerName',
+  'securityContext.runAsUser',
+  'securityContext.runAsGroup',
+  'securityContext.fsGroup',
+  'securityContext.supplementalGroups',
+  'terminationGracePeriodSeconds',
+  'env',
+  'envFrom',
+  'volumes',
+  'volumeMounts',
+  'containers',
+  'initContainers',
+] as const;
+const podTemplates = ['podTemplate', 'jobManager.podTemplate', 'taskManager.podTemplate'] as const;
+type PodTemplatePath = `${(typeof podTemplates)[number]}.${(typeof podTemplateLeaves)[number]}`;
+const ofPodTemplates = Object.fromEntries(
+  podTemplates.flatMap((template) => podTemplateLeaves.map((leaf) => [`${template}.${leaf}`, 'Restart'])),
+) as Readonly<Record<PodTemplatePath, 'Restart'>>;
+
 export const changeMeanings = {
   engine: 'Restart',
   image: 'Restart',
@@ -63,25 +92,7 @@ export const changeMeanings = {
   'taskManager.resources.requests.cpu': 'Restart',
   'taskManager.resources.requests.memory': 'Restart',
   'taskManager.resources.limits.cpu': 'Restart',
-  // A pod cannot be changed, only replaced.
-  'podTemplate.labels': 'Restart',
-  'podTemplate.annotations': 'Restart',
-  'podTemplate.nodeSelector': 'Restart',
-  'podTemplate.tolerations': 'Restart',
-  'podTemplate.env': 'Restart',
-  'podTemplate.envFrom': 'Restart',
-  'jobManager.podTemplate.labels': 'Restart',
-  'jobManager.podTemplate.annotations': 'Restart',
-  'jobManager.podTemplate.nodeSelector': 'Restart',
-  'jobManager.podTemplate.tolerations': 'Restart',
-  'jobManager.podTemplate.env': 'Restart',
-  'jobManager.podTemplate.envFrom': 'Restart',
-  'taskManager.podTemplate.labels': 'Restart',
-  'taskManager.podTemplate.annotations': 'Restart',
-  'taskManager.podTemplate.nodeSelector': 'Restart',
-  'taskManager.podTemplate.tolerations': 'Restart',
-  'taskManager.podTemplate.env': 'Restart',
-  'taskManager.podTemplate.envFrom': 'Restart',
+  ...ofPodTemplates,
   'podTemplate.serviceAccountName': 'Restart',
   'podTemplate.imagePullPolicy': 'Restart',
   'podTemplate.imagePullSecrets': 'Restart',

@@ -87,7 +87,7 @@ function repair(node: SchemaNode): SchemaNode {
   const { additionalProperties, properties, items, pattern, ...rest } = node;
   const fixed: Record<string, unknown> = { ...rest };
   // An empty map is dropped by the API server, and every `kubectl apply` would find a difference and write.
-  if (properties !== undefined && Object.keys(properties).length > 0) {
+  if (Object.keys(properties ?? {}).length > 0) {
     // Beside `properties` it is forbidden; unknown fields are pruned, or refused by `kubectl --validate`.
     fixed['properties'] = mapValues(properties as Record<string, SchemaNode>, repair);
   } else if (

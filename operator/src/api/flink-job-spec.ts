@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { cpu, JobManagerResources, LocalStorage, PodTemplate, ResourceRequests, RolePodTemplate } from './pod-template.ts';
+import {
+  checkRoleMounts,
+  cpu,
+  JobManagerResources,
+  LocalStorage,
+  PodTemplate,
+  ResourceRequests,
+  RolePodTemplate,
+  roleMountRules,
+} from './pod-template.ts';
 import { sizePattern } from './quantity.ts';
 import { SavepointSchedule } from './savepoint-schedule-spec.ts';
 
@@ -349,24 +358,27 @@ const JobManager = z
   })
   .meta({ description: 'The process that coordinates the job.' });
 
-export const FlinkJobSpec = z.strictObject({
-  engine: z.enum(['TypeScript']).default('TypeScript').meta({ description: 'Which engine runs the job.' }),
-  image: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({ description: 'Container image with the job module. Needed on Kubernetes, ignored by the process platform.' }),
-  job: Job,
-  upgrade: Upgrade.prefault({}),
-  restore: Restore.prefault({}),
-  state: State,
-  checkpoints: Checkpoints.prefault({}),
-  savepoints: SavepointSchedule.optional(),
-  jobManager: JobManager.default({}),
-  taskManager: TaskManager.prefault({}),
-  podTemplate: PodTemplate.optional().meta({ description: 'What all pods of the job have on Kubernetes.' }),
-  restartStrategy: RestartStrategy.prefault({}),
-});
+export const FlinkJobSpec = z
+  .strictObject({
+    engine: z.enum(['TypeScript']).default('TypeScript').meta({ description: 'Which engine runs the job.' }),
+    image: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: 'Container image with the job module. Needed on Kubernetes, ignored by the process platform.' }),
+    job: Job,
+    upgrade: Upgrade.prefault({}),
+    restore: Restore.prefault({}),
+    state: State,
+    checkpoints: Checkpoints.prefault({}),
+    savepoints: SavepointSchedule.optional(),
+    jobManager: JobManager.default({}),
+    taskManager: TaskManager.prefault({}),
+    podTemplate: PodTemplate.optional().meta({ description: 'What all pods of the job have on Kubernetes.' }),
+    restartStrategy: RestartStrategy.prefault({}),
+  })
+  .superRefine(checkRoleMounts)
+  .meta({ 'x-kubernetes-validations': roleMountRules });
 
 export type FlinkJobSpec = z.infer<typeof FlinkJobSpec>;
 /** As people write it: defaults may be missing. */

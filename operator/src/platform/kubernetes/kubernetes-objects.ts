@@ -111,11 +111,22 @@ export interface Container {
     readonly requests: Readonly<Record<string, string>>;
     readonly limits: Readonly<Record<string, string>>;
   };
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
+  readonly volumeMounts: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly subPath?: string | undefined;
+    readonly readOnly?: boolean | undefined;
+  }[];
   readonly startupProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly livenessProbe?: Probe;
   readonly terminationMessagePolicy: 'FallbackToLogsOnError';
+  readonly securityContext: object;
+}
+
+/** A container that the author adds; only its name and what is restricted of it is ours to know. */
+export interface AuthorsContainer {
+  readonly name: string;
   readonly securityContext: object;
 }
 
@@ -130,7 +141,12 @@ export interface PodSpec {
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly imagePullSecrets?: readonly { readonly name: string }[];
   readonly topologySpreadConstraints?: readonly object[];
-  readonly containers: readonly [Container];
+  readonly affinity?: object;
+  readonly priorityClassName?: string;
+  readonly runtimeClassName?: string;
+  readonly schedulerName?: string;
+  readonly initContainers?: readonly AuthorsContainer[];
+  readonly containers: readonly [Container, ...(readonly AuthorsContainer[])];
   readonly volumes: readonly ({ readonly name: string } & Readonly<Record<string, unknown>>)[];
 }
 

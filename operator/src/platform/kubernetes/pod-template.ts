@@ -1,8 +1,10 @@
+import { dirname } from 'node:path/posix';
 import { JobError } from '@flinkjob/runtime/rest';
-import type { RolePodTemplate } from '../../api/pod-template.ts';
+import type { PodTemplate, RolePodTemplate } from '../../api/pod-template.ts';
 import type { Ports } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
-import type { Container, PodSpec, PodTemplateSpec } from './kubernetes-objects.ts';
+import type { AuthorsContainer, Container, PodSpec, PodTemplateSpec } from './kubernetes-objects.ts';
+import { mergePodTemplates } from './merge-pod-templates.ts';
 import { containerName } from './names.ts';
 
 /** Every pod has an address of its own, so all jobs have the same ports: Flink's. */
@@ -17,8 +19,13 @@ export const configPath = '/etc/flinkjob/config.json';
 /** Where a TaskManager keeps its working state. */
 export const stateDirectory = '/var/lib/flinkjob/state';
 
+/** Names of our own volumes begin with what the spec refuses for those of the author. */
+export const stateVolumeName = 'flinkjob-state';
+const configVolumeName = 'flinkjob-config';
+const temporaryVolumeName = 'flinkjob-tmp';
+
 /**
- * From SIGTERM to SIGKILL. A JobManager takes at most 8 s to end its tasks and to delete what it has condemned; a TaskManager is done when its threads
+ * From SIGTERM to SIGKILL, unless the author asks for longer. A JobManager takes at most 8 s to end its tasks and to delete what it has condemned; a TaskManager is done when its threads
  * are.
  */
 const terminationGracePeriodSeconds = 10;
@@ -44,88 +51,111 @@ export interface PodChoices {
   readonly volumeMounts?: Container['volumeMounts'];
   /** Group that the files on its volumes belong to. */
   readonly fsGroup?: number;
+  /** Unless the author says how pods are spread. */
   readonly topologySpreadConstraints?: readonly object[];
+  /** Which pods are counted where the author does not say it. */
+  readonly spreadSelector: Readonly<Record<string, string>>;
 }
 
 /** What all pods of a job have in common: the restricted Pod Security Standard, the configuration, and what the spec says of pods. Throws `ImageMissing`. */
 export function podTemplateOf(choices: PodChoices): PodTemplateSpec {
-  const { revision, template } = choices;
-  const { podTemplate: common, image } = revision.spec;
+  const { image, podTemplate } = choices.revision.spec;
   if (image === undefined) {
     throw new JobError('spec.image: missing, and pods are made of an image', {
       ...{ domain: 'user', retry: 'never', code: 'ImageMissing' },
       remedy: 'Set spec.image to an image that holds the job module.',
     });
   }
-  const annotations = { ...common?.annotations, ...template?.annotations };
-  const nodeSelector = { ...common?.nodeSelector, ...template?.nodeSelector };
-  const envFrom = [...(common?.envFrom ?? []), ...(template?.envFrom ?? [])];
+  const chosen = mergePodTemplates(podTemplate, choices.template);
   return {
     metadata: {
       // Ours last: workloads, Services and the controller find their pods by them.
-      labels: { ...common?.labels, ...template?.labels, ...choices.labels },
-      ...(isEmpty(annotations) ? {} : { annotations }),
+      labels: { ...chosen.labels, ...choices.labels },
+      ...present({ annotations: chosen.annotations }),
     },
     spec: {
-      serviceAccountName: common?.serviceAccountName ?? choices.serviceAccountName,
+      serviceAccountName: chosen.serviceAccountName ?? choices.serviceAccountName,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       restartPolicy: choices.restartPolicy,
-      terminationGracePeriodSeconds,
+      terminationGracePeriodSeconds: chosen.terminationGracePeriodSeconds ?? terminationGracePeriodSeconds,
       securityContext: {
         runAsNonRoot: true,
         seccompProfile: { type: 'RuntimeDefault' },
-        ...(choices.fsGroup === undefined ? {} : { fsGroup: choices.fsGroup, fsGroupChangePolicy: 'OnRootMismatch' }),
+        ...fileGroup(chosen.securityContext?.fsGroup ?? choices.fsGroup),
+        ...chosen.securityContext,
       },
-      tolerations: tolerationsOf([...(common?.tolerations ?? []), ...(template?.tolerations ?? [])]),
-      ...(isEmpty(nodeSelector) ? {} : { nodeSelector }),
-      ...(common?.imagePullSecrets === undefined ? {} : { imagePullSecrets: common.imagePullSecrets }),
-      ...(choices.topologySpreadConstraints === undefined
-        ? {}
-        : { topologySpreadConstraints: choices.topologySpreadConstraints }),
-      containers: [
-        {
-          name: containerName,
-          image,
-          ...(common?.imagePullPolicy === undefined ? {} : { imagePullPolicy: common.imagePullPolicy }),
-          args: choices.args,
-          env: envOf([...(common?.env ?? []), ...(template?.env ?? [])]),
-          ...(envFrom.length === 0 ? {} : { envFrom }),
-          ...choices.container,
-          resources: choices.resources,
-          volumeMounts: [
-            { name: 'config', mountPath: '/etc/flinkjob', readOnly: true },
-            { name: 'tmp', mountPath: '/tmp' },
-            ...(choices.volumeMounts ?? []),
-          ],
-          // The controller reads last words here; it may not read logs.
-          terminationMessagePolicy: 'FallbackToLogsOnError',
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ['ALL'] },
-          },
-        },
-      ],
+      tolerations: tolerationsOf(chosen.tolerations ?? []),
+      ...present({
+        nodeSelector: chosen.nodeSelector,
+        affinity: chosen.affinity,
+        imagePullSecrets: chosen.imagePullSecrets,
+        priorityClassName: chosen.priorityClassName,
+        runtimeClassName: chosen.runtimeClassName,
+        schedulerName: chosen.schedulerName,
+        topologySpreadConstraints: spreadOf(chosen.topologySpreadConstraints, choices),
+        initContainers: chosen.initContainers?.map(sidecarOf),
+      }),
+      containers: [ownContainer(choices, chosen, image), ...(chosen.containers ?? []).map(sidecarOf)],
       volumes: [
-        { name: 'config', configMap: { name: choices.configMapName } },
-        { name: 'tmp', emptyDir: {} },
+        { name: configVolumeName, configMap: { name: choices.configMapName } },
+        { name: temporaryVolumeName, emptyDir: {} },
         ...(choices.volumes ?? []),
+        ...(chosen.volumes ?? []),
       ],
     },
   };
 }
 
-/** What a process can only know in its pod; the arguments name these. A later one of the same name would win, so the author's come first. */
+function ownContainer(choices: PodChoices, chosen: PodTemplate, image: string): Container {
+  return {
+    name: containerName,
+    image,
+    ...present({ imagePullPolicy: chosen.imagePullPolicy, envFrom: chosen.envFrom }),
+    args: choices.args,
+    env: envOf(chosen.env ?? []),
+    ...choices.container,
+    resources: choices.resources,
+    volumeMounts: [
+      { name: configVolumeName, mountPath: dirname(configPath), readOnly: true },
+      { name: temporaryVolumeName, mountPath: '/tmp' },
+      ...(choices.volumeMounts ?? []),
+      ...(chosen.volumeMounts ?? []),
+    ],
+    // The controller reads last words here; it may not read logs.
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    securityContext: {
+      ...restricted,
+      readOnlyRootFilesystem: true,
+    },
+  };
+}
+
+/** What the restricted Pod Security Standard wants of every container. */
+const restricted = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+
+function sidecarOf(container: { readonly name: string; readonly [field: string]: unknown }): AuthorsContainer {
+  const { securityContext } = container;
+  const theirs = typeof securityContext === 'object' ? securityContext : {};
+  return { ...container, securityContext: { ...restricted, ...theirs } };
+}
+
+function fileGroup(fsGroup: number | undefined): object {
+  return fsGroup === undefined ? {} : { fsGroup, fsGroupChangePolicy: 'OnRootMismatch' };
+}
+
+/** What the author says, else what the role has of its own. */
+function spreadOf(chosen: PodTemplate['topologySpreadConstraints'], choices: PodChoices): readonly object[] | undefined {
+  const { topologySpreadConstraints, spreadSelector } = choices;
+  return (
+    chosen?.map((constraint) => ({ labelSelector: { matchLabels: spreadSelector }, ...constraint })) ?? topologySpreadConstraints
+  );
+}
+
+/** What a process can only know in its pod; the arguments name these. Ours last, because they may name the author's and not the other way round. */
 function envOf(chosen: readonly { readonly name: string }[]): readonly object[] {
   const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
-  // One entry per name, as server-side apply wants it; what a role says replaces what is said for all.
-  const byName = new Map<string, object>(chosen.map((variable) => [variable.name, variable]));
-  const ours = [field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid'), field('POD_IP', 'status.podIP')];
-  for (const variable of ours) {
-    byName.delete(variable.name);
-  }
-  return [...byName.values(), ...ours];
+  return [...chosen, field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid'), field('POD_IP', 'status.podIP')];
 }
 
 function tolerationsOf(chosen: readonly { readonly key?: string | undefined }[]): readonly object[] {
@@ -150,6 +180,10 @@ export function resourcesOf(chosen: ChosenResources | undefined, defaultMemory: 
   };
 }
 
-function isEmpty(map: object): boolean {
-  return Object.keys(map).length === 0;
+/** Without what is not said, or says nothing. */
+function present<T extends object>(fields: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
+  const says = (value: unknown) => value !== undefined && (typeof value !== 'object' || Object.keys(value as object).length > 0);
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => says(value))) as {
+    [Name in keyof T]?: NonNullable<T[Name]>;
+  };
 }

@@ -42,6 +42,7 @@ export function shortLivedJobOf(
         configMapName: name,
         args: [...rendered.nodeOptions, ...rendered.args(configPath), '--result-file', terminationLog],
         restartPolicy: 'Never',
+        spreadSelector: selectorLabels(job, component),
         resources: resourcesOf(resources, jobManagerMemory),
       }),
     },

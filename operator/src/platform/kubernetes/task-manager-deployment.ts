@@ -4,7 +4,7 @@ import type { Revision } from '../../flink-job/revision.ts';
 import type { JobReference } from '../platform.ts';
 import type { Deployment, PodSpec } from './kubernetes-objects.ts';
 import { selectorLabels, taskManagerName } from './names.ts';
-import { portsOf, resourcesOf, stateDirectory } from './pod-template.ts';
+import { portsOf, resourcesOf, stateDirectory, stateVolumeName } from './pod-template.ts';
 import { deploymentOf, httpProbe } from './workload-deployment.ts';
 
 /** Also what the process takes when nothing limits it. */
@@ -66,13 +66,13 @@ function stateVolume({ state: { localStorage } }: FlinkJobSpec): {
   readonly fsGroup?: number;
 } {
   const { size, storageClassName } = localStorage ?? {};
-  const volumeMounts = [{ name: 'state', mountPath: stateDirectory }] as const;
+  const volumeMounts = [{ name: stateVolumeName, mountPath: stateDirectory }] as const;
   if (storageClassName === undefined) {
-    return { volumes: [{ name: 'state', emptyDir: size === undefined ? {} : { sizeLimit: size } }], volumeMounts };
+    return { volumes: [{ name: stateVolumeName, emptyDir: size === undefined ? {} : { sizeLimit: size } }], volumeMounts };
   }
   const claim = { accessModes: ['ReadWriteOnce'], storageClassName, resources: { requests: { storage: size } } };
   return {
-    volumes: [{ name: 'state', ephemeral: { volumeClaimTemplate: { spec: claim } } }],
+    volumes: [{ name: stateVolumeName, ephemeral: { volumeClaimTemplate: { spec: claim } } }],
     volumeMounts,
     fsGroup: volumeGroup,
   };

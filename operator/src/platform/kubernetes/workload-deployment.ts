@@ -42,6 +42,7 @@ export function deploymentOf(job: JobReference, workload: Workload): Deployment 
         configMapName: name,
         args: [...rendered.nodeOptions, ...rendered.args(configPath), ...settings.flatMap((setting) => ['--set', setting])],
         restartPolicy: 'Always',
+        spreadSelector: selector,
         resources,
         container,
         ...pod,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { revisionWith, type SpecChoices } from '../../../test/fakes/flink-job-builders.ts';
 import type { RenderedProcess } from '../../engine/engine.ts';
+import { typescriptEngine } from '../../engine/typescript/typescript-engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import { configMapOf } from './config-map.ts';
 import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
@@ -76,11 +77,11 @@ test('what a process knows only in its pod is put in on its command line', () =>
   assert.deepEqual(taskManagers().spec.template.spec.containers[0].args.slice(-4), [
     ...['--set', 'taskManagerId=$(POD_NAME)', '--set', 'data.host=$(POD_IP)'],
   ]);
-  const taken = { name: 'POD_UID', value: 'mine' };
-  const env = templates({ podTemplate: { env: [taken, { name: 'AWS_REGION', value: 'eu' }] } })[0]?.spec.containers[0].env ?? [];
-  assert.ok(!env.includes(taken));
-  assert.equal(env.filter((it) => 'name' in it && it.name === 'POD_UID').length, 1);
-  assert.deepEqual(env[0], { name: 'AWS_REGION', value: 'eu' });
+  const env = templates({ podTemplate: { env: [{ name: 'AWS_REGION', value: 'eu' }] } })[0]?.spec.containers[0].env ?? [];
+  assert.deepEqual(
+    env.map((it) => 'name' in it && it.name),
+    ['AWS_REGION', 'POD_NAME', 'POD_UID', 'POD_IP'],
+  );
 });
 
 test('credentials are named and never held', () => {
@@ -92,13 +93,144 @@ test('credentials are named and never held', () => {
 
 test('what a role says of its pods comes on top of what is said for all, and the labels by which they are found stay', () => {
   const template = taskManagers({
-    podTemplate: { nodeSelector: { zone: 'a', disk: 'any' }, labels: { team: 'data', 'flinkjob.dev/component': 'other' } },
+    podTemplate: { nodeSelector: { zone: 'a', disk: 'any' }, labels: { team: 'data' } },
     taskManager: { podTemplate: { nodeSelector: { disk: 'ssd' }, annotations: { note: 'fast' } } },
   }).spec.template;
   assert.deepEqual(template.spec.nodeSelector, { zone: 'a', disk: 'ssd' });
   assert.deepEqual(template.metadata.annotations, { note: 'fast' });
   assert.equal(template.metadata.labels?.['team'], 'data');
   assert.equal(template.metadata.labels?.['flinkjob.dev/component'], 'taskmanager');
+});
+
+test('a job module may come from a ConfigMap that every pod mounts, pre-flight too', () => {
+  const choices: SpecChoices = {
+    job: { module: '/config/job.js' },
+    podTemplate: {
+      volumes: [{ name: 'module', configMap: { name: 'word-count-3' } }],
+      volumeMounts: [{ name: 'module', mountPath: '/config', readOnly: true }],
+    },
+  };
+  for (const { spec } of templates(choices)) {
+    assert.ok(spec.volumes.some((it) => it.name === 'module' && 'configMap' in it));
+    assert.ok(spec.containers[0].volumeMounts.some(({ name, mountPath }) => name === 'module' && mountPath === '/config'));
+  }
+  const config = typescriptEngine.renderTaskManager({
+    ...{
+      revision: revision(choices),
+      namespace: 'streams',
+      name: 'word-count',
+      clusterId: 'cluster',
+      host: '',
+      ports: undefined,
+    },
+    ...{ taskManagerId: 'tm', jobManager: { address: 'jm:1' }, localDirectories: [] },
+  }).config as { readonly job: { readonly module: string } };
+  assert.equal(config.job.module, '/config/job.js');
+});
+
+test('volumes, mounts, variables and tolerations of a role take the place of those for all, one by one', () => {
+  const toleration = { key: 'dedicated', operator: 'Exists' } as const;
+  const { spec } = taskManagers({
+    podTemplate: {
+      volumes: [
+        { name: 'data', emptyDir: {} },
+        { name: 'certificates', secret: { secretName: 'ca' } },
+      ],
+      volumeMounts: [
+        { name: 'data', mountPath: '/data' },
+        { name: 'certificates', mountPath: '/certificates' },
+      ],
+      env: [
+        { name: 'LEVEL', value: 'low' },
+        { name: 'ZONE', value: 'a' },
+      ],
+      tolerations: [
+        { ...toleration, effect: 'NoSchedule' },
+        { key: 'spot', operator: 'Exists' },
+      ],
+    },
+    taskManager: {
+      podTemplate: {
+        volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'shared' } }],
+        volumeMounts: [{ name: 'data', mountPath: '/data', subPath: 'words' }],
+        env: [{ name: 'LEVEL', value: 'high' }],
+        tolerations: [toleration],
+      },
+    },
+  }).spec.template;
+  assert.deepEqual(
+    spec.volumes.filter(({ name }) => !name.startsWith('flinkjob-')),
+    [
+      { name: 'data', persistentVolumeClaim: { claimName: 'shared' } },
+      { name: 'certificates', secret: { secretName: 'ca' } },
+    ],
+  );
+  const [container] = spec.containers;
+  assert.deepEqual(
+    container.volumeMounts.filter(({ name }) => !name.startsWith('flinkjob-')),
+    [
+      { name: 'data', mountPath: '/data', subPath: 'words' },
+      { name: 'certificates', mountPath: '/certificates' },
+    ],
+  );
+  assert.deepEqual(container.env.slice(0, 2), [
+    { name: 'LEVEL', value: 'high' },
+    { name: 'ZONE', value: 'a' },
+  ]);
+  assert.deepEqual(spec.tolerations.slice(0, 2), [{ key: 'spot', operator: 'Exists' }, toleration]);
+});
+
+test('sidecars keep to the restricted standard without a word of the author, and the job’s own container stays the first', () => {
+  for (const { spec } of templates({
+    podTemplate: {
+      containers: [{ name: 'proxy', image: 'example/proxy:1', securityContext: { runAsUser: 7 } }],
+      initContainers: [{ name: 'fetch', image: 'example/fetch:1', restartPolicy: 'Always' }],
+    },
+  })) {
+    assert.deepEqual(
+      spec.containers.map(({ name }) => name),
+      ['flinkjob', 'proxy'],
+    );
+    const kept = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+    assert.deepEqual(spec.containers[1]?.securityContext, { ...kept, runAsUser: 7 });
+    assert.deepEqual(spec.initContainers, [
+      { name: 'fetch', image: 'example/fetch:1', restartPolicy: 'Always', securityContext: kept },
+    ]);
+  }
+});
+
+test('who the processes are, where they go and how long they may take to end is as the author says', () => {
+  const affinity = { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [] } } };
+  const { spec } = taskManagers({
+    podTemplate: {
+      securityContext: { runAsUser: 1000, fsGroup: 2000 },
+      ...{ priorityClassName: 'high', runtimeClassName: 'gvisor', schedulerName: 'other' },
+    },
+    taskManager: {
+      podTemplate: {
+        affinity,
+        securityContext: { runAsUser: 1001, supplementalGroups: [5] },
+        terminationGracePeriodSeconds: 60,
+        topologySpreadConstraints: [
+          { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule' },
+        ],
+      },
+    },
+  }).spec.template;
+  assert.deepEqual(spec.securityContext, {
+    ...{ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' }, fsGroupChangePolicy: 'OnRootMismatch' },
+    ...{ runAsUser: 1001, fsGroup: 2000, supplementalGroups: [5] },
+  });
+  assert.deepEqual(spec.affinity, affinity);
+  assert.deepEqual([spec.priorityClassName, spec.runtimeClassName, spec.schedulerName], ['high', 'gvisor', 'other']);
+  assert.equal(spec.terminationGracePeriodSeconds, 60);
+  // Counted are the pods of this attempt, whose labels the author cannot know.
+  assert.deepEqual(spec.topologySpreadConstraints, [
+    {
+      ...{ maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule' },
+      labelSelector: taskManagers().spec.selector,
+    },
+  ]);
 });
 
 test('a selector finds its own pods and nobody else’s', () => {
@@ -124,12 +256,13 @@ test('the address of the JobManager stays the same for a replacement, and is ano
 });
 
 test('working state lies on the node’s disk, or on a volume of the class that is asked for', () => {
-  const volume = (choices: SpecChoices) => taskManagers(choices).spec.template.spec.volumes.find(({ name }) => name === 'state');
-  assert.deepEqual(volume({}), { name: 'state', emptyDir: {} });
-  assert.deepEqual(volume({ localStorage: { size: '50Gi' } }), { name: 'state', emptyDir: { sizeLimit: '50Gi' } });
+  const volume = (choices: SpecChoices) =>
+    taskManagers(choices).spec.template.spec.volumes.find(({ name }) => name === 'flinkjob-state');
+  assert.deepEqual(volume({}), { name: 'flinkjob-state', emptyDir: {} });
+  assert.deepEqual(volume({ localStorage: { size: '50Gi' } }), { name: 'flinkjob-state', emptyDir: { sizeLimit: '50Gi' } });
   const asked = { size: '50Gi', storageClassName: 'local-ssd' };
   assert.deepEqual(volume({ localStorage: asked }), {
-    name: 'state',
+    name: 'flinkjob-state',
     ephemeral: {
       volumeClaimTemplate: {
         spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'local-ssd', resources: { requests: { storage: '50Gi' } } },
