@@ -7,6 +7,7 @@ import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open
 import { toErrorInfo } from '../core/job-error.ts';
 import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import type { TaskManagerConnection } from '../core/protocol/messages.ts';
+import type { Credentials } from '../credentials/credentials.ts';
 import { bringJobModule } from '../job-loading/bring-job-module.ts';
 import { loadJob } from '../job-loading/load-job.ts';
 import { jobIdOf } from '../job-manager/job-id.ts';
@@ -21,6 +22,7 @@ import type { Log } from '../log.ts';
 import { systemClock } from '../system-clock.ts';
 import { listenForTaskManagers } from '../transport/control.ts';
 import { announceAddress } from './address-file.ts';
+import { openCredentials } from './open-credentials.ts';
 import { readProcessConfig } from './read-process-config.ts';
 import { reportError } from './report-error.ts';
 import { createRootLog } from './root-log.ts';
@@ -32,7 +34,7 @@ const terminateTimeoutMs = 8_000;
 const announceIntervalMs = 2_000;
 
 /**
- * `job-manager --config FILE`: the JobManager's process. Serves REST from its first moment to SIGTERM, whatever becomes of the job, so that a
+ * `job-manager --config FILE [--credentials FILE]`: the JobManager's process. Serves REST from its first moment to SIGTERM, whatever becomes of the job, so that a
  * controller can always read why; only a superseded JobManager ends by itself. Returns the exit code.
  */
 export async function jobManagerCommand(argv: readonly string[]): Promise<number> {
@@ -41,7 +43,8 @@ export async function jobManagerCommand(argv: readonly string[]): Promise<number
     const { lineage, podUid } = config;
     const { namespace, name } = lineage;
     const log = createRootLog({ process: 'job-manager', namespace, flinkJob: name, podUid });
-    return await new JobManagerProcess(config, log).run();
+    const credentials = openCredentials('JobManager', argv, log);
+    return await new JobManagerProcess({ config, credentials, log }).run();
   } catch (error) {
     return reportError(error);
   }
@@ -49,6 +52,7 @@ export async function jobManagerCommand(argv: readonly string[]): Promise<number
 
 class JobManagerProcess {
   readonly #config: JobManagerProcessConfig;
+  readonly #credentials: Credentials | undefined;
   readonly #log: Log;
   readonly #startedAtMs = Date.now();
   readonly #meter = new JobManagerProcessMeter();
@@ -58,9 +62,14 @@ class JobManagerProcess {
   #served: ServedJob;
   #rest = '';
 
-  constructor(config: JobManagerProcessConfig, log: Log) {
-    this.#config = config;
-    this.#log = log;
+  constructor(options: {
+    readonly config: JobManagerProcessConfig;
+    readonly credentials: Credentials | undefined;
+    readonly log: Log;
+  }) {
+    this.#config = options.config;
+    this.#credentials = options.credentials;
+    this.#log = options.log;
     this.#served = servedWithoutJobManager(undefined, this.#startedAtMs, this.#fixed(undefined));
   }
 
@@ -84,7 +93,7 @@ class JobManagerProcess {
     const { rest: restConfig, rpc: rpcConfig } = this.#config;
     const jobId = jobIdOf(this.#config.lineage);
     const rest = await startRestServer({
-      ...{ ...restConfig, log: this.#log },
+      ...{ ...restConfig, credentials: this.#credentials, log: this.#log },
       routes: () => ({
         jobId,
         routes: routesOf(this.#served, { nowMs: Date.now, newId: randomUUID, measureProcess: () => this.#meter.measure() }),
@@ -93,7 +102,10 @@ class JobManagerProcess {
     this.#closeables.push(() => rest.close());
     this.#rest = rest.address;
     const pending = new PendingConnections();
-    const rpc = await listenForTaskManagers({ ...rpcConfig, onConnection: (connection) => pending.accept(connection) });
+    const rpc = await listenForTaskManagers({
+      ...{ ...rpcConfig, credentials: this.#credentials },
+      onConnection: (connection) => pending.accept(connection),
+    });
     this.#closeables.push(() => rpc.close());
     this.#log.info({ rest: rest.address, rpc: rpc.address }, 'JobManager listens');
     this.#announce(() => this.#served.status().epoch ?? 0, rpc.address);

@@ -43,12 +43,16 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'state ls|get|scan|export SNAPSHOT: what is in a checkpoint or savepoint, row by row',
     load: async () => (await import('./state.ts')).stateCommand,
   },
+  token: {
+    summary: 'token --credentials FILE: the header that authorises one request to the REST of a JobManager',
+    load: async () => (await import('./token.ts')).tokenCommand,
+  },
   'job-manager': {
-    summary: 'job-manager --config FILE: the JobManager process of a platform',
+    summary: 'job-manager --config FILE [--credentials FILE]: the JobManager process of a platform',
     load: async () => (await import('./job-manager.ts')).jobManagerCommand,
   },
   'task-manager': {
-    summary: 'task-manager --config FILE: a TaskManager process of a platform',
+    summary: 'task-manager --config FILE [--credentials FILE]: a TaskManager process of a platform',
     load: async () => (await import('./task-manager.ts')).taskManagerCommand,
   },
 };

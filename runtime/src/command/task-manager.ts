@@ -12,13 +12,14 @@ import { type RestServer, startRestServer } from '../job-manager/rest/rest-serve
 import type { Log } from '../log.ts';
 import { TaskManager } from '../task-manager/task-manager.ts';
 import { connectToJobManager } from '../transport/control.ts';
-import { tcpDataTransport } from '../transport/data/tcp-data-transport.ts';
+import { tcpDataTransportWith } from '../transport/data/tcp-data-transport.ts';
 import { readJobManagerAddress } from './job-manager-address.ts';
+import { openCredentials } from './open-credentials.ts';
 import { readProcessConfig } from './read-process-config.ts';
 import { reportError } from './report-error.ts';
 import { createRootLog } from './root-log.ts';
 
-/** `task-manager --config FILE`: runs until the JobManager says that the job is over, or a signal comes. */
+/** `task-manager --config FILE [--credentials FILE]`: runs until the JobManager says that the job is over, or a signal comes. */
 export async function taskManagerCommand(argv: readonly string[]): Promise<number> {
   try {
     // `taskManagerNodeOptions` limit the heap of this thread, which has been made. For threads to come they would take precedence over the limits
@@ -32,14 +33,15 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
       });
     }
     const log = createRootLog({ process: 'task-manager', taskManagerId: config.taskManagerId });
+    const credentials = openCredentials('TaskManager', argv, log);
     const job = await bringJobModule(config.job, log);
     const { graph } = await loadJob(job);
     const taskManager = new TaskManager({
       config: { ...config, job },
       graph,
       jobGraphHash: jobGraphHash(graph),
-      connect: async () => connectToJobManager(await jobManagerAddress(config)),
-      transport: tcpDataTransport,
+      connect: async () => connectToJobManager(await jobManagerAddress(config), credentials),
+      transport: tcpDataTransportWith(credentials),
       log,
     });
     const stop = () => taskManager.stop();

@@ -1,6 +1,7 @@
 // The control connection over real sockets on loopback, and the wire form of every message. Who sends what is tested with JobManager and TaskManager.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { credentialsOf, jobKeys } from '../../test/fakes/job-credentials.ts';
 import type { Connection, JobManagerMessage, TaskManagerConnection, TaskManagerMessage } from '../core/protocol/messages.ts';
 import { connectToJobManager, listenForTaskManagers } from './control.ts';
 import { connectInMemory } from './in-memory-connection.ts';
@@ -216,6 +217,59 @@ test('what was sent before closing arrives, then both sides hear of the close on
 
 test('an address where nobody listens is an error that names it', async () => {
   await assert.rejects(connectToJobManager('127.0.0.1:1'), { code: 'JobManagerUnreachable', message: /127\.0\.0\.1:1/ });
+});
+
+test('with credentials a TaskManager of the job is served; one without its keys, or a JobManager without them, is refused before a message is read', async () => {
+  const keys = jobKeys();
+  const connections: TaskManagerConnection[] = [];
+  const listen = (of = keys) =>
+    listenForTaskManagers({
+      ...{ host: '127.0.0.1', port: 0, credentials: credentialsOf('JobManager', of) },
+      onConnection: (connection) => connections.push(connection),
+    });
+  const listener = await listen();
+  const connectWith = (credentials: ReturnType<typeof credentialsOf>, address = listener.address) =>
+    connectToJobManager(address, credentials);
+  const taskManager = await connectWith(credentialsOf('TaskManager', keys));
+  const registered = collect(connections[0] as TaskManagerConnection, 1);
+  taskManager.send({ type: 'Heartbeat', residentSizeBytes: 3 });
+  assert.deepEqual(await registered, [{ type: 'Heartbeat', residentSizeBytes: 3 }]);
+
+  await assert.rejects(connectWith(credentialsOf('TaskManager', jobKeys())), {
+    code: 'JobManagerUnproven',
+    message: /CredentialRefused: .*signature/,
+  });
+  await assert.rejects(connectWith(credentialsOf('Tool', keys)), { code: 'JobManagerUnproven', message: /a Tool may not/ });
+  const foreign = await listen(jobKeys());
+  await assert.rejects(connectWith(credentialsOf('TaskManager', keys), foreign.address), { code: 'JobManagerUnproven' });
+  assert.equal(connections.length, 1);
+
+  // One that sends at once, without any proof.
+  const plain = await connectToJobManager(listener.address);
+  const closed = Promise.withResolvers<string>();
+  plain.listen({ onMessage: () => assert.fail('it was answered'), onClose: closed.resolve });
+  plain.send({ type: 'Heartbeat', residentSizeBytes: 1 });
+  assert.match(await closed.promise, /CredentialMissing: a connection needs a token/);
+  assert.equal(connections.length, 1);
+  taskManager.close('done');
+  await Promise.all([listener.close(), foreign.close()]);
+});
+
+test('a listener without keys cannot pass for the JobManager', async () => {
+  const heard: TaskManagerMessage[] = [];
+  const listener = await listenForTaskManagers({
+    ...{ host: '127.0.0.1', port: 0 },
+    onConnection: (connection) => {
+      connection.listen({ onMessage: (message) => heard.push(message), onClose: () => {} });
+      connection.send({ type: 'Cancel', token });
+    },
+  });
+  await assert.rejects(connectToJobManager(listener.address, credentialsOf('TaskManager', jobKeys())), {
+    code: 'JobManagerUnproven',
+    message: /needs a token/,
+  });
+  assert.deepEqual(heard, []);
+  await listener.close();
 });
 
 test('a port in use is an error that names it', async () => {

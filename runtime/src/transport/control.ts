@@ -1,14 +1,16 @@
 import {
   Client,
   type ClientDuplexStream,
+  credentials as channelCredentials,
   connectivityState,
-  credentials,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
   type ServiceError,
+  status,
 } from '@grpc/grpc-js';
-import { JobError } from '../core/job-error.ts';
+import { JobError, toErrorInfo } from '../core/job-error.ts';
 import type {
   Connection,
   JobManagerConnection,
@@ -16,6 +18,8 @@ import type {
   TaskManagerConnection,
   TaskManagerMessage,
 } from '../core/protocol/messages.ts';
+import { answerConnection, proveConnection } from '../credentials/connection-proofs.ts';
+import type { Credentials } from '../credentials/credentials.ts';
 import {
   Control,
   type JobManagerMessage as JobManagerWire,
@@ -31,6 +35,16 @@ import { grpcChannelOptions, toMethodDefinition, toServiceDefinition } from './g
 
 /** How long a side that closed waits for the other to end the stream before it resets it. */
 const closeTimeoutMs = 2_000;
+/** For a JobManager to prove itself on an open connection; it only has to look at a token. */
+const answerTimeoutMs = 5_000;
+/** A connection without a stream, which a TaskManager opens at once. One that does not even speak HTTP/2 is found by the pings, sooner. */
+const idleTimeoutMs = 30_000;
+/** A TaskManager has one. */
+const streamsOfConnectionMax = 4;
+
+/** In the head of the stream, before any message: the proof of the TaskManager, and the JobManager's answer. */
+const proofHeader = 'flinkjob-proof';
+const answerHeader = 'flinkjob-answer';
 
 export interface TaskManagerListener {
   /** `host:port` as bound. */
@@ -39,16 +53,27 @@ export interface TaskManagerListener {
   close(): Promise<void>;
 }
 
-/** The JobManager's side: calls `onConnection` once per TaskManager that connects, before any of its messages. */
+/**
+ * The JobManager's side: calls `onConnection` once per TaskManager that connects, before any of its messages. With credentials nothing is read of a stream that does
+ * not begin with the proof of a TaskManager.
+ */
 export async function listenForTaskManagers(options: {
   readonly host: string;
   readonly port: number;
+  readonly credentials?: Credentials | undefined;
   readonly onConnection: (connection: TaskManagerConnection) => void;
 }): Promise<TaskManagerListener> {
-  const server = new Server(grpcChannelOptions);
+  const server = new Server({
+    ...grpcChannelOptions,
+    'grpc.max_connection_idle_ms': idleTimeoutMs,
+    'grpc.max_concurrent_streams': streamsOfConnectionMax,
+  });
   const connections = new Set<TaskManagerConnection>();
   server.addService(toServiceDefinition(Control), {
     connect: (call: ServerDuplexStream<TaskManagerWire, object>) => {
+      if (options.credentials !== undefined && !answerProof(call, options.credentials)) {
+        return;
+      }
       const connection = new StreamConnection<JobManagerMessage, TaskManagerMessage>({
         stream: call,
         write: (message) => call.write(encodeJobManagerMessage(message)),
@@ -72,27 +97,98 @@ export async function listenForTaskManagers(options: {
   };
 }
 
-/** The TaskManager's side. Rejects with a JobError when nobody answers at the address. */
-export async function connectToJobManager(address: string): Promise<JobManagerConnection> {
-  const client = new Client(address, credentials.createInsecure(), grpcChannelOptions);
+/** False when the stream is refused; nothing of it was read. */
+function answerProof(call: ServerDuplexStream<TaskManagerWire, object>, credentials: Credentials): boolean {
+  const [token] = call.metadata.get(proofHeader);
+  try {
+    const answer = answerConnection(credentials, typeof token === 'string' ? token : undefined, { audience: 'Control' });
+    const metadata = new Metadata();
+    metadata.set(answerHeader, answer);
+    call.sendMetadata(metadata);
+    return true;
+  } catch (error) {
+    const { code, message, remedy } = toErrorInfo(error);
+    const isForbidden = code === 'CredentialForbidden';
+    call.emit(
+      'error',
+      Object.assign(new Error(message), {
+        code: isForbidden ? status.PERMISSION_DENIED : status.UNAUTHENTICATED,
+        details: `${code}: ${message}. ${remedy ?? ''}`,
+      }),
+    );
+    return false;
+  }
+}
+
+/**
+ * The TaskManager's side. Rejects with a JobError when nobody answers at the address, or somebody who cannot prove to be the JobManager of this job: neither is told
+ * anything, nor heard.
+ */
+export async function connectToJobManager(address: string, credentials?: Credentials): Promise<JobManagerConnection> {
+  const client = new Client(address, channelCredentials.createInsecure(), grpcChannelOptions);
+  let call: ClientDuplexStream<object, object>;
   try {
     await clientReady(client, { address, timeoutMs: connectTimeoutMs, what: 'JobManager' });
+    call = await openCall(client, address, credentials);
   } catch (error) {
     client.close();
     throw error;
   }
-  const method = toMethodDefinition(Control.method.connect);
-  const call: ClientDuplexStream<object, object> = client.makeBidiStreamRequest(
-    method.path,
-    method.requestSerialize,
-    method.responseDeserialize,
-  );
   return new StreamConnection<TaskManagerMessage, JobManagerMessage>({
     stream: call,
     write: (message) => call.write(encodeTaskManagerMessage(message)),
     decode: (message) => decodeJobManagerMessage(message as JobManagerWire),
     reset: () => call.cancel(),
     onClosed: () => client.close(),
+  });
+}
+
+async function openCall(
+  client: Client,
+  address: string,
+  credentials: Credentials | undefined,
+): Promise<ClientDuplexStream<object, object>> {
+  const { path, requestSerialize, responseDeserialize } = toMethodDefinition(Control.method.connect);
+  const proof = credentials && proveConnection(credentials, { audience: 'Control', listener: 'JobManager' });
+  const metadata = new Metadata();
+  if (proof !== undefined) {
+    metadata.set(proofHeader, proof.token);
+  }
+  const call: ClientDuplexStream<object, object> = client.makeBidiStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    metadata,
+  );
+  if (proof === undefined) {
+    return call;
+  }
+  const answered = Promise.withResolvers<Metadata>();
+  const refuse = (why: string) => answered.reject(unproven(address, why));
+  const onError = (error: ServiceError) => refuse(error.details || error.message);
+  const timer = setTimeout(() => refuse(`no answer within ${answerTimeoutMs / 1000} s`), answerTimeoutMs);
+  call.once('metadata', answered.resolve);
+  call.on('error', onError);
+  try {
+    const [answer] = (await answered.promise).get(answerHeader);
+    proof.checkAnswer(typeof answer === 'string' ? answer : undefined);
+  } catch (error) {
+    call.cancel();
+    throw error instanceof JobError && error.code === unprovenCode ? error : unproven(address, toErrorInfo(error).message, error);
+  } finally {
+    clearTimeout(timer);
+  }
+  // Whoever has the call now listens before anything else can happen.
+  call.off('error', onError);
+  return call;
+}
+
+const unprovenCode = 'JobManagerUnproven';
+
+function unproven(address: string, why: string, cause?: unknown): JobError {
+  return new JobError(`at ${address} is nobody who is, and takes us for, a part of this job: ${why}`, {
+    ...{ domain: 'external', retry: 'backoff', code: unprovenCode, cause },
+    remedy: 'See that all processes of the job have its keys, and that the clocks of their machines agree.',
   });
 }
 

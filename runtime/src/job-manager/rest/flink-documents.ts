@@ -114,7 +114,8 @@ export function jobConfigDocument(job: ServedJob): object {
       'restart-strategy': job.config.restartStrategy.type,
       'job-parallelism': parallelism,
       'object-reuse-mode': false,
-      'user-config': job.config.job.args,
+      // Names only, and for all of them Flink's word for a value that is hidden: which one is a password, only its author knows.
+      'user-config': Object.fromEntries(Object.keys(job.config.job.args).map((name) => [name, '******'])),
     },
   };
 }

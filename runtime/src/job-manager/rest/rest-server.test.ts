@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { after, before, test } from 'node:test';
+import { credentialsOf, jobKeys } from '../../../test/fakes/job-credentials.ts';
 import { JobManagerHarness, jobManagerConfig, type StartedJobManager } from '../../../test/fakes/job-manager-harness.ts';
 import type { ScriptedTaskManager } from '../../../test/fakes/scripted-task-manager.ts';
+import { authorizeAnyRestCall, authorizeRestCall } from '../../credentials/rest-authorization.ts';
 import { jobIdOf } from '../job-id.ts';
 import { type RestServer, startRestServer } from './rest-server.ts';
 import { routesOf } from './routes.ts';
@@ -269,3 +271,85 @@ test('stop and cancel are accepted once and then refused with the state of the j
   assert.match(document.errors[0], /Stopped/);
   assert.equal(document.error.code, 'JobNotRunning');
 });
+
+test('with credentials everybody may read, and only who has a token may change anything', async () => {
+  const keys = jobKeys();
+  const guarded = await startRestServer({
+    ...{ host: '127.0.0.1', port: 0, log: silent, credentials: credentialsOf('JobManager', keys) },
+    routes: () => ({
+      jobId,
+      routes: routesOf(served, { nowMs: () => harness.time.nowMs(), newId: () => `made-${++nextId}`, measureProcess: () => [] }),
+    }),
+  });
+  try {
+    const send = async (method: string, path: string, body: string | undefined, authorization?: string) => {
+      const response = await fetch(`http://${guarded.address}${path}`, {
+        method,
+        ...(body === undefined ? {} : { body }),
+        headers: { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) },
+      });
+      // biome-ignore lint/suspicious/noExplicitAny: documents are looked into field by field.
+      return { status: response.status, headers: response.headers, document: (await response.json()) as any };
+    };
+    assert.equal((await send('GET', '/v1/status', undefined)).status, 200);
+    const before = started.jobManager.status().operations.length;
+    const body = JSON.stringify({ operationId: 'guarded' });
+    const writes = [
+      ['POST', `/jobs/${jobId}/savepoints`],
+      ['POST', `/jobs/${jobId}/stop`],
+      ['POST', '/savepoint-disposal'],
+      ['PATCH', `/jobs/${jobId}?mode=cancel`],
+    ] as const;
+    for (const [method, path] of writes) {
+      const { status, headers, document } = await send(method, path, body);
+      assert.deepEqual([status, headers.get('www-authenticate'), document.error.code], [401, 'FlinkJob', 'CredentialMissing']);
+      assert.match(document.error.message, new RegExp(`^${method} /.* needs a token of this job$`));
+      assert.match(document.error.remedy, /flinkjob/);
+      assert.match(document.errors[0], /needs a token/);
+      const foreign = credentialsOf('Controller', jobKeys());
+      assert.equal((await send(method, path, body, authorizeRestCall(foreign, { method, path, body }))).status, 401);
+      const taskManagers = credentialsOf('TaskManager', keys);
+      const forbidden = await send(method, path, body, authorizeRestCall(taskManagers, { method, path, body }));
+      assert.deepEqual([forbidden.status, forbidden.document.error.code], [403, 'CredentialForbidden']);
+    }
+    assert.equal(started.jobManager.status().operations.length, before, 'nothing of it has had an effect');
+    const [method, path] = writes[0];
+    const authorization = authorizeRestCall(credentialsOf('Controller', keys), { method, path, body });
+    // It is the job that answers now, which the tests before have ended.
+    assert.equal((await send(method, path, body, authorization)).document.error.code, 'JobNotRunning');
+    assert.match((await send(method, path, body, authorization)).document.error.message, /used before/);
+    const byTool = authorizeAnyRestCall(credentialsOf('Tool', keys));
+    assert.equal((await send(method, path, body, byTool)).document.error.code, 'JobNotRunning');
+  } finally {
+    await guarded.close();
+  }
+});
+
+test('arguments of the job are shown by name only, and a URL without its password', async () => {
+  const hidden = {
+    ...served,
+    config: { ...served.config, job: { ...served.config.job, args: { dsn: 'postgres://u:hunter2@db/x' } } },
+  };
+  const status = { ...served.status(), error: { ...brokenSink, message: 'cannot reach postgres://u:hunter2@db/x?a=b@c' } };
+  const leaky = await startRestServer({
+    ...{ host: '127.0.0.1', port: 0, log: silent },
+    routes: () => ({
+      jobId,
+      routes: routesOf({ ...hidden, status: () => status }, { nowMs: () => 0, newId: () => 'x', measureProcess: () => [] }),
+    }),
+  });
+  try {
+    const read = async (path: string) => (await fetch(`http://${leaky.address}${path}`)).text();
+    assert.match(await read('/v1/status'), /cannot reach postgres:\/\/\*\*\*@db\/x/);
+    assert.match(await read(`/jobs/${jobId}/config`), /"user-config":\{"dsn":"\*{6}"\}/);
+    for (const { method, path } of routesOf(hidden, { nowMs: () => 0, newId: () => 'x', measureProcess: () => [] })) {
+      if (method === 'GET') {
+        assert.doesNotMatch(await read(path.replace(':jobId', jobId)), /hunter2/, path);
+      }
+    }
+  } finally {
+    await leaky.close();
+  }
+});
+
+const brokenSink = { code: 'SinkFailed', domain: 'external', retry: 'backoff' } as const;

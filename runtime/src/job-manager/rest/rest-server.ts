@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { JobError, toErrorInfo } from '../../core/job-error.ts';
+import type { Credentials } from '../../credentials/credentials.ts';
+import { verifyRestCall } from '../../credentials/rest-authorization.ts';
 import type { Log } from '../../log.ts';
 import { notFound, notFoundCode } from './not-found.ts';
 import { invalidRequest } from './request-bodies.ts';
@@ -10,6 +12,10 @@ import type { RestAnswer, Route } from './route.ts';
 const bodySizeBytesMax = 64 * 1024;
 /** For a whole request to arrive; everything is answered from memory at once. */
 const requestTimeoutMs = 10_000;
+/** Between looks at what has not arrived in time, a connection that says nothing among them. */
+const connectionsCheckingIntervalMs = 5_000;
+/** Controllers, Prometheus, probes and some people with a dashboard. Those beyond are refused at once, and this process keeps its files for its job. */
+const connectionCountMax = 512;
 
 export interface RestServer {
   /** `host:port` as bound. */
@@ -21,6 +27,8 @@ export interface RestServerOptions {
   readonly host: string;
   readonly port: number;
   readonly log: Log;
+  /** What changes something needs a token that these accept. Without them everybody may, as on a laptop. */
+  readonly credentials?: Credentials | undefined;
   /** Asked at every request: what is served may change (first nothing but the state, then the job). */
   readonly routes: () => { readonly jobId: string; readonly routes: readonly Route[] };
 }
@@ -28,10 +36,17 @@ export interface RestServerOptions {
 /** Listens; a port that is taken is a `JobError` that names it. */
 export async function startRestServer(options: RestServerOptions): Promise<RestServer> {
   const { host, port } = options;
-  const server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
-    // Not awaited: `serve` answers every failure itself.
-    void serve(options, request, response);
-  });
+  const server = createServer(
+    {
+      ...{ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
+      connectionsCheckingInterval: connectionsCheckingIntervalMs,
+    },
+    (request, response) => {
+      // Not awaited: `serve` answers every failure itself.
+      void serve(options, request, response);
+    },
+  );
+  server.maxConnections = connectionCountMax;
   await listen(server, { host, port });
   const bound = server.address() as AddressInfo;
   return {
@@ -77,13 +92,22 @@ async function serve(options: RestServerOptions, request: IncomingMessage, respo
   response.writeHead(answer.status, {
     'content-type': contentType,
     'cache-control': 'no-store',
+    ...(answer.status === 401 ? { 'www-authenticate': 'FlinkJob' } : {}),
     // The rest of a body that was refused is not waited for.
     ...(request.complete ? {} : { connection: 'close' }),
   });
-  response.end(text);
+  response.end(withoutUserInfo(text));
 }
 
-async function dispatch({ routes }: RestServerOptions, request: IncomingMessage): Promise<RestAnswer> {
+/**
+ * Everybody may read. What we serve has no secrets in it by itself, but messages of clients and drivers quote the URL that they were given, and a URL can hold a
+ * password.
+ */
+function withoutUserInfo(text: string): string {
+  return text.replaceAll(/:\/\/[^\s/?#@"'<>\\]{1,512}@/g, '://***@');
+}
+
+async function dispatch({ routes, credentials }: RestServerOptions, request: IncomingMessage): Promise<RestAnswer> {
   const url = parseUrl(request.url ?? '/');
   const served = routes();
   const matches = served.routes.flatMap((route) => {
@@ -104,8 +128,19 @@ async function dispatch({ routes }: RestServerOptions, request: IncomingMessage)
   if (jobId !== undefined && jobId !== served.jobId) {
     throw notFound(`Job ${jobId} not found`, `This JobManager runs the one job ${served.jobId}.`);
   }
-  const body = match.route.method === 'GET' ? '' : await readBody(request);
+  const body = match.route.method === 'GET' ? '' : await readAuthorized(request, credentials);
   return match.route.handle({ parameters: match.parameters, query: url.searchParams, body });
+}
+
+async function readAuthorized(request: IncomingMessage, credentials: Credentials | undefined): Promise<string> {
+  if (credentials === undefined) {
+    return readBody(request);
+  }
+  const { method = '', url: path = '/' } = request;
+  const verifyBody = verifyRestCall(credentials, { method, path, authorization: request.headers.authorization });
+  const body = await readBody(request);
+  verifyBody(body);
+  return body;
 }
 
 function parseUrl(text: string): URL {
@@ -180,6 +215,9 @@ const statusByCode: Readonly<Record<string, number>> = {
   SavepointUnknown: 404,
   [bodyTooLargeCode]: 413,
   InvalidRequest: 400,
+  CredentialMissing: 401,
+  CredentialRefused: 401,
+  CredentialForbidden: 403,
   TooManySavepoints: 429,
 };
 

@@ -1,8 +1,11 @@
 // Record streams over real sockets on loopback: order, credits, refusal, loss.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import type { ChannelCredit, ChannelFrame, IncomingStream } from './data-transport.ts';
-import { tcpDataTransport } from './tcp-data-transport.ts';
+import { credentialsOf, jobKeys } from '../../../test/fakes/job-credentials.ts';
+import type { ChannelCredit, ChannelFrame, DataTransport, IncomingStream } from './data-transport.ts';
+import { tcpDataTransport, tcpDataTransportWith } from './tcp-data-transport.ts';
 
 const hello = { token: { epoch: 3, executionAttempt: 4 }, taskManagerId: 'tm-1' };
 const frames: ChannelFrame[] = [
@@ -89,5 +92,65 @@ test('an aborted opening is an error, also while the consumer has not answered',
   await incoming;
   abort.abort();
   await assert.rejects(opening, { code: 'RecordStreamRefused' });
+  await listener.close();
+});
+
+const keys = jobKeys();
+const withKeys = (of = keys) => tcpDataTransportWith(credentialsOf('TaskManager', of));
+
+test('with credentials, TaskManagers of one job exchange records as without', async () => {
+  const incoming = Promise.withResolvers<IncomingStream>();
+  const listener = await withKeys().listen({ host: '127.0.0.1', port: 0, onStream: incoming.resolve });
+  const received = Promise.withResolvers<readonly ChannelFrame[]>();
+  const opening = withKeys().open({ ...unheard, address: listener.address, hello });
+  const stream = await incoming.promise;
+  stream.accept({ onFrames: received.resolve, onLost: () => {} });
+  (await opening).send(frames);
+  assert.deepEqual(await received.promise, frames);
+  await listener.close();
+});
+
+test('a producer without the keys of the job gets no stream, and a consumer without them no hello', async () => {
+  const streams: IncomingStream[] = [];
+  const listener = await withKeys().listen({ host: '127.0.0.1', port: 0, onStream: (stream) => streams.push(stream) });
+  const open = (transport: DataTransport, address = listener.address) => transport.open({ ...unheard, address, hello });
+  await assert.rejects(open(tcpDataTransport), { code: 'RecordStreamRefused', message: /out of turn/ });
+  await assert.rejects(open(withKeys(jobKeys())), { code: 'RecordStreamRefused', message: /signature/ });
+  const byController = tcpDataTransportWith(credentialsOf('Controller', keys));
+  await assert.rejects(open(byController), { message: /a Controller may not/ });
+  const foreign = await withKeys(jobKeys()).listen({ host: '127.0.0.1', port: 0, onStream: (stream) => streams.push(stream) });
+  await assert.rejects(open(withKeys(), foreign.address), { code: 'RecordStreamRefused', message: /signature/ });
+  const open2 = await tcpDataTransport.listen({ host: '127.0.0.1', port: 0, onStream: (stream) => streams.push(stream) });
+  await assert.rejects(open(withKeys(), open2.address), { code: 'RecordStreamRefused' });
+  assert.deepEqual(streams, []);
+  await Promise.all([listener.close(), foreign.close(), open2.close()]);
+});
+
+test('before it is known who speaks, a long message ends the connection, and of many silent ones the oldest goes', async () => {
+  const listener = await withKeys().listen({ host: '127.0.0.1', port: 0, onStream: () => assert.fail('nobody said who it is') });
+  const port = Number(listener.address.split(':')[1]);
+  const talker = connect(port, '127.0.0.1');
+  const head = Buffer.alloc(13);
+  head.writeUInt32LE(1 << 20, 0);
+  head.writeUInt8(7, 4);
+  talker.write(head);
+  const said: Buffer[] = [];
+  talker.on('data', (chunk) => said.push(chunk));
+  await once(talker, 'close');
+  assert.match(Buffer.concat(said).toString(), /1048576 bytes on a record stream, where 2048 are the most/);
+
+  const silent: Socket[] = [];
+  const oldestGone = Promise.withResolvers<void>();
+  for (let count = 0; count < 257; count += 1) {
+    const socket = connect(port, '127.0.0.1');
+    silent.push(socket);
+    socket.once('close', () => (count === 0 ? oldestGone.resolve() : undefined));
+    await once(socket, 'connect');
+  }
+  await oldestGone.promise;
+  assert.ok(silent.slice(1).every((socket) => !socket.destroyed));
+  for (const socket of silent) {
+    socket.destroy();
+  }
   await listener.close();
 });

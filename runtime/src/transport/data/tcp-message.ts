@@ -36,12 +36,15 @@ export function writeMessage(
 export class MessageReader {
   readonly #onMessage: (message: TcpMessage) => void;
   readonly #head = Buffer.alloc(headSizeBytes);
+  /** Of the messages to come. */
+  sizeBytesMax: number;
   #headFilled = 0;
   #body: Uint8Array<ArrayBuffer> | undefined;
   #bodyFilled = 0;
 
-  constructor(onMessage: (message: TcpMessage) => void) {
+  constructor(onMessage: (message: TcpMessage) => void, sizeBytesMax: number = bodySizeBytesMax) {
     this.#onMessage = onMessage;
+    this.sizeBytesMax = sizeBytesMax;
   }
 
   read(chunk: Uint8Array): void {
@@ -62,8 +65,8 @@ export class MessageReader {
   }
 
   #beginBody(sizeBytes: number): void {
-    if (sizeBytes > bodySizeBytesMax) {
-      throw new JobError(`a message of ${sizeBytes} bytes on a record stream, where ${bodySizeBytesMax} are the most`, {
+    if (sizeBytes > this.sizeBytesMax) {
+      throw new JobError(`a message of ${sizeBytes} bytes on a record stream, where ${this.sizeBytesMax} are the most`, {
         domain: 'external',
         retry: 'backoff',
         code: 'RecordStreamCorrupt',
