@@ -105,5 +105,8 @@ test('the help of a command shows its usage, options, choices, defaults and an e
 });
 
 test('the overview lists every command with its summary', () => {
-  assert.match(overviewHelp([get, describe]), /get +Show jobs\n +describe +Show jobs/);
+  assert.match(
+    overviewHelp([{ description: get }, { description: describe }], 'flinkjob'),
+    /get +Show jobs\n +describe +Show jobs/,
+  );
 });

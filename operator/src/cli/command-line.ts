@@ -157,8 +157,9 @@ export function usageLine(command: CommandDescription): string {
   return ['flinkjob', command.name, ...positionals, ...options].join(' ');
 }
 
-/** `--help` of one command. */
-export function commandHelp(command: CommandDescription): string {
+/** `--help` of one command. `program` is what people type before it. */
+export function commandHelp(command: CommandDescription, program = 'flinkjob'): string {
+  const asTyped = (line: string) => line.replace(/^flinkjob /, `${program} `);
   const options = Object.entries({ ...command.options, help: helpOption }).map(([name, option]): [string, string] => {
     const value = option.type === 'string' ? ` ${option.value ?? 'VALUE'}` : '';
     const also = [
@@ -173,27 +174,36 @@ export function commandHelp(command: CommandDescription): string {
   });
   const blocks = [
     `${command.summary}\n`,
-    `Usage:\n  ${usageLine(command)}\n`,
+    `Usage:\n  ${asTyped(usageLine(command))}\n`,
     ...(command.details ?? []).map((paragraph) => `${paragraph}\n`),
     command.positionals.length > 0
       ? `Arguments:\n${table(command.positionals.map(({ name, meaning }): [string, string] => [name, meaning]))}\n`
       : '',
     `Options:\n${table(options)}\n`,
     command.examples.length > 0
-      ? `Examples:\n${command.examples.map(({ line, meaning }) => `  # ${meaning}\n  ${line}`).join('\n')}\n`
+      ? `Examples:\n${command.examples.map(({ line, meaning }) => `  # ${meaning}\n  ${asTyped(line)}`).join('\n')}\n`
       : '',
   ];
   return blocks.filter(Boolean).join('\n');
 }
 
 /** `flinkjob help`: all commands. */
-export function overviewHelp(commands: readonly Pick<CommandDescription, 'name' | 'summary'>[]): string {
+export function overviewHelp(
+  commands: readonly { readonly description: Pick<CommandDescription, 'name' | 'summary'> }[],
+  program: string,
+): string {
+  const isPlugin = program !== 'flinkjob';
   return [
-    'flinkjob runs stateful stream jobs: the FlinkJob file that a cluster takes, on this machine.\n',
-    'Usage:\n  flinkjob COMMAND [arguments] [options]\n',
-    `Commands:\n${table(commands.map(({ name, summary }): [string, string] => [name, summary]))}\n`,
-    'A first job:\n  flinkjob dev examples/word-count/word-count.yaml\n',
-    'flinkjob COMMAND --help explains one command, with examples.\n',
+    isPlugin
+      ? `${program} is for whoever looks after stateful stream jobs in a cluster; what it changes, it changes in FlinkJob resources.\n`
+      : 'flinkjob runs stateful stream jobs: the FlinkJob file that a cluster takes, on this machine.\n',
+    `Usage:\n  ${program} COMMAND [arguments] [options]\n`,
+    `Commands:\n${table(commands.map(({ description }): [string, string] => [description.name, description.summary]))}\n`,
+    isPlugin
+      ? 'kubectl itself does the rest: kubectl apply, delete, scale flinkjob/NAME --replicas=N, wait --for=condition=Ready.\n'
+      : 'A first job:\n  flinkjob dev examples/word-count/word-count.yaml\n',
+    ...(isPlugin ? [] : ['Jobs in a cluster: kubectl flinkjob, or any of its commands with --context.\n']),
+    `${program} COMMAND --help explains one command, with examples.\n`,
   ].join('\n');
 }
 

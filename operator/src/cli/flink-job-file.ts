@@ -35,12 +35,53 @@ export async function loadFlinkJobFile(
   fileName: string,
   options: { readonly modulesDirectory: string; readonly namespace?: string | undefined },
 ): Promise<FlinkJobFile> {
+  const read = await readFlinkJobYaml(fileName, options);
+  const file = path.resolve(fileName);
+  const failed = (problem: readonly string[], watchedFiles = [file]): FlinkJobFile => ({ ok: false, problem, watchedFiles });
+  if (!read.ok) {
+    return failed(read.problem);
+  }
+  const { manifest, source, place } = read;
+  const directory = path.dirname(file);
+  const module = path.resolve(directory, manifest.spec.job.module);
+  const files = await readModuleFiles(module).catch((error: unknown) => error as NodeJS.ErrnoException);
+  if (files instanceof Error) {
+    const message = `spec.job.module: ${files.code === 'ENOENT' ? 'there is no file' : `cannot read (${files.code})`} ${module}`;
+    const remedy = `The path counts from the directory of this file, ${directory}.`;
+    return failed(place(['spec', 'job', 'module'], { message, remedy }), [file, module]);
+  }
+  const code = await copyModule(files, options.modulesDirectory);
+  return {
+    ok: true,
+    manifest: completed(manifest, { directory, source: module, module: code.module, digest: files.digest }),
+    watchedFiles: [file, ...files.files],
+    code,
+    parallelismLine: source.position(['spec', 'job', 'parallelism'], 'key')?.line,
+  };
+}
+
+/** A FlinkJob as it is written in a file, checked, with defaults; or what is wrong with it, as lines for people. */
+export type FlinkJobYaml =
+  | {
+      readonly ok: true;
+      readonly manifest: FlinkJobManifest;
+      readonly source: YamlSource;
+      /** What is wrong with the field there, with its line. */
+      readonly place: (path: YamlPath, problem: Omit<Problem, 'code'>) => readonly string[];
+    }
+  | { readonly ok: false; readonly problem: readonly string[] };
+
+/** `namespace` is the one that was asked for on the command line; `defaultNamespace` serves where neither that nor the file names one. */
+export async function readFlinkJobYaml(
+  fileName: string,
+  options: { readonly namespace?: string | undefined; readonly defaultNamespace?: string },
+): Promise<FlinkJobYaml> {
   const file = path.resolve(fileName);
   const text = await readFile(file, 'utf8').catch((error: unknown) => error as NodeJS.ErrnoException);
+  const failed = (problem: readonly string[]): FlinkJobYaml => ({ ok: false, problem });
   if (typeof text !== 'string') {
-    return { ok: false, problem: unreadable(fileName, text), watchedFiles: [file] };
+    return failed(unreadable(fileName, text));
   }
-  const failed = (problem: readonly string[], watchedFiles = [file]): FlinkJobFile => ({ ok: false, problem, watchedFiles });
   const yaml = parseYaml(text);
   if (!yaml.ok && /\.[cm]?[jt]s$/.test(file)) {
     return failed([
@@ -65,7 +106,7 @@ export async function loadFlinkJobFile(
       ...yaml.source.position(path, 'value'),
       ...problem,
     });
-  const namespace = chooseNamespace(yaml.source.value, options.namespace);
+  const namespace = chooseNamespace(yaml.source.value, options);
   if (namespace === undefined) {
     return failed(
       place(['metadata', 'namespace'], {
@@ -74,22 +115,8 @@ export async function loadFlinkJobFile(
       }),
     );
   }
-  const directory = path.dirname(file);
-  const module = path.resolve(directory, parsed.value.spec.job.module);
-  const files = await readModuleFiles(module).catch((error: unknown) => error as NodeJS.ErrnoException);
-  if (files instanceof Error) {
-    const message = `spec.job.module: ${files.code === 'ENOENT' ? 'there is no file' : `cannot read (${files.code})`} ${module}`;
-    const remedy = `The path counts from the directory of this file, ${directory}.`;
-    return failed(place(['spec', 'job', 'module'], { message, remedy }), [file, module]);
-  }
-  const code = await copyModule(files, options.modulesDirectory);
-  return {
-    ok: true,
-    manifest: completed(parsed.value, { directory, source: module, module: code.module, namespace, digest: files.digest }),
-    watchedFiles: [file, ...files.files],
-    code,
-    parallelismLine: yaml.source.position(['spec', 'job', 'parallelism'], 'key')?.line,
-  };
+  const metadata = { ...parsed.value.metadata, namespace };
+  return { ok: true, manifest: { ...parsed.value, metadata }, source: yaml.source, place };
 }
 
 function completed(
@@ -98,7 +125,6 @@ function completed(
     readonly directory: string;
     readonly source: string;
     readonly module: string;
-    readonly namespace: string;
     readonly digest: string;
   },
 ): FlinkJobManifest {
@@ -107,7 +133,6 @@ function completed(
     ...manifest,
     metadata: {
       ...metadata,
-      namespace: facts.namespace,
       annotations: {
         ...metadata.annotations,
         [annotations.moduleDigest]: facts.digest,
@@ -138,13 +163,19 @@ export function absoluteFileUrl(url: string, directory: string): string {
 }
 
 /** What the file says, or the option; undefined when they contradict each other. */
-function chooseNamespace(value: unknown, option: string | undefined): string | undefined {
+function chooseNamespace(
+  value: unknown,
+  {
+    namespace: option,
+    defaultNamespace = 'default',
+  }: { readonly namespace?: string | undefined; readonly defaultNamespace?: string },
+): string | undefined {
   const metadata = (value as { readonly metadata?: { readonly namespace?: unknown } }).metadata;
   const written = typeof metadata?.namespace === 'string' ? metadata.namespace : undefined;
   if (written !== undefined && option !== undefined && written !== option) {
     return undefined;
   }
-  return written ?? option ?? 'default';
+  return written ?? option ?? defaultNamespace;
 }
 
 function unreadable(fileName: string, error: NodeJS.ErrnoException): readonly string[] {

@@ -170,6 +170,7 @@ function refusalOf(
   const seconds = Number(retryAfter);
   return new ApiError(`${describe(request, access)}: ${status} ${said}${remedyFor(status)}`, {
     status,
+    said,
     reason: reason ?? reasons[status] ?? `HTTP${status}`,
     retryAfterMs: retryAfter === undefined || Number.isNaN(seconds) ? undefined : seconds * 1000,
   });

@@ -8,6 +8,8 @@ export class ApiError extends Error {
   readonly reason: string;
   /** What the server asked for with `Retry-After`. */
   readonly retryAfterMs: number | undefined;
+  /** What the server itself said, where it refused. */
+  readonly said: string | undefined;
 
   constructor(
     message: string,
@@ -15,6 +17,7 @@ export class ApiError extends Error {
       readonly status: number;
       readonly reason: string;
       readonly retryAfterMs?: number | undefined;
+      readonly said?: string | undefined;
       readonly cause?: unknown;
     },
   ) {
@@ -22,5 +25,6 @@ export class ApiError extends Error {
     this.status = options.status;
     this.reason = options.reason;
     this.retryAfterMs = options.retryAfterMs;
+    this.said = options.said;
   }
 }

@@ -23,14 +23,18 @@ export interface Credentials {
  * In this order, as kubectl does: the named kubeconfig, `KUBECONFIG`, the service account of the pod, `~/.kube/config`. Inside a pod the client library
  * is not loaded (docs/decisions/0012): it costs about 60 MiB, and what is left to do there is to read a token.
  */
-export async function openClusterAccess(options: { readonly kubeconfig?: string | undefined }): Promise<ClusterAccess> {
-  const inPod = options.kubeconfig === undefined && (await isInPod());
+export async function openClusterAccess(options: {
+  readonly kubeconfig?: string | undefined;
+  /** Instead of the kubeconfig's current one. */
+  readonly context?: string | undefined;
+}): Promise<ClusterAccess> {
+  const inPod = options.kubeconfig === undefined && options.context === undefined && (await isInPod());
   try {
     if (inPod) {
       return await inClusterAccess(process.env);
     }
     const { kubeconfigAccess } = await import('./kubeconfig-access.ts');
-    return kubeconfigAccess(options.kubeconfig);
+    return kubeconfigAccess(options.kubeconfig, options.context);
   } catch (cause) {
     const where = inPod ? serviceAccountDirectory : (options.kubeconfig ?? 'KUBECONFIG or ~/.kube/config');
     throw new JobError(`no access to a Kubernetes cluster: ${where} cannot be used (${(cause as Error).message})`, {

@@ -8,12 +8,15 @@ import { keepAliveOptions } from './keep-alive.ts';
  * By a kubeconfig, outside of pods: contexts, client certificates, tokens, exec plugins, OIDC and proxies as the client library reads them. Its own agents keep no
  * connection, and one that was made stays for ever; ours are kept and made anew when CA or client certificate change.
  */
-export function kubeconfigAccess(file: string | undefined): ClusterAccess {
+export function kubeconfigAccess(file: string | undefined, context?: string): ClusterAccess {
   const config = new KubeConfig();
   if (file === undefined) {
     config.loadFromDefault();
   } else {
     config.loadFromFile(file);
+  }
+  if (context !== undefined) {
+    chooseContext(config, context);
   }
   const cluster = config.getCurrentCluster();
   if (cluster === null) {
@@ -45,6 +48,14 @@ export function kubeconfigAccess(file: string | undefined): ClusterAccess {
       return { headers: { ...basic, ...(headers as Readonly<Record<string, string>>) }, connection: { agent: made.agent } };
     },
   };
+}
+
+function chooseContext(config: KubeConfig, context: string): void {
+  const names = config.getContexts().map(({ name }) => name);
+  if (!names.includes(context)) {
+    throw new Error(`there is no context ${context}; there ${names.length === 1 ? 'is' : 'are'}: ${names.join(', ') || 'none'}`);
+  }
+  config.setCurrentContext(context);
 }
 
 function present(options: object): AgentOptions {

@@ -44,6 +44,8 @@ export interface FakeApiServerOptions {
   readonly bookmarkIntervalMs?: number;
   /** How a watch from a forgotten version is refused: the real one does both, depending on where it notices. */
   readonly expiredAs?: 'ErrorEvent' | 'HttpStatus';
+  /** Answers to what is no object: logs of pods, and what is behind the proxy. By path and query, as text; undefined for all else. */
+  readonly answerText?: (url: URL) => string | undefined;
 }
 
 /**
@@ -212,6 +214,11 @@ export class FakeApiServer {
     if (interference?.type === 'Refuse') {
       const { status, reason, retryAfterSeconds } = interference;
       answer(response, status, statusObject(status, reason, `refused by the test: ${reason}`), retryAfterSeconds);
+      return;
+    }
+    const text = method === 'GET' ? this.#options.answerText?.(url) : undefined;
+    if (text !== undefined) {
+      response.writeHead(200, { 'content-type': 'text/plain' }).end(text);
       return;
     }
     try {

@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import { keyOf, type StoredFlinkJob } from '../../api/flink-job.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { formatAge } from '../format.ts';
-import { textWidth } from '../live-view/text-width.ts';
+import { tableLines } from '../table.ts';
 import { getFlinkJob, keyFrom, openExistingStore, workDirectoryOf, workDirectoryOptions } from '../work-directory.ts';
 
 export const get: Command = {
@@ -74,14 +74,7 @@ export function jobTable(
     'REST',
   ];
   const count = options.wide ? titles.length : 9;
-  const cells = [titles, ...rows].map((row) => row.slice(0, count));
-  const widths = Array.from({ length: count }, (_, column) => Math.max(...cells.map((row) => textWidth(row[column] ?? ''))));
-  return cells.map((row) =>
-    row
-      .map((text, column) => text + ' '.repeat((widths[column] ?? 0) - textWidth(text)))
-      .join('  ')
-      .trimEnd(),
-  );
+  return tableLines([titles, ...rows].map((row) => row.slice(0, count)));
 }
 
 function jobRow(job: StoredFlinkJob, nowMs: number): readonly string[] {
