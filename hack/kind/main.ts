@@ -7,7 +7,7 @@
  *   npm run test:api [-- FILE…]         the tests that need a Kubernetes API and no cluster
  */
 import { spawn } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { GoProgramBuildError } from '../build-go-program.ts';
 import { buildApiServerPrograms } from './api-server.ts';
 import { clusterDown, clusterUp, loadImages } from './cluster.ts';
@@ -34,18 +34,35 @@ async function main(command: string | undefined, args: readonly string[]): Promi
   }
 }
 
-/** One file at a time: each may start an API server, which has the machine to itself then. */
+/**
+ * One file at a time: each may start an API server, which has the machine to itself then. With CI=true a skipped test is a failure, because nobody reads
+ * the list there.
+ */
 async function testApi(chosen: readonly string[]): Promise<number> {
   const files = chosen.length > 0 ? chosen : globSync('operator/test/api/**/*.test.ts').toSorted();
   if (files.length === 0) {
     throw new KindError('operator/test/api holds no test');
   }
-  const args = ['--test', '--test-concurrency=1', '--test-reporter=./hack/test-reporter.ts', ...files];
-  const child = spawn(process.execPath, args, { stdio: 'inherit' });
-  return await new Promise((resolve, reject) => {
+  const totalsFile = '.cache/test-api.txt';
+  mkdirSync('.cache', { recursive: true });
+  rmSync(totalsFile, { force: true });
+  const args = [
+    ...['--test', '--test-concurrency=1'],
+    ...['--test-reporter=./hack/test-reporter.ts', '--test-reporter-destination=stdout'],
+    ...['--test-reporter=./hack/test-totals.ts', `--test-reporter-destination=${totalsFile}`],
+  ];
+  const child = spawn(process.execPath, [...args, ...files], { stdio: 'inherit' });
+  const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject);
-    child.on('exit', (code) => resolve(code ?? 1));
+    child.on('exit', (exitCode) => resolve(exitCode ?? 1));
   });
+  const { passed, failed, skipped } = JSON.parse(readFileSync(totalsFile, 'utf8')) as Record<string, number>;
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+  if (process.env['CI'] === 'true' && skipped !== 0) {
+    console.error('CI=true: a skipped test counts as a failure; the reasons are above.');
+    return 1;
+  }
+  return code === 0 && passed === 0 ? 1 : code;
 }
 
 try {

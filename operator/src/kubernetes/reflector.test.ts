@@ -248,6 +248,19 @@ test('a server that ends every watch at once is not asked without a pause', () =
     assert.ok(server.requests.length - before < 60, `${server.requests.length - before} requests`);
   }));
 
+test('connections do not pile up, however often a watch is taken up again', () =>
+  withMirror(async ({ server, metrics }) => {
+    const ways = [() => server.resetWatches(), () => server.endWatches(), () => server.sendErrorToWatches(500, 'InternalError')];
+    for (let count = 0; count < 30; count += 1) {
+      ways[count % ways.length]?.();
+      await eventually('the next watch is open', () => server.openWatches === 1);
+    }
+    assert.match(metrics.text(), /watch_failures_total\{/);
+    // Both ends of each are in this process. One carries the watch, few are kept for what comes next.
+    const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+    await eventually('few are left', () => sockets() <= 8);
+  }));
+
 test('under all failures in any order 100 objects arrive at their end states', () =>
   withMirror(async (mirror) => {
     const { server } = mirror;
