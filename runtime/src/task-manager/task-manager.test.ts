@@ -64,6 +64,8 @@ class Scene {
     readonly epoch?: number;
     readonly leaseMs?: number;
     readonly jobManagerTimeoutMs?: number;
+    /** It waits when the job is over, and asks again after so long. */
+    readonly askAgainDelayMs?: number;
   }): Promise<Scene> {
     const directory = options.directory ?? (await temporaryDirectory());
     const out = join(directory, 'out');
@@ -86,7 +88,9 @@ class Scene {
           stateBackend: 'HashMap',
           localDirectories: [],
           data: { host: '127.0.0.1', port: 0 },
+          ...(options.askAgainDelayMs === undefined ? {} : { whenJobIsOver: 'Wait' }),
         },
+        ...(options.askAgainDelayMs === undefined ? {} : { askAgainDelayMs: options.askAgainDelayMs }),
         graph,
         jobGraphHash: jobGraphHash(graph),
         connect: () => connectToJobManager(jobManager.address),
@@ -499,6 +503,22 @@ test('a TaskManager whose JobManager does not come back ends by itself, and says
   await scene.jobManager.close();
   const end = await scene.processes[0]?.end;
   assert.equal(end?.type === 'JobManagerLost' && end.error.code, 'JobManagerLost');
+});
+
+test('a TaskManager that is to wait outlives its job, asks whether it is still over, and works again when it is not', async () => {
+  const scene = await Scene.create({ parallelism: 1, taskManagerCount: 1, args: { count: '1000' }, askAgainDelayMs: 50 });
+  scene.broadcast({ type: 'Shutdown', reason: 'the job is Failed', isFinished: false });
+  const second = await scene.jobManager.taskManager('tm-0');
+  second.send({ type: 'Shutdown', reason: 'the job is Failed', isFinished: false });
+  const third = await scene.jobManager.taskManager('tm-0');
+  third.accept({ epoch: 2 });
+  scene.taskManagers.splice(0, 1, third);
+  const token = { epoch: 2, executionAttempt: 1 };
+  scene.deploy(token);
+  await scene.start(token);
+  await scene.allInputEnded();
+  scene.processes[0]?.taskManager.stop();
+  assert.deepEqual(await scene.processes[0]?.end, { type: 'Stopped' });
 });
 
 async function inProgressFiles(out: string): Promise<readonly string[]> {

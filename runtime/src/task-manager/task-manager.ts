@@ -25,6 +25,11 @@ import { WarmThreads } from './warm-threads.ts';
 
 /** Between attempts to reach the JobManager; short, because a JobManager that comes back waits for its TaskManagers. */
 const reconnectDelayMs = 200;
+/**
+ * Between questions whether the job is still over, of a TaskManager that waits. A job that has failed comes back when its JobManager is replaced, which happens seldom; each question is one
+ * connection.
+ */
+const askAgainDelayMs = 30_000;
 const processMetricsIntervalMs = 1_000;
 /** For the answer to `Register`: a JobManager that accepted the connection and stays silent may be one that hangs. */
 const registerTimeoutMs = 10_000;
@@ -50,6 +55,8 @@ export interface TaskManagerOptions {
   readonly threadCountMax?: number;
   /** Instead of `jobManagerTimeoutMs`. */
   readonly jobManagerTimeoutMs?: number;
+  /** Instead of `askAgainDelayMs`. */
+  readonly askAgainDelayMs?: number;
 }
 
 /**
@@ -99,9 +106,10 @@ export class TaskManager {
     options.log.info({ ...this.#memory, memory: formatMemoryBudget(this.#memory, this.#threadCount()) }, 'memory budget');
   }
 
-  /** Until the job is over. Connects again for as long as a JobManager may come back. */
+  /** Until the job is over, and if it is to wait then, until `stop`. Connects again for as long as a JobManager may come back. */
   async run(): Promise<TaskManagerEnd> {
     const { config, transport, log, jobManagerTimeoutMs: timeoutMs = jobManagerTimeoutMs } = this.#options;
+    const { askAgainDelayMs: askAgainMs = askAgainDelayMs } = this.#options;
     const { rocksDb } = this.#memory;
     this.#localState = rocksDb && (await LocalState.open(config, rocksDb, log));
     this.#metrics = new ProcessMetrics(this.#memory);
@@ -112,8 +120,17 @@ export class TaskManager {
       this.#listener = await transport.listen({ ...config.data, onStream: (stream) => this.#incomingStream(stream) });
       for (;;) {
         const end = await this.#runConnection(this.#listener.address);
+        if (end?.type === 'Shutdown') {
+          isFinished = end.isFinished;
+        }
+        if (end?.type === 'Shutdown' && config.whenJobIsOver === 'Wait') {
+          log.info({ reason: end.reason }, 'the job is over; this TaskManager waits to be ended');
+          await this.#threads.discard();
+          await this.#pause(askAgainMs);
+          this.#registeredAtMs = machineMonotonicMs();
+          continue;
+        }
         if (end !== undefined) {
-          isFinished = end.type === 'Shutdown' && end.isFinished;
           return end;
         }
         if (machineMonotonicMs() - this.#registeredAtMs >= timeoutMs) {

@@ -33,7 +33,8 @@ export function taskManagerDeploymentOf(
   const { resources, podTemplate: template } = revision.spec.taskManager;
   return deploymentOf(job, {
     ...{ revision, name, selector, replicas, rendered, template },
-    settings: ['taskManagerId=$(POD_NAME)', 'data.host=$(POD_IP)'],
+    // What ends in a pod is started again, for as long as nobody removes the attempt: the operator may be away.
+    settings: ['taskManagerId=$(POD_NAME)', 'data.host=$(POD_IP)', 'whenJobIsOver=Wait'],
     resources: resourcesOf(resources, taskManagerMemory),
     container: {
       ports: [
