@@ -28,15 +28,17 @@ export const plan = clusterCommand(
       read.problem.forEach(output.report);
       return exitCodes.unusable;
     }
-    const { metadata, spec } = read.manifest;
+    const { metadata } = read.manifest;
+    // As it is written: defaults are the API server's business, as with kubectl apply.
+    const { spec } = asJson<FlinkJobObject>(read.source.value as object);
     const place = { ...cluster, namespace: metadata.namespace };
     const before = await cluster.client.get<FlinkJobObject>({
       ...{ apiVersion, kind, namespace: metadata.namespace, name: metadata.name },
     });
     const after =
       before === undefined
-        ? await createDryRun(place, asJson<FlinkJobObject>({ apiVersion, kind, metadata, spec }))
-        : await replaceSpec(place, before, { spec: asJson<FlinkJobObject['spec']>(spec), dryRun: true });
+        ? await createDryRun(place, { apiVersion, kind, metadata: asJson(metadata), spec })
+        : await replaceSpec(place, before, { spec, dryRun: true });
     const changes = before === undefined ? [] : specChanges(before.spec, after.spec);
     if (parsed.text('output') === 'json') {
       output.print(JSON.stringify({ exists: before !== undefined, action: actionOf(before, changes), changes }, null, 2));
