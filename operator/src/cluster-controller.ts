@@ -1,6 +1,7 @@
 import { keyOf, type StoredFlinkJob } from './api/flink-job.ts';
 import { apiVersion, kind } from './api/labels.ts';
 import type { Clock } from './clock.ts';
+import type { JobCredentials } from './credentials/job-credentials.ts';
 import type { Engine } from './engine/engine.ts';
 import type { ControllerOptions } from './flink-job/controller.ts';
 import type { TransitionEvent } from './flink-job/transition-events.ts';
@@ -24,6 +25,9 @@ interface ClusterControllerParts {
   readonly operatorNamespace: string;
   /** The only ones that are looked after; all of them when absent. */
   readonly namespaces?: readonly string[] | undefined;
+  /** From whose pods the metrics of jobs may be read. */
+  readonly metricsNamespaces?: readonly string[] | undefined;
+  readonly credentials?: JobCredentials | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -32,14 +36,15 @@ interface ClusterControllerParts {
 /** What the controller of a cluster is made of; apart from `Controller` so that a part of it can be replaced. */
 export function clusterControllerOptions(parts: ClusterControllerParts): ControllerOptions {
   const { access, client, engine, events, clusterId, operatorNamespace, namespaces, clock, log, metrics } = parts;
+  const { credentials, metricsNamespaces = [] } = parts;
   const shared = { access, namespaces, clock, log, metrics };
   return {
     store: new KubernetesFlinkJobStore(shared),
     platform: new KubernetesPlatform({
-      ...{ client, engine, clusterId, operatorNamespace, clock, log },
+      ...{ client, engine, clusterId, operatorNamespace, metricsNamespaces, credentials, clock, log },
       watchWorkloads: watchWorkloads(shared),
     }),
-    ...{ engine, clock, log, metrics, limits: kubernetesLimits },
+    ...{ engine, credentials, clock, log, metrics, limits: kubernetesLimits },
     record: (flinkJob, event) => events.record(objectEventOf(flinkJob, event)),
   };
 }

@@ -5,6 +5,8 @@ import { apiVersion, kind } from './api/labels.ts';
 import { systemClock } from './clock.ts';
 import { clusterControllerOptions } from './cluster-controller.ts';
 import type { KubernetesConfig } from './config.ts';
+import { JobCredentials } from './credentials/job-credentials.ts';
+import { openRootKeys } from './credentials/root-keys.ts';
 import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
 import { ApiError } from './kubernetes/api-error.ts';
@@ -39,6 +41,7 @@ export async function runClusterOperator(options: {
   readonly signal: AbortSignal;
 }): Promise<ClusterOperatorOutcome> {
   const { config, log, signal } = options;
+  const credentials = credentialsOf(config, log);
   const metrics = new Metrics();
   let hindrance: string | undefined = 'the API server has not been reached yet';
   await using server =
@@ -76,7 +79,7 @@ export async function runClusterOperator(options: {
   const controller = new Controller(
     clusterControllerOptions({
       ...{ access, client, events, ...started, namespaces: config.namespaces, operatorNamespace: cluster.namespace },
-      ...{ engine: typescriptEngine, clock: systemClock, log, metrics },
+      ...{ engine: typescriptEngine, credentials, metricsNamespaces: config.metricsNamespaces, clock: systemClock, log, metrics },
     }),
   );
   const acting = controller.run(signal);
@@ -94,6 +97,16 @@ export async function runClusterOperator(options: {
     log.warn({ finishWithinMs }, 'what had begun did not end in time; the next replica leads when the lease expires');
   }
   return outcome;
+}
+
+/** Throws `RootKeyUnusable`. */
+function credentialsOf({ rootKeyDirectory, keyPeriodSeconds }: KubernetesConfig, log: Log): JobCredentials | undefined {
+  if (rootKeyDirectory === undefined) {
+    log.warn({}, 'without --root-key-dir jobs have no keys: whoever reaches their ports may stop them');
+    return undefined;
+  }
+  const nowMs = () => systemClock.nowMs();
+  return new JobCredentials({ roots: openRootKeys(rootKeyDirectory, { log, nowMs }), nowMs, periodMs: keyPeriodSeconds * 1000 });
 }
 
 /** What has to be so before anything can work, said at once rather than by the first FlinkJob. */

@@ -31,14 +31,19 @@ test('what the chart passes is understood', () => {
     '--lease-name=fj',
     '--http-address=0.0.0.0:8080',
     '--cluster-id=eu-1',
+    '--root-key-dir=/etc/root-key',
+    '--key-period-seconds=3600',
+    '--metrics-namespaces=monitoring',
   ];
   assert.deepEqual(readConfig(['--platform=kubernetes', ...args, '--log-level=warn'], { POD_NAME: 'fj-7d9c-x' }), {
     ...{ platform: 'kubernetes', namespaces: ['a', 'b'], leaseNamespace: 'ops', leaseName: 'fj', leaseDurationSeconds: 15 },
     ...{ httpAddress: { host: '0.0.0.0', port: 8080 }, clusterId: 'eu-1', podName: 'fj-7d9c-x', logLevel: 'warn' },
+    ...{ rootKeyDirectory: '/etc/root-key', keyPeriodSeconds: 3600, metricsNamespaces: ['monitoring'] },
   });
   assert.deepEqual(kubernetes('--http-address=[::1]:0'), {
     ...{ platform: 'kubernetes', leaseName: 'flinkjob-operator', leaseDurationSeconds: 15, logLevel: 'info' },
     httpAddress: { host: '::1', port: 0 },
+    keyPeriodSeconds: 86_400,
   });
 });
 
@@ -56,6 +61,7 @@ test('a refusal names the option, what is wrong and what is meant', () => {
     refusal(['--platform=kubernetes', '--http-address=8080']),
     '--http-address has to be host:port, as 0.0.0.0:8080 or [::]:8080',
   );
+  assert.equal(refusal(['--platform=kubernetes', '--key-period-seconds=60']), '--key-period-seconds has to be 600 or more');
   assert.equal(refusal(['--platform=kubernetes', '--lease-duration-seconds=2']), '--lease-duration-seconds has to be 3 or more');
   assert.equal(
     refusal(['--platform=kubernetes', '--lease-duration-seconds=15s']),

@@ -63,6 +63,25 @@ const KubernetesConfig = z.strictObject({
     .string()
     .regex(/^[-.\w]{1,128}$/, 'has to be 1 to 128 letters, digits, dashes, dots or underscores')
     .optional(),
+  /** Absent: jobs are started without keys. */
+  rootKeyDirectory: z.string().min(1).optional(),
+  /** Not shorter than what a Secret takes to reach every pod, and that twice. */
+  keyPeriodSeconds: z
+    .string()
+    .transform(Number)
+    .pipe(
+      z
+        .int('has to be a whole number of seconds')
+        .min(600, 'has to be 600 or more')
+        .max(2_592_000, 'has to be 2592000 at the most'),
+    )
+    .default(86_400),
+  /** From whose pods the metrics of jobs may be read. */
+  metricsNamespaces: z
+    .string()
+    .transform((text) => [...new Set(text.split(','))])
+    .pipe(z.array(dnsLabel))
+    .optional(),
   /** From the environment; default: the name of the host. */
   podName: dnsName.optional(),
 });
@@ -105,6 +124,21 @@ const options: Readonly<Record<string, Option>> = {
     platform: 'kubernetes',
     value: 'ID',
     help: 'who owns lineages; the uid of the namespace kube-system unless told',
+  },
+  'root-key-dir': {
+    platform: 'kubernetes',
+    value: 'DIR',
+    help: 'with a file current, from which jobs get keys of their own, and next and previous while it is replaced; no keys unless told',
+  },
+  'key-period-seconds': {
+    platform: 'kubernetes',
+    value: 'N',
+    help: 'how long the keys of a job are used before the next ones; 86400 unless told',
+  },
+  'metrics-namespaces': {
+    platform: 'kubernetes',
+    value: 'A,B',
+    help: 'from whose pods /metrics of jobs may be read, beside those of the operator',
   },
 };
 
@@ -173,7 +207,8 @@ function unusable(what: string, cause?: unknown): JobError {
 }
 
 function fieldOf(option: string): string {
-  return option === 'work-dir' ? 'workDirectory' : option.replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase());
+  const shortened: Readonly<Record<string, string>> = { 'work-dir': 'workDirectory', 'root-key-dir': 'rootKeyDirectory' };
+  return shortened[option] ?? option.replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase());
 }
 
 function optionOf(field: string): string {

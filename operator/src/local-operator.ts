@@ -4,6 +4,7 @@ import { JobError } from '@flinkjob/runtime/rest';
 import type { FlinkJobKey } from './api/flink-job.ts';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
+import { createLocalCredentials } from './credentials/local-credentials.ts';
 import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
 import type { DecideLimits } from './flink-job/limits.ts';
@@ -47,8 +48,10 @@ export async function openLocalOperator(options: {
   readonly workDirectory: string;
   readonly log: Log;
   readonly limits?: Partial<DecideLimits>;
+  /** Instead of the usual one, after which the keys of jobs turn. */
+  readonly keyPeriodMs?: number;
 }): Promise<LocalOperator> {
-  const { workDirectory, log, limits } = options;
+  const { workDirectory, log, limits, keyPeriodMs } = options;
   const attempt = await ProcessLock.tryAcquire(controllerLockPath(workDirectory));
   if (!attempt.acquired) {
     const who = attempt.holder === undefined ? 'another process' : `process ${attempt.holder.pid}`;
@@ -61,8 +64,10 @@ export async function openLocalOperator(options: {
   }
   const clock = systemClock;
   const store = openLocalStore(workDirectory, clock);
+  const credentials = await createLocalCredentials(workDirectory, { log, nowMs: () => clock.nowMs(), periodMs: keyPeriodMs });
   const platform = new ProcessPlatform({
     workDirectory,
+    credentials,
     engine: typescriptEngine,
     clusterId: await machineClusterId(),
     clock,
@@ -72,6 +77,7 @@ export async function openLocalOperator(options: {
     store,
     platform,
     engine: typescriptEngine,
+    credentials,
     clock,
     log,
     metrics: new Metrics(),

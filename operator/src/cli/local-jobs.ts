@@ -2,10 +2,12 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import { type FlinkJobKey, type FlinkJobManifest, keyOf, type StoredFlinkJob } from '../api/flink-job.ts';
+import { openLocalCredentials } from '../credentials/local-credentials.ts';
 import type { JobClient, RenderedProcess } from '../engine/engine.ts';
 import { typescriptEngine } from '../engine/typescript/typescript-engine.ts';
 import { buildRevision } from '../flink-job/build-revision.ts';
 import { restoreRequestOf } from '../flink-job/restore-request.ts';
+import { silentLog } from '../log.ts';
 import { machineClusterId } from '../platform/process/cluster-id.ts';
 import { JobDirectory } from '../platform/process/job-directory.ts';
 import { ProcessRecord } from '../platform/process/process-record.ts';
@@ -15,16 +17,18 @@ import { isAlive } from '../process-identity/process-identity.ts';
 // platform itself offers also cleans up, and that is the controller's business.
 
 /** Undefined while the controller knows of no JobManager that listens. */
-export function jobClient(flinkJob: StoredFlinkJob): JobClient | undefined {
+export function jobClient(flinkJob: StoredFlinkJob, workDirectory: string): JobClient | undefined {
   const address = flinkJob.status?.jobManagerAddress;
-  return address === undefined ? undefined : typescriptEngine.client(address);
+  const credentials = openLocalCredentials(workDirectory, { log: silentLog, nowMs: Date.now });
+  const caller = credentials?.callerOf({ ...keyOf(flinkJob), uid: flinkJob.metadata.uid }, 'Tool');
+  return address === undefined ? undefined : typescriptEngine.client(address, caller);
 }
 
 /** What the JobManager says now; undefined when none answers. */
 export async function readJobStatus(flinkJob: StoredFlinkJob): Promise<JobStatusDocument | undefined> {
-  const document = await jobClient(flinkJob)
-    ?.readStatus()
-    .catch(() => undefined);
+  const address = flinkJob.status?.jobManagerAddress;
+  const reader = address === undefined ? undefined : typescriptEngine.client(address, undefined);
+  const document = await reader?.readStatus().catch(() => undefined);
   // Another job may have got the port of a JobManager that is gone.
   return document?.attempt.token === flinkJob.status?.attempt?.token ? document : undefined;
 }

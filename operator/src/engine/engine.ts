@@ -1,3 +1,4 @@
+import type { Credentials } from '@flinkjob/runtime/credentials';
 import type { SavepointTask } from '@flinkjob/runtime/process-config';
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { Revision } from '../flink-job/revision.ts';
@@ -18,8 +19,8 @@ export interface Engine {
   renderPreFlight(input: PreFlightRendering): RenderedProcess;
   renderPurge(input: PurgeRendering): RenderedProcess;
   renderSavepointTask(input: SavepointTaskRendering): RenderedProcess;
-  /** Speaks to the JobManager at `host:port`. */
-  client(address: string): JobClient;
+  /** Speaks to the JobManager at `host:port`. Without credentials it can only read, unless the job has none either. */
+  client(address: string, credentials: Credentials | undefined): JobClient;
 }
 
 export interface RenderedProcess {
@@ -67,6 +68,7 @@ export interface JobManagerRendering extends Place {
   readonly restore: RestoreRequest;
   /** Where it says at which addresses it listens, unless the platform knows. */
   readonly addressFile: string | undefined;
+  readonly keyFile: string | undefined;
 }
 
 export interface TaskManagerRendering extends Place {
@@ -75,6 +77,8 @@ export interface TaskManagerRendering extends Place {
   readonly jobManager: { readonly addressFile: string } | { readonly address: string };
   /** Where working state on disk goes; the platform empties them before each start. */
   readonly localDirectories: readonly string[];
+  /** The keys of the job, by which its processes know each other; undefined in an attempt that has none. */
+  readonly keyFile: string | undefined;
 }
 
 export interface PurgeRendering extends Place {

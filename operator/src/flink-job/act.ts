@@ -1,3 +1,4 @@
+import type { Credentials } from '@flinkjob/runtime/credentials';
 import { JobError } from '@flinkjob/runtime/rest';
 import type { Problem } from '../api/flink-job-status.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -8,6 +9,8 @@ import type { Revision } from './revision.ts';
 export interface ActPorts {
   readonly platform: Platform;
   readonly engine: Engine;
+  /** By which its JobManager knows us. */
+  readonly credentials: Credentials | undefined;
   readonly revision: (name: string) => Promise<Revision>;
   /** Lets the resource go. */
   readonly release: () => Promise<void>;
@@ -44,9 +47,9 @@ async function carryOut(command: Command, job: JobReference, ports: ActPorts): P
     case 'EnsureTaskManagers':
       return platform.ensureTaskManagers(job, { ...command, revision: await ports.revision(command.revision) });
     case 'StopJob':
-      return engine.client(command.address).stop(command);
+      return engine.client(command.address, ports.credentials).stop(command);
     case 'CancelJob':
-      return engine.client(command.address).cancel(command.operationId);
+      return engine.client(command.address, ports.credentials).cancel(command.operationId);
     case 'Terminate':
       return platform.terminate(job, command);
     case 'Release':

@@ -3,6 +3,7 @@ import { type FlinkJobKey, formatKey, keyOf, parseKey, type StoredFlinkJob } fro
 import { type FlinkJobStatus, initialStatus, type Problem } from '../api/flink-job-status.ts';
 import { finalizer } from '../api/labels.ts';
 import type { Clock } from '../clock.ts';
+import type { JobCredentials } from '../credentials/job-credentials.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { BackOff } from '../kubernetes/back-off.ts';
 import type { GaugeValue, Metrics } from '../kubernetes/metrics.ts';
@@ -23,6 +24,8 @@ export interface ControllerOptions {
   readonly store: FlinkJobStore;
   readonly platform: Platform;
   readonly engine: Engine;
+  /** Absent: jobs have no keys, and whoever reaches their ports may do as we do. */
+  readonly credentials?: JobCredentials | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -172,6 +175,7 @@ export class Controller {
       const outcome = await act(command, job, {
         platform,
         engine,
+        credentials: this.#options.credentials?.callerOf(job, 'Controller'),
         revision: (name) => this.#revision(job, name),
         release: async () => {
           const rest = flinkJob.metadata.finalizers.filter((name) => name !== finalizer);

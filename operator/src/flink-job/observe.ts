@@ -66,7 +66,7 @@ function desiredOf(flinkJob: StoredFlinkJob): Desired {
 /** Silence is a fact like any other. */
 async function readDocument(engine: Engine, address: string): Promise<JobStatusDocument | undefined> {
   try {
-    return await engine.client(address).readStatus();
+    return await engine.client(address, undefined).readStatus();
   } catch {
     return undefined;
   }

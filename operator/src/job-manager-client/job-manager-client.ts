@@ -1,3 +1,4 @@
+import { authorizeRestCall, type Credentials } from '@flinkjob/runtime/credentials';
 import {
   type ErrorInfo,
   JobError,
@@ -19,10 +20,13 @@ const answerSizeBytesMax = 16 * 1024 * 1024;
  */
 export class JobManagerClient {
   readonly #address: string;
+  readonly #credentials: Credentials | undefined;
   #jobId: string | undefined;
 
-  constructor(address: string) {
+  /** What changes something is signed with the credentials, where there are any. A runtime that is older than they are does not look at it. */
+  constructor(address: string, credentials?: Credentials) {
     this.#address = address;
+    this.#credentials = credentials;
   }
 
   async readStatus(): Promise<JobStatusDocument> {
@@ -67,14 +71,24 @@ export class JobManagerClient {
     return encodeURIComponent(this.#jobId ?? (await this.readStatus()).jobId);
   }
 
-  async #request(method: 'GET' | 'POST' | 'PATCH', path: string, body?: object): Promise<unknown> {
+  #headers(method: string, path: string, body: string | undefined): Record<string, string> {
+    return {
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(method === 'GET' || this.#credentials === undefined
+        ? {}
+        : { authorization: authorizeRestCall(this.#credentials, { method, path, body: body ?? '' }) }),
+    };
+  }
+
+  async #request(method: 'GET' | 'POST' | 'PATCH', path: string, document?: object): Promise<unknown> {
+    const body = document === undefined ? undefined : JSON.stringify(document);
     let status: number;
     let text: string;
     try {
       const response = await fetch(`http://${this.#address}${path}`, {
         method,
-        headers: body === undefined ? {} : { 'content-type': 'application/json' },
-        body: body === undefined ? null : JSON.stringify(body),
+        headers: this.#headers(method, path, body),
+        body: body ?? null,
         signal: AbortSignal.timeout(requestTimeoutMs),
       });
       status = response.status;

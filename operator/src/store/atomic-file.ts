@@ -3,12 +3,17 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 /** Replaces a file as a whole: a crash at any point leaves the old content or the new, on disk. */
-export async function writeFileAtomically(file: string, content: string): Promise<void> {
+export async function writeFileAtomically(
+  file: string,
+  content: string,
+  /** Who may read it. */
+  options: { readonly mode?: number } = {},
+): Promise<void> {
   const directory = path.dirname(file);
   await mkdir(directory, { recursive: true });
   const temporary = `${file}.${randomUUID()}.tmp`;
   try {
-    const handle = await open(temporary, 'wx');
+    const handle = await open(temporary, 'wx', options.mode);
     try {
       await handle.writeFile(content);
       await handle.sync();

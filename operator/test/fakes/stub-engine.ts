@@ -13,7 +13,7 @@ export const stubEngine: Engine = {
   renderPreFlight: ({ revision }) => render('plan', revision, {}),
   renderPurge: ({ revision }) => render('purge', revision, {}),
   renderSavepointTask: ({ revision }) => render('savepoint-task', revision, {}),
-  client: (address) => new JobManagerClient(address),
+  client: (address, credentials) => new JobManagerClient(address, credentials),
 };
 
 function render(role: string, revision: Revision, more: object): RenderedProcess {

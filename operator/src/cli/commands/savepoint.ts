@@ -189,7 +189,9 @@ async function jobManagerOf(parsed: ParsedCommandLine, location: string): Promis
     const url = lineageUrlOf(each);
     return url !== undefined && location.startsWith(`${url}/`);
   });
-  return flinkJob !== undefined && (await readJobStatus(flinkJob)) !== undefined ? jobClient(flinkJob) : undefined;
+  return flinkJob !== undefined && (await readJobStatus(flinkJob)) !== undefined
+    ? jobClient(flinkJob, workDirectoryOf(parsed).root)
+    : undefined;
 }
 
 async function create(
@@ -200,7 +202,7 @@ async function create(
   const store = await openExistingStore(workDirectoryOf(parsed));
   const flinkJob = await getFlinkJob(store, keyFrom(parsed, jobName));
   const name = formatKey(keyOf(flinkJob));
-  const client = jobClient(flinkJob);
+  const client = jobClient(flinkJob, workDirectoryOf(parsed).root);
   if (client === undefined) {
     throw new CommandFailure(
       `${name} has no JobManager: it is ${flinkJob.status?.state ?? 'Unknown'}`,

@@ -29,12 +29,12 @@ export const typescriptEngine: Engine = {
   name: 'TypeScript',
   renderJobManager: (input) => ({
     ...node([]),
-    args: (configPath) => ['job-manager', '--config', configPath],
+    args: (configPath) => ['job-manager', '--config', configPath, ...credentialsOption(input)],
     config: jobManagerConfig(input),
   }),
   renderTaskManager: (input) => ({
     ...node(taskManagerNodeOptions),
-    args: (configPath) => ['task-manager', '--config', configPath],
+    args: (configPath) => ['task-manager', '--config', configPath, ...credentialsOption(input)],
     config: taskManagerConfig(input),
   }),
   renderPreFlight: (input) => ({
@@ -52,8 +52,13 @@ export const typescriptEngine: Engine = {
     args: (configPath) => ['savepoint-task', '--config', configPath, '--json'],
     config: savepointTaskConfig(input),
   }),
-  client: (address) => new JobManagerClient(address),
+  client: (address, credentials) => new JobManagerClient(address, credentials),
 };
+
+/** An option and no field of the configuration: a runtime that is older than credentials passes over it. */
+function credentialsOption({ keyFile }: { readonly keyFile: string | undefined }): readonly string[] {
+  return keyFile === undefined ? [] : ['--credentials', keyFile];
+}
 
 function node(nodeOptions: readonly string[]): Pick<RenderedProcess, 'nodeOptions' | 'program'> {
   return { nodeOptions, program: runtimeCommand };
@@ -97,7 +102,13 @@ function jobManagerConfig(input: JobManagerRendering): JobManagerProcessConfigIn
 
 /** A plan is asked with what a JobManager would be told, and what the TaskManagers will have; attempt and pod mean nothing to it. */
 function preFlightConfig(input: PreFlightRendering): object {
-  const jobManager = { ...input, attempt: { number: 1, token: 'pre-flight' }, podUid: 'pre-flight', addressFile: 'unused' };
+  const jobManager = {
+    ...input,
+    attempt: { number: 1, token: 'pre-flight' },
+    podUid: 'pre-flight',
+    addressFile: 'unused',
+    keyFile: undefined,
+  };
   return { ...jobManagerConfig(jobManager), taskManager: taskManagerResources(input.revision) };
 }
 

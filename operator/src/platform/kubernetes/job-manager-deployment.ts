@@ -18,16 +18,16 @@ const probe = (periodSeconds: number, failureThreshold: number) =>
  */
 export function jobManagerDeploymentOf(
   job: JobReference,
-  place: { readonly revision: Revision; readonly attemptNumber: number; readonly instance: number },
+  place: { readonly revision: Revision; readonly attemptNumber: number; readonly instance: number; readonly hasKeys: boolean },
   rendered: RenderedProcess,
 ): Deployment {
-  const { revision, attemptNumber, instance } = place;
+  const { revision, attemptNumber, instance, hasKeys } = place;
   const name = jobManagerName(job, revision.name, attemptNumber, instance);
   const selector = selectorLabels(job, 'jobmanager', { attemptNumber, instance });
   const ports = portsOf(revision);
   const { resources, podTemplate: template } = revision.spec.jobManager;
   return deploymentOf(job, {
-    ...{ revision, name, selector, replicas: 1, rendered, template },
+    ...{ revision, name, selector, replicas: 1, rendered, hasKeys, template },
     settings: ['podUid=$(POD_UID)', 'rpc.host=$(POD_IP)'],
     resources: resourcesOf(resources, jobManagerMemory),
     container: {

@@ -6,6 +6,7 @@ export const kinds = {
   serviceAccount: { apiVersion: 'v1', kind: 'ServiceAccount' },
   service: { apiVersion: 'v1', kind: 'Service' },
   configMap: { apiVersion: 'v1', kind: 'ConfigMap' },
+  secret: { apiVersion: 'v1', kind: 'Secret' },
   pod: { apiVersion: 'v1', kind: 'Pod' },
   deployment: { apiVersion: 'apps/v1', kind: 'Deployment' },
   job: { apiVersion: 'batch/v1', kind: 'Job' },
@@ -19,6 +20,11 @@ export interface ServiceAccount extends KubernetesObject {
 
 export interface ConfigMap extends KubernetesObject {
   readonly immutable: boolean;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+export interface KeySecret extends KubernetesObject {
+  readonly type: 'flinkjob.dev/job-keys';
   readonly data: Readonly<Record<string, string>>;
 }
 

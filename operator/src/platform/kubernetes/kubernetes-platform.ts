@@ -2,6 +2,7 @@ import { JobError } from '@flinkjob/runtime/rest';
 import type { FlinkJobKey } from '../../api/flink-job.ts';
 import { labels } from '../../api/labels.ts';
 import type { Clock } from '../../clock.ts';
+import type { JobCredentials } from '../../credentials/job-credentials.ts';
 import type { Engine, RenderedProcess } from '../../engine/engine.ts';
 import type { DecideLimits } from '../../flink-job/limits.ts';
 import type { Revision } from '../../flink-job/revision.ts';
@@ -20,6 +21,7 @@ import type {
 import type { SavepointTaskFact, SavepointTaskRequest, SavepointTasks } from '../savepoint-tasks.ts';
 import { configMapOf } from './config-map.ts';
 import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
+import { hasKeys, keyFilePath, keySecretOf } from './key-secret.ts';
 import { type ConfigMap, type Deployment, type Job, kinds, type Pod, type Service } from './kubernetes-objects.ts';
 import { type ShortLivedComponent, shortLivedName } from './names.ts';
 import { networkPolicyOf } from './network-policy.ts';
@@ -47,6 +49,10 @@ export interface KubernetesPlatformOptions {
   readonly clusterId: string;
   /** Where the operator's own pods are, which read the JobManagers' REST. */
   readonly operatorNamespace: string;
+  /** From whose pods `/metrics` may be read, beside the operator's. */
+  readonly metricsNamespaces?: readonly string[];
+  /** Absent: attempts are started without keys. */
+  readonly credentials?: JobCredentials | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Calls back for every change of a pod, a Deployment or a Job of a FlinkJob, until the signal aborts. */
@@ -68,10 +74,13 @@ const forcedAfterMs = 20_000;
  * 1. What belongs to an attempt is made once and never changed but for the number of TaskManagers: a newer operator restarts nothing.
  * 2. A workload is made after all that its pods need, and deleted after all that belongs to it: while it is there, the call is repeated.
  * 3. An object that belongs to somebody else, or to a FlinkJob of this name that is being removed, is never touched.
- * 4. Secrets are neither read nor written; pods name them.
+ * 4. No Secret is read. Those of the author are named by pods; the one with the job's keys is written whenever they turn, for the attempts that have keys: an
+ *    attempt has them from its first workload on or never.
  */
 export class KubernetesPlatform implements Platform, SavepointTasks {
   readonly #options: KubernetesPlatformOptions;
+  /** By uid of the job, which keys this process has written last. */
+  readonly #writtenKeys = new Map<string, string>();
 
   constructor(options: KubernetesPlatformOptions) {
     this.#options = options;
@@ -88,6 +97,9 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
       this.#shortLived(job, 'preflight', preFlightId, pods),
       this.#shortLived(job, 'purge', purgeId, pods),
     ]);
+    if (deployments.some(hasKeys)) {
+      await this.#turnKeys(job);
+    }
     await this.#endStrays(job, podsOf(pods, ['preflight', 'purge']), [preFlight?.job.metadata.name, purge?.job.metadata.name]);
     return {
       jobManagers: jobManagerFactsOf(workload, restPortOf),
@@ -134,16 +146,17 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
 
   async ensureJobManager(job: JobReference, request: JobManagerRequest): Promise<void> {
     const { revision, attempt, instance, restore } = request;
-    const { engine, operatorNamespace } = this.#options;
-    const place = { revision, attemptNumber: attempt.number, instance };
+    const { engine } = this.#options;
+    const place = { revision, attemptNumber: attempt.number, instance, hasKeys: await this.#hasKeys(job, attempt.number) };
     const ports = portsOf(revision);
     const rendered = engine.renderJobManager({
       ...this.#place(job, revision),
       ...{ attempt, restore, podUid: toldByPod, addressFile: undefined },
+      keyFile: place.hasKeys ? keyFilePath : undefined,
     });
     const deployment = jobManagerDeploymentOf(job, place, rendered);
     await this.#ensureIdentity(job, revision);
-    await this.#apply(job, networkPolicyOf(job, operatorNamespace));
+    await this.#apply(job, networkPolicyOf(job, this.#options));
     await this.#apply(job, restServiceOf(job, place, ports));
     await this.#apply(job, rpcServiceOf(job, place, ports));
     await this.#makeOnce(job, configOf(job, deployment, rendered));
@@ -153,13 +166,15 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   async ensureTaskManagers(job: JobReference, request: TaskManagersRequest): Promise<void> {
     const { revision, attemptNumber, replicas } = request;
     const { engine } = this.#options;
+    const attemptHasKeys = await this.#hasKeys(job, attemptNumber);
     const rendered = engine.renderTaskManager({
       ...this.#place(job, revision),
+      keyFile: attemptHasKeys ? keyFilePath : undefined,
       taskManagerId: toldByPod,
       jobManager: { address: rpcAddressOf(job, attemptNumber, portsOf(revision)) },
       localDirectories: [stateDirectory],
     });
-    const deployment = taskManagerDeploymentOf(job, { revision, attemptNumber, replicas }, rendered);
+    const deployment = taskManagerDeploymentOf(job, { revision, attemptNumber, replicas, hasKeys: attemptHasKeys }, rendered);
     await this.#ensureIdentity(job, revision);
     await this.#apply(job, podDisruptionBudgetOf(job));
     await this.#makeOnce(job, configOf(job, deployment, rendered));
@@ -209,6 +224,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
 
   /** Everything is owned by the FlinkJob and goes with it; what ends by itself is not waited for. */
   async remove(job: JobReference): Promise<void> {
+    this.#writtenKeys.delete(job.uid);
     await this.#endStrays(job, await this.#list<Pod>(kinds.pod, job), []);
   }
 
@@ -260,6 +276,43 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     for (const name of names) {
       await this.#options.client.delete(referenceOf(kinds.configMap, job, name));
       await this.#options.client.delete(referenceOf(kinds.job, job, name), { propagationPolicy: 'Background' });
+    }
+  }
+
+  /**
+   * Whether the pods of an attempt know each other by keys. Its workloads that are there decide: they may have been made by an operator that gave none, and one with keys and one
+   * without would refuse each other. If they have them, the keys are there when this returns.
+   */
+  async #hasKeys(job: JobReference, attemptNumber: number): Promise<boolean> {
+    const { credentials } = this.#options;
+    const deployments = await this.#list<Deployment>(kinds.deployment, job);
+    const present = deployments.filter((it) => numberOf(it, labels.attempt) === attemptNumber && !isBeingDeleted(it));
+    if (present.length === 0 ? credentials === undefined : !present.some(hasKeys)) {
+      return false;
+    }
+    await this.#writeKeys(job);
+    return true;
+  }
+
+  /** A period has passed, or another replica has written last. Pods go on with the keys that they have until it works. */
+  async #turnKeys(job: JobReference): Promise<void> {
+    const version = this.#options.credentials?.keyFileOf(job).version;
+    if (version === undefined || this.#writtenKeys.get(job.uid) === version) {
+      return;
+    }
+    try {
+      await this.#writeKeys(job);
+    } catch (err) {
+      this.#options.log.warn({ err, namespace: job.namespace, flinkJob: job.name }, 'the keys of the job cannot be written');
+    }
+  }
+
+  async #writeKeys(job: JobReference): Promise<void> {
+    const { credentials, client } = this.#options;
+    if (credentials !== undefined) {
+      const { version, content } = credentials.keyFileOf(job);
+      await client.apply(keySecretOf(job, content));
+      this.#writtenKeys.set(job.uid, version);
     }
   }
 

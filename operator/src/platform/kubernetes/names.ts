@@ -39,6 +39,11 @@ export function jobObjectName(job: JobReference): string {
   return boundedName(job.name, 'job');
 }
 
+/** Of the Secret with the job's keys; with its uid, because it is written without a look at what is there. */
+export function keySecretName(job: JobReference): string {
+  return boundedName(job.name, `keys-${digest(job.uid).slice(0, 8)}`);
+}
+
 /** One operation, one name. Operation ids hold slashes. */
 export function shortLivedName(job: JobReference, component: ShortLivedComponent, operationId: string): string {
   return boundedName(job.name, `${component === 'preflight' ? 'plan' : component}-${digest(operationId).slice(0, 10)}`);

@@ -23,16 +23,16 @@ const probe = (periodSeconds: number, failureThreshold: number) =>
  */
 export function taskManagerDeploymentOf(
   job: JobReference,
-  place: { readonly revision: Revision; readonly attemptNumber: number; readonly replicas: number },
+  place: { readonly revision: Revision; readonly attemptNumber: number; readonly replicas: number; readonly hasKeys: boolean },
   rendered: RenderedProcess,
 ): Deployment {
-  const { revision, attemptNumber, replicas } = place;
+  const { revision, attemptNumber, replicas, hasKeys } = place;
   const name = taskManagerName(job, revision.name, attemptNumber);
   const selector = selectorLabels(job, 'taskmanager', { attemptNumber });
   const ports = portsOf(revision);
   const { resources, podTemplate: template } = revision.spec.taskManager;
   return deploymentOf(job, {
-    ...{ revision, name, selector, replicas, rendered, template },
+    ...{ revision, name, selector, replicas, rendered, hasKeys, template },
     // What ends in a pod is started again, for as long as nobody removes the attempt: the operator may be away.
     settings: ['taskManagerId=$(POD_NAME)', 'data.host=$(POD_IP)', 'whenJobIsOver=Wait'],
     resources: resourcesOf(resources, taskManagerMemory),

@@ -3,6 +3,7 @@ import type { RolePodTemplate } from '../../api/pod-template.ts';
 import type { RenderedProcess } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { JobReference } from '../platform.ts';
+import { keyVolumeOf } from './key-secret.ts';
 import { type Container, type Deployment, kinds, type Probe } from './kubernetes-objects.ts';
 import { jobLabels, jobObjectName, metadataOf } from './names.ts';
 import { configPath, type PodChoices, podTemplateOf } from './pod-template.ts';
@@ -13,6 +14,7 @@ interface Workload {
   readonly selector: Readonly<Record<string, string>>;
   readonly replicas: number;
   readonly rendered: RenderedProcess;
+  readonly hasKeys: boolean;
   /** What each pod is told of itself, as `path=text`. */
   readonly settings: readonly string[];
   readonly template: RolePodTemplate | undefined;
@@ -24,7 +26,8 @@ interface Workload {
 
 /** The Deployment of a role in one attempt; it is made once, and what changes later has another name. */
 export function deploymentOf(job: JobReference, workload: Workload): Deployment {
-  const { revision, name, selector, replicas, rendered, settings, template, resources, container, pod } = workload;
+  const { revision, name, selector, replicas, rendered, hasKeys, settings, template, resources, container, pod } = workload;
+  const keys = hasKeys ? keyVolumeOf(job) : undefined;
   const ownLabels = { ...selector, [labels.revision]: revision.name };
   return {
     ...kinds.deployment,
@@ -46,6 +49,8 @@ export function deploymentOf(job: JobReference, workload: Workload): Deployment 
         resources,
         container,
         ...pod,
+        volumes: [...(keys?.volumes ?? []), ...(pod?.volumes ?? [])],
+        volumeMounts: [...(keys?.volumeMounts ?? []), ...(pod?.volumeMounts ?? [])],
       }),
     },
   };

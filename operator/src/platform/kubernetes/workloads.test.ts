@@ -6,6 +6,7 @@ import { typescriptEngine } from '../../engine/typescript/typescript-engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import { configMapOf } from './config-map.ts';
 import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
+import { keyFilePath, keySecretOf } from './key-secret.ts';
 import type { PodTemplateSpec } from './kubernetes-objects.ts';
 import { networkPolicyOf } from './network-policy.ts';
 import { podDisruptionBudgetOf } from './pod-disruption-budget.ts';
@@ -27,9 +28,9 @@ const rendered: RenderedProcess = {
 const revision = (choices: SpecChoices = {}): Revision => revisionWith({ image: 'example/word-count:1', ...choices });
 
 const jobManager = (choices: SpecChoices = {}) =>
-  jobManagerDeploymentOf(job, { revision: revision(choices), attemptNumber: 7, instance: 2 }, rendered);
+  jobManagerDeploymentOf(job, { revision: revision(choices), attemptNumber: 7, instance: 2, hasKeys: true }, rendered);
 const taskManagers = (choices: SpecChoices = {}) =>
-  taskManagerDeploymentOf(job, { revision: revision(choices), attemptNumber: 7, replicas: 3 }, rendered);
+  taskManagerDeploymentOf(job, { revision: revision(choices), attemptNumber: 7, replicas: 3, hasKeys: true }, rendered);
 const preFlight = (choices: SpecChoices = {}) =>
   shortLivedJobOf(job, { component: 'preflight', operationId: 'uid-1/r1/pre-flight/1', revision: revision(choices) }, rendered);
 const templates = (choices: SpecChoices = {}): readonly PodTemplateSpec[] =>
@@ -123,7 +124,7 @@ test('a job module may come from a ConfigMap that every pod mounts, pre-flight t
       host: '',
       ports: undefined,
     },
-    ...{ taskManagerId: 'tm', jobManager: { address: 'jm:1' }, localDirectories: [] },
+    ...{ taskManagerId: 'tm', jobManager: { address: 'jm:1' }, localDirectories: [], keyFile: undefined },
   }).config as { readonly job: { readonly module: string } };
   assert.equal(config.job.module, '/config/job.js');
 });
@@ -307,7 +308,10 @@ test('everything is owned by its FlinkJob, with its uid, and holds up no deletio
   const ports = portsOf(revision());
   const place = { attemptNumber: 7, instance: 2 };
   const all = [jobManager(), taskManagers(), preFlight(), rpcServiceOf(job, place, ports), restServiceOf(job, place, ports)];
-  const more = [serviceAccountOf(job), podDisruptionBudgetOf(job), networkPolicyOf(job, 'ops')];
+  const more = [
+    ...[serviceAccountOf(job), podDisruptionBudgetOf(job), keySecretOf(job, '{}')],
+    networkPolicyOf(job, { operatorNamespace: 'ops' }),
+  ];
   for (const { metadata } of [...all, ...more, configMapOf(job, 'x', { labels: {}, config: {} })]) {
     assert.equal(metadata.namespace, 'streams');
     assert.deepEqual(metadata.ownerReferences, [
@@ -319,7 +323,7 @@ test('everything is owned by its FlinkJob, with its uid, and holds up no deletio
 test('the longest name of a FlinkJob gives names of at most 63 characters, all of them different', () => {
   const long = { ...job, name: 'a'.repeat(45) };
   const names = [1, 99_999, 100_000].flatMap((attemptNumber) => {
-    const place = { revision: revision(), attemptNumber, instance: 12 };
+    const place = { revision: revision(), attemptNumber, instance: 12, hasKeys: true };
     return [
       jobManagerDeploymentOf(long, place, rendered).metadata.name,
       taskManagerDeploymentOf(long, { ...place, replicas: 1 }, rendered).metadata.name,
@@ -341,21 +345,50 @@ test('drains take one pod at a time, pre-flights not counted', () => {
   ]);
 });
 
-test('records and control are for the job’s own pods, REST also for the operator', () => {
-  const [own, others] = networkPolicyOf(job, 'ops').spec.ingress;
-  assert.deepEqual(own, {
-    from: [{ podSelector: { matchLabels: { 'flinkjob.dev/name': 'word-count', 'flinkjob.dev/uid': 'uid-1' } } }],
+test('each port is open for whom it is there for, and for nobody else', () => {
+  const own = { 'flinkjob.dev/name': 'word-count', 'flinkjob.dev/uid': 'uid-1' };
+  const namespace = (name: string) => ({
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
+    podSelector: {},
   });
-  assert.deepEqual(
-    others?.ports?.map(({ port }) => port),
-    ['rest', 'metrics'],
-  );
-  assert.deepEqual(others?.from[1]?.namespaceSelector, { matchLabels: { 'kubernetes.io/metadata.name': 'ops' } });
+  const tcp = (...ports: readonly string[]) => ports.map((port) => ({ port, protocol: 'TCP' }));
+  const policy = networkPolicyOf(job, { operatorNamespace: 'ops', metricsNamespaces: ['monitoring', 'ops'] });
+  assert.deepEqual(policy.spec, {
+    podSelector: { matchLabels: own },
+    policyTypes: ['Ingress'],
+    ingress: [
+      {
+        from: [{ podSelector: { matchLabels: { ...own, 'flinkjob.dev/component': 'taskmanager' } } }],
+        ports: tcp('rpc', 'data'),
+      },
+      { from: [{ podSelector: { matchLabels: own } }], ports: tcp('rest') },
+      { from: [namespace('ops'), namespace('monitoring')], ports: tcp('rest', 'metrics') },
+    ],
+  });
+  // Every port that a pod has is spoken of.
+  const ports = [jobManager(), taskManagers()].flatMap(({ spec }) => spec.template.spec.containers[0].ports ?? []);
+  const allowed = new Set(policy.spec.ingress.flatMap((rule) => rule.ports ?? []).map(({ port }) => port));
+  assert.deepEqual(ports.map(({ name }) => name).sort(), [...allowed].sort());
+});
+
+test('both roles find the keys of the job in a file of its own Secret, and a pre-flight has none', () => {
+  const secret = keySecretOf(job, 'content');
+  assert.deepEqual([secret.type, secret.data], ['flinkjob.dev/job-keys', { 'keys.json': 'Y29udGVudA==' }]);
+  for (const { spec } of [jobManager(), taskManagers()]) {
+    const pod = spec.template.spec;
+    const volume = pod.volumes.find(({ secret: named }) => named !== undefined);
+    assert.deepEqual(volume, { name: 'flinkjob-keys', secret: { secretName: secret.metadata.name } });
+    const mount = pod.containers[0].volumeMounts.find(({ name }) => name === 'flinkjob-keys');
+    assert.deepEqual(mount, { name: 'flinkjob-keys', mountPath: '/etc/flinkjob-keys', readOnly: true });
+  }
+  assert.equal(keyFilePath, '/etc/flinkjob-keys/keys.json');
+  assert.ok(!preFlight().spec.template.spec.volumes.some(({ secret: named }) => named !== undefined));
+  assert.notEqual(keySecretOf({ ...job, uid: 'uid-2' }, '').metadata.name, secret.metadata.name);
 });
 
 test('without an image nothing is made, and the error says what to set', () => {
   assert.throws(
-    () => jobManagerDeploymentOf(job, { revision: revisionWith(), attemptNumber: 1, instance: 1 }, rendered),
+    () => jobManagerDeploymentOf(job, { revision: revisionWith(), attemptNumber: 1, instance: 1, hasKeys: true }, rendered),
     /spec\.image/,
   );
 });

@@ -36,6 +36,11 @@ export class JobDirectory {
     return path.join(this.root, 'attempts', String(attemptNumber), 'job-manager-address.json');
   }
 
+  /** The keys by which the processes of an attempt know each other; an attempt without this file has none. */
+  keyFile(attemptNumber: number): string {
+    return path.join(this.attempt(attemptNumber), 'keys.json');
+  }
+
   attempt(attemptNumber: number): string {
     return path.dirname(this.addressFile(attemptNumber));
   }

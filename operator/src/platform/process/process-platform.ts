@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import type { JobManagerAddress } from '@flinkjob/runtime/process-config';
 import type { FlinkJobKey } from '../../api/flink-job.ts';
 import type { Clock } from '../../clock.ts';
+import type { JobCredentials } from '../../credentials/job-credentials.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { Log } from '../../log.ts';
 import { isAlive } from '../../process-identity/process-identity.ts';
-import { listIfPresent, readFileIfPresent } from '../../store/atomic-file.ts';
+import { listIfPresent, readFileIfPresent, writeFileAtomically } from '../../store/atomic-file.ts';
 import { parsePlanResult, parsePurgeResult } from '../answers.ts';
 import type {
   JobManagerFact,
@@ -32,6 +34,8 @@ export interface ProcessPlatformOptions {
   readonly workDirectory: string;
   readonly engine: Engine;
   readonly clusterId: string;
+  /** Absent: attempts are started without keys. */
+  readonly credentials?: JobCredentials | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** The node that runs the processes; this one by default. */
@@ -49,13 +53,16 @@ const host = '127.0.0.1';
  * 1. A record is on disk before its process exists, and is removed only when the process is gone.
  * 2. A pid means a process only together with its start time.
  * 3. Signals go to the process group, and only while its leader is the process that the record means.
- * 4. One place (`slot`) has at most one process. Restarts of a place get a new pod uid and wait longer each time.
+ * 4. An attempt has keys from its first process on or never, so that all of its processes know each other. They are replaced in their file while it runs.
+ * 5. One place (`slot`) has at most one process. Restarts of a place get a new pod uid and wait longer each time.
  */
 export class ProcessPlatform implements Platform {
   readonly #options: ProcessPlatformOptions;
   readonly #records: ProcessRecords;
   readonly #processes: RecordedProcesses;
   readonly #listeners = new Set<(key: FlinkJobKey) => void>();
+  /** By path of the file, which keys this process has written there. */
+  readonly #writtenKeys = new Map<string, string>();
 
   constructor(options: ProcessPlatformOptions) {
     this.#options = options;
@@ -76,6 +83,7 @@ export class ProcessPlatform implements Platform {
     const records = await this.#records.current(directory);
     await this.#endStrays(directory, job, records, [preFlightId, purgeId]);
     const ours = records.filter((record) => record.uid === job.uid);
+    await this.#turnKeys(job, new Set(ours.map(({ attemptNumber }) => attemptNumber)));
     const jobManagers: JobManagerFact[] = [];
     const taskManagers: TaskManagerFact[] = [];
     for (const record of ours) {
@@ -170,6 +178,7 @@ export class ProcessPlatform implements Platform {
       clusterId,
       host,
       addressFile: directory.addressFile(attempt.number),
+      keyFile: await this.#keyFileOf(job, attempt.number),
     });
     await mkdir(directory.attempt(attempt.number), { recursive: true });
     await this.#processes.start(job, directory, {
@@ -190,6 +199,7 @@ export class ProcessPlatform implements Platform {
     const { revision, attemptNumber, replicas, operationId } = request;
     const directory = this.#directory(job);
     const { engine, clusterId } = this.#options;
+    const keyFile = await this.#keyFileOf(job, attemptNumber);
     await this.#removeUnusedState(job, replicas);
     for (let index = 0; index < replicas; index += 1) {
       const slot = taskManagerSlot(attemptNumber, index);
@@ -206,6 +216,7 @@ export class ProcessPlatform implements Platform {
         host,
         taskManagerId: taskManagerIdOf(job, { attemptNumber, ordinal: index, podUid }),
         jobManager: { addressFile: directory.addressFile(attemptNumber) },
+        keyFile,
         localDirectories: [directory.state(index)],
       });
       await this.#processes.start(job, directory, {
@@ -220,6 +231,34 @@ export class ProcessPlatform implements Platform {
         rendered,
         previous,
       });
+    }
+  }
+
+  /** Made with the attempt's directory: one that is there without it was begun by a controller that gave no keys. */
+  async #keyFileOf(job: JobReference, attemptNumber: number): Promise<string | undefined> {
+    const directory = this.#directory(job);
+    const file = directory.keyFile(attemptNumber);
+    if (this.#options.credentials !== undefined && !existsSync(directory.attempt(attemptNumber))) {
+      await this.#writeKeys(job, file);
+    }
+    return existsSync(file) ? file : undefined;
+  }
+
+  async #turnKeys(job: JobReference, attemptNumbers: ReadonlySet<number>): Promise<void> {
+    const version = this.#options.credentials?.keyFileOf(job).version;
+    for (const attemptNumber of attemptNumbers) {
+      const file = this.#directory(job).keyFile(attemptNumber);
+      if (version !== undefined && this.#writtenKeys.get(file) !== version && existsSync(file)) {
+        await this.#writeKeys(job, file);
+      }
+    }
+  }
+
+  async #writeKeys(job: JobReference, file: string): Promise<void> {
+    const keys = this.#options.credentials?.keyFileOf(job);
+    if (keys !== undefined) {
+      await writeFileAtomically(file, keys.content, { mode: 0o600 });
+      this.#writtenKeys.set(file, keys.version);
     }
   }
 
