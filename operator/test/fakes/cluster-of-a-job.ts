@@ -10,6 +10,7 @@ import { jobStatus } from './live-view.ts';
 
 /** A fake cluster with one job in full swing, as somebody with kubectl meets it: resource, revisions, pods, events, logs and what the JobManager answers. */
 
+const savepoints = { apiVersion, kind: 'FlinkSavepoint', plural: 'flinksavepoints', namespaced: true, hasStatus: true };
 const namespace = 'streams';
 const name = 'word-count';
 const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString().replace(/\.\d+Z$/, 'Z');
@@ -58,7 +59,7 @@ export interface ClusterOfAJob extends AsyncDisposable {
 }
 
 export async function startClusterOfAJob(directory: string): Promise<ClusterOfAJob> {
-  const server = await FakeApiServer.start({ answerText });
+  const server = await FakeApiServer.start({ answerText, kinds: [savepoints] });
   const older = revisionWith({
     image: 'words:1',
     checkpointStorage: 's3://bucket/jobs',

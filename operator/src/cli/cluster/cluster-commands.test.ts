@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type ClusterOfAJob, startClusterOfAJob } from '../../../test/fakes/cluster-of-a-job.ts';
+import { eventually } from '../../../test/fakes/eventually.ts';
 import { apiVersion, kind } from '../../api/labels.ts';
 import { CommandFailure } from '../command.ts';
 import { commandHelp, parseCommandLine } from '../command-line.ts';
@@ -124,6 +125,29 @@ test('suspend, resume and restart write the one field that says so', async () =>
   });
 });
 
+test('savepoint makes a FlinkSavepoint, waits for it, and says where it is or why it failed', async () => {
+  await withCluster(async (cluster) => {
+    const savepoint = { apiVersion, kind: 'FlinkSavepoint', namespace: 'streams', name: 'one' };
+    const created = () => eventually('it is created', () => cluster.server.find(savepoint) !== undefined);
+    const taken = run(cluster, 'savepoint', 'word-count', '--name', 'one', '--format', 'Canonical');
+    await created();
+    const path = 's3://bucket/jobs/streams/word-count/savepoints/000043-e3';
+    cluster.server.patch(savepoint, { status: { state: 'Completed', checkpointId: 43, path } }, 'status');
+    assert.equal((await taken).printed, path);
+    const { spec } = cluster.server.find<FlinkJobObject>(savepoint) ?? {};
+    assert.deepEqual(spec, { flinkJobName: 'word-count', format: 'Canonical' });
+    cluster.server.remove(savepoint);
+    const failing = run(cluster, 'savepoint', 'word-count', '--name', 'one');
+    await created();
+    const problem = { code: 'JobNotRunning', message: 'the job did not run in time', remedy: 'Start it.' };
+    cluster.server.patch(savepoint, { status: { state: 'Failed', problem } }, 'status');
+    await assert.rejects(
+      failing,
+      (error: CommandFailure) => /did not run in time/.test(error.message) && error.remedy === 'Start it.',
+    );
+  });
+});
+
 test('rollback writes the older spec back, and leaves the wishes of now alone', async () => {
   await withCluster(async (cluster) => {
     await run(cluster, 'suspend', 'word-count');
@@ -167,10 +191,10 @@ test('a debug bundle is an archive that tar reads, with everything and without a
     const file = join(directory, 'bundle.tar.gz');
     const { printed, reported } = await run(cluster, 'debug-bundle', 'word-count', '-o', file);
     assert.equal(printed, file);
-    assert.match(reported, /Not in it: savepoints: /);
+    assert.match(reported, /Not in it: lineage: /);
     const names = execFileSync('tar', ['-tzf', file], { encoding: 'utf8' });
     for (const name of [
-      ...['README.txt', 'status.txt', 'flinkjob.yaml', 'revisions.yaml', 'pods.yaml', 'events.yaml'],
+      ...['README.txt', 'status.txt', 'flinkjob.yaml', 'revisions.yaml', 'savepoints.yaml', 'pods.yaml', 'events.yaml'],
       ...[
         'logs/job-manager-x7k2p.log',
         'logs/task-manager-q2m8d.previous.log',

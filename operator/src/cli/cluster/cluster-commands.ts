@@ -8,6 +8,7 @@ import { restart, resume, suspend } from './lifecycle.ts';
 import { logs } from './logs.ts';
 import { plan } from './plan.ts';
 import { rollback } from './rollback.ts';
+import { savepoint } from './savepoint.ts';
 import { status } from './status.ts';
 
 /** Against a cluster, in the order in which somebody on call needs them. */
@@ -18,6 +19,7 @@ export const clusterCommands: readonly Command[] = [
   logs,
   history,
   plan,
+  savepoint,
   rollback,
   suspend,
   resume,
