@@ -47,10 +47,11 @@ function removeAbandoned(name: string): void {
   }
 }
 
-/** Of each input with its length, so that no two lists look alike. */
+/** Of each input with its length, so that no two lists look alike. Where the cache lies does not count: what is in it goes by digests too. */
 export function digest(inputs: readonly (string | Uint8Array)[]): string {
   const hash = createHash('sha256');
-  for (const input of inputs) {
+  for (const each of inputs) {
+    const input = typeof each === 'string' ? each.replaceAll(cacheDirectory, '') : each;
     hash.update(`${Buffer.byteLength(input)}:`).update(input);
   }
   return hash.digest('hex').slice(0, 16);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { buildHelm } from '../helm/build-helm.ts';
@@ -9,7 +9,7 @@ import { ensureDockerEngine } from './docker-engine.ts';
 import { buildGoProgram, putIntoBin } from './go-programs.ts';
 import { chooseImageSource } from './image-source.ts';
 import { ensureNodeImage } from './node-image.ts';
-import { binDirectory, cacheDirectory, kindDirectory, kubeconfigFile } from './paths.ts';
+import { binDirectory, cacheDirectory, kindDirectory, kubeconfigFile, sharedDirectory, sharedDirectoryOfNodes } from './paths.ts';
 
 const clusterName = 'flinkjob';
 /** The configuration that the running cluster was made from; written once the cluster is whole. */
@@ -48,23 +48,52 @@ export async function clusterDown(): Promise<void> {
   await stage('removing the cluster', removeCluster);
 }
 
-/** An image of the local Docker engine, to every node. Pods then need `imagePullPolicy: IfNotPresent` or `Never`. */
-export async function loadImages(images: readonly string[]): Promise<void> {
-  await run(await kindProgram(), ['load', 'docker-image', '--name', clusterName, ...images], {
-    timeoutMs: loadTimeoutMs,
-    progress: 'loading',
-  });
+/**
+ * Images of the local Docker engine, to every node that has not just these. Pods then need `imagePullPolicy: IfNotPresent` or `Never`. Gives the names of those
+ * that had to be copied.
+ */
+export async function loadImages(images: readonly string[]): Promise<readonly string[]> {
+  const nodes = (await run(await kindProgram(), ['get', 'nodes', '--name', clusterName])).trim().split('\n');
+  const missing: string[] = [];
+  for (const image of images) {
+    const id = (await run('docker', ['image', 'inspect', '--format', '{{.Id}}', image])).trim();
+    const found = await Promise.all(nodes.map((node) => imageIdOn(node, image)));
+    if (found.some((each) => each !== id)) {
+      missing.push(image);
+    }
+  }
+  if (missing.length > 0) {
+    await run(await kindProgram(), ['load', 'docker-image', '--name', clusterName, ...missing], {
+      timeoutMs: loadTimeoutMs,
+      progress: 'loading',
+    });
+  }
+  return missing;
 }
 
-async function kubectl(...args: readonly string[]): Promise<string> {
+/** What the node's containerd has under this name, as the engine would call it. */
+async function imageIdOn(node: string, image: string): Promise<string | undefined> {
+  const ctr = ['exec', node, 'ctr', '--namespace', 'k8s.io'];
+  const fullName = image.includes('/') ? `docker.io/${image}` : `docker.io/library/${image}`;
+  const listed = await attempt('docker', [...ctr, 'images', 'list', `name==${fullName}`]);
+  const manifest = /sha256:[0-9a-f]{64}/.exec(listed.stdout)?.[0];
+  const { code, stdout } = await attempt('docker', [...ctr, 'content', 'get', manifest ?? 'none']);
+  return code === 0 ? (JSON.parse(stdout) as { readonly config?: { readonly digest?: string } }).config?.digest : undefined;
+}
+
+/** What kubectl and helm need to find this cluster, and nothing of the user's. */
+export const clusterEnvironment = {
+  KUBECONFIG: kubeconfigFile,
+  // It would be in ~/.kube otherwise.
+  KUBECACHEDIR: join(cacheDirectory, 'kubectl-cache'),
+} as const;
+
+export async function kubectl(...args: readonly string[]): Promise<string> {
   const timeoutMs = (readyTimeoutSeconds + 30) * 1_000;
-  // Its cache would be in ~/.kube otherwise.
-  const env = { KUBECONFIG: kubeconfigFile, KUBECACHEDIR: join(cacheDirectory, 'kubectl-cache') };
-  return await run(join(binDirectory, 'kubectl'), args, { env, timeoutMs });
+  return await run(join(binDirectory, 'kubectl'), args, { env: clusterEnvironment, timeoutMs });
 }
 
 async function createCluster(configuration: string): Promise<void> {
-  mkdirSync(cacheDirectory, { recursive: true });
   const config = ['--config', '-', '--kubeconfig', kubeconfigFile];
   await run(await kindProgram(), ['create', 'cluster', ...config, '--wait', `${readyTimeoutSeconds}s`], {
     input: configuration,
@@ -107,6 +136,12 @@ async function removeCluster(): Promise<void> {
 
 function clusterConfiguration(image: string | undefined): string {
   const configuration = parse(readFileSync(join(kindDirectory, 'cluster.yaml'), 'utf8'));
+  mkdirSync(sharedDirectory, { recursive: true });
+  // For pods that run as whoever their image says.
+  chmodSync(sharedDirectory, 0o1777);
+  for (const node of configuration.nodes) {
+    node.extraMounts = [{ hostPath: realpathSync(sharedDirectory), containerPath: sharedDirectoryOfNodes }];
+  }
   if (image !== undefined) {
     for (const node of configuration.nodes) {
       node.image = image;

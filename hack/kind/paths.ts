@@ -9,3 +9,10 @@ export const binDirectory = join(cacheDirectory, 'bin');
 export const kubeconfigFile = join(cacheDirectory, 'kubeconfig');
 /** This folder, for the files beside the sources. */
 export const kindDirectory = fileURLToPath(new URL('.', import.meta.url));
+/**
+ * The same directory on every node, and here: for volumes that pods on several nodes write at once, as on a file server. A cluster of containers on one machine
+ * has nothing else that could be one.
+ */
+export const sharedDirectory = join(cacheDirectory, 'shared');
+/** Where the nodes have it. */
+export const sharedDirectoryOfNodes = '/var/local/flinkjob-shared';

@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isPart } from '../../../hack/kind/check-output.ts';
+import { sharedDirectory, sharedDirectoryOfNodes } from '../../../hack/kind/paths.ts';
+import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
+import type { KubernetesObject } from '../../src/kubernetes/object-client.ts';
+import {
+  applyManifest,
+  find,
+  jobNamespace,
+  kubectl,
+  kubectlSays,
+  listAll,
+  objectsInBucket,
+  operatorNamespace,
+  type PodInCluster,
+  until,
+} from './cluster-under-test.ts';
+import { bucketSecret, checkerConfigMap, outputClaim, outputDirectory, runInPod } from './pod-run.ts';
+
+export interface FlinkJobInCluster extends KubernetesObject {
+  readonly spec: Readonly<Record<string, unknown>>;
+  readonly status?: FlinkJobStatus;
+}
+
+const checker = fileURLToPath(new URL('../../../hack/kind/check-output.ts', import.meta.url));
+const checkpointStorage = 's3://checkpoints/jobs';
+/** `datagen` makes so many unless it is told otherwise. */
+const keyCount = 100;
+const logLinesMax = 60;
+
+/**
+ * The namespace of the jobs, under the restricted Pod Security Standard, with what they need: credentials of the bucket, and a volume that pods on all nodes write to.
+ * Does nothing when it is there.
+ */
+export async function prepareNamespace(): Promise<void> {
+  const labels = { 'flinkjob.dev/test': 'kind' };
+  const volume = { accessModes: ['ReadWriteMany'], storageClassName: '', volumeName: 'flinkjob-test-output' };
+  await applyManifest(
+    {
+      ...{ apiVersion: 'v1', kind: 'Namespace' },
+      metadata: { name: jobNamespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    },
+    {
+      ...{ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: volume.volumeName, labels } },
+      spec: {
+        capacity: { storage: '1Gi' },
+        ...{ accessModes: volume.accessModes, storageClassName: '', persistentVolumeReclaimPolicy: 'Retain' },
+        claimRef: { namespace: jobNamespace, name: outputClaim },
+        hostPath: { path: sharedDirectoryOfNodes, type: 'Directory' },
+      },
+    },
+    {
+      ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace: jobNamespace, name: outputClaim } },
+      spec: { ...volume, resources: { requests: { storage: '1Gi' } } },
+    },
+    {
+      ...{ apiVersion: 'v1', kind: 'Secret', metadata: { namespace: jobNamespace, name: bucketSecret } },
+      stringData: {
+        AWS_ENDPOINT_URL_S3: 'http://s3.storage.svc:7070',
+        AWS_ACCESS_KEY_ID: 'trying-things-out',
+        AWS_SECRET_ACCESS_KEY: 'not-a-secret',
+      },
+    },
+    {
+      ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace: jobNamespace, name: checkerConfigMap } },
+      data: { 'check-output.ts': readFileSync(checker, 'utf8') },
+    },
+  );
+}
+
+/**
+ * The job of examples/keyed-count as a FlinkJob: RocksDB on a local volume, checkpoints in S3, a TaskManager for each subtask. Its output goes to the volume that all
+ * nodes share, where it is also seen from here, with the operator or without.
+ */
+export class JobInCluster {
+  readonly name: string;
+  readonly recordCount: number;
+  #args: Readonly<Record<string, string>>;
+
+  constructor(name: string, options: { readonly recordCount: number; readonly recordsPerSecond: number }) {
+    this.name = name;
+    this.recordCount = options.recordCount;
+    this.#args = {
+      ...{ seed: '7', count: String(options.recordCount), recordsPerSecond: String(options.recordsPerSecond) },
+      out: `${outputDirectory}/${name}`,
+    };
+  }
+
+  async apply(overrides: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    await applyManifest({
+      apiVersion: 'flinkjob.dev/v1alpha1',
+      kind: 'FlinkJob',
+      metadata: { name: this.name, namespace: jobNamespace },
+      spec: {
+        image: 'keyed-count:1',
+        job: { module: '/app/keyed-count.ts', parallelism: 2, args: this.#args },
+        state: { backend: 'RocksDB', checkpointStorage },
+        checkpoints: { intervalSeconds: 1 },
+        taskManager: { slots: 1, resources: { requests: { cpu: '50m' }, limits: { memory: '1Gi' } } },
+        jobManager: { resources: { requests: { cpu: '50m' }, limits: { memory: '512Mi' } } },
+        restartStrategy: { type: 'FixedDelay', attempts: 1000, delaySeconds: 0.2 },
+        podTemplate: {
+          envFrom: [{ secretRef: { name: bucketSecret } }],
+          volumes: [{ name: 'output', persistentVolumeClaim: { claimName: outputClaim } }],
+          volumeMounts: [{ name: 'output', mountPath: outputDirectory }],
+        },
+        ...overrides,
+      },
+    });
+  }
+
+  async patch(spec: object): Promise<void> {
+    await kubectl(
+      '--namespace',
+      jobNamespace,
+      'patch',
+      'flinkjob',
+      this.name,
+      '--type=merge',
+      `--patch=${JSON.stringify({ spec })}`,
+    );
+  }
+
+  /** The rest as fast as it goes, so that it ends. */
+  async hurry(): Promise<void> {
+    this.#args = { ...this.#args, recordsPerSecond: '1000000' };
+    await this.patch({ job: { args: this.#args } });
+  }
+
+  async read(): Promise<FlinkJobInCluster | undefined> {
+    return await find<FlinkJobInCluster>(jobNamespace, 'flinkjob', this.name);
+  }
+
+  async untilStatus(
+    what: string,
+    holds: (status: FlinkJobStatus, flinkJob: FlinkJobInCluster) => boolean,
+  ): Promise<FlinkJobStatus> {
+    return await until(
+      `${this.name}: ${what}`,
+      async () => {
+        const flinkJob = await this.read();
+        return flinkJob?.status !== undefined && holds(flinkJob.status, flinkJob) ? flinkJob.status : undefined;
+      },
+      () => this.describe(),
+    );
+  }
+
+  /** What the spec asks for runs, and nothing is under way. */
+  async untilRunning(attemptNumber?: number): Promise<FlinkJobStatus> {
+    return await this.untilStatus(
+      `Running${attemptNumber === undefined ? '' : ` as attempt ${attemptNumber}`}`,
+      ({ state, rollout, attempt, observedGeneration }, { metadata }) =>
+        state === 'Running' &&
+        rollout === undefined &&
+        observedGeneration === metadata.generation &&
+        (attemptNumber === undefined || attempt?.number === attemptNumber),
+    );
+  }
+
+  async pods(component: 'jobmanager' | 'taskmanager'): Promise<readonly PodInCluster[]> {
+    const selector = `flinkjob.dev/name=${this.name},flinkjob.dev/component=${component}`;
+    const pods = await listAll<PodInCluster>(jobNamespace, 'pods', selector);
+    return pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  }
+
+  /** The files that are committed, by name. */
+  committed(): readonly string[] {
+    const directory = join(sharedDirectory, this.name);
+    return existsSync(directory) ? readdirSync(directory).filter(isPart) : [];
+  }
+
+  /** Waits for output of a run that began after all that have committed so far; gives the seconds since then. */
+  async untilCommittedAgain(sinceMs: number, before: Token): Promise<number> {
+    await until(
+      `${this.name}: output of a run after ${formatToken(before)} is committed`,
+      async () => (compareTokens(newestToken(this.committed()), before) > 0 ? true : undefined),
+      () => this.describe(),
+    );
+    return (performance.now() - sinceMs) / 1_000;
+  }
+
+  async untilMoreIsCommitted(): Promise<void> {
+    const before = newestCheckpoint(this.committed());
+    await until(
+      `${this.name}: more is committed than checkpoint ${before}`,
+      async () => (newestCheckpoint(this.committed()) > before ? true : undefined),
+      () => this.describe(),
+    );
+  }
+
+  /** By a checker in the cluster: every line so far is there once and in order; `ended`: and all of them are there. */
+  async expectExactOutput(ended?: 'ended'): Promise<string> {
+    const all = ended === undefined ? [] : ['--records', String(this.recordCount), '--keys', String(keyCount)];
+    const { code, said } = await runInPod('check-output', [
+      'node',
+      '/checker/check-output.ts',
+      `${outputDirectory}/${this.name}`,
+      ...all,
+    ]);
+    assert.equal(code, 0, said);
+    return said.split('\n').at(-1) ?? '';
+  }
+
+  /** By the lineage tool in the cluster: every object is there for something, and none is missing. */
+  async expectCleanBucket(): Promise<string> {
+    const { code, said } = await runInPod('check-bucket', ['flinkjob-runtime', 'lineage', 'check', this.#lineageUrl()]);
+    assert.equal(code, 0, said);
+    return said;
+  }
+
+  /** Deletes the FlinkJob, with all that it has in the bucket. */
+  async purge(): Promise<void> {
+    await this.patch({ checkpoints: { onDelete: 'Purge' } });
+    await this.delete();
+    const left = (await objectsInBucket()).filter((name) => name.startsWith(`jobs/${jobNamespace}/${this.name}/`));
+    assert.equal(left.length, 1, `the last entry of the lineage is all that is left:\n${left.join('\n')}`);
+    assert.match(left[0] ?? '', /\/lineage\/\d{20}\.json$/);
+    const { said } = await runInPod('read-lineage', ['flinkjob-runtime', 'lineage', this.#lineageUrl()]);
+    assert.match(said, /Purged/);
+  }
+
+  async delete(): Promise<void> {
+    await kubectl('--namespace', jobNamespace, 'delete', 'flinkjob', this.name, '--wait=false');
+    await until(
+      `${this.name} is gone`,
+      async () => ((await this.read()) === undefined ? true : undefined),
+      () => this.describe(),
+    );
+  }
+
+  #lineageUrl(): string {
+    return `${checkpointStorage}/${jobNamespace}/${this.name}`;
+  }
+
+  /** All that a person would look at when something is wrong. */
+  async describe(): Promise<string> {
+    const inNamespace = (...args: readonly string[]) => kubectlSays('--namespace', jobNamespace, ...args);
+    const sections = [
+      await kubectlSays('get', 'nodes'),
+      await inNamespace('get', 'flinkjob', this.name, '--output=yaml'),
+      await inNamespace('get', 'pods', '--output=wide'),
+      await inNamespace('get', 'events', '--sort-by=.lastTimestamp'),
+    ];
+    const ofJob = await listAll<PodInCluster>(jobNamespace, 'pods', `flinkjob.dev/name=${this.name}`);
+    for (const pod of ofJob) {
+      const name = pod.metadata.name;
+      sections.push(`--- ${name}\n${await inNamespace('logs', name, `--tail=${logLinesMax}`, '--request-timeout=10s')}`);
+      if ((pod.status?.containerStatuses?.[0]?.restartCount ?? 0) > 0) {
+        const before = await inNamespace('logs', name, '--previous', `--tail=${logLinesMax}`, '--request-timeout=10s');
+        sections.push(`--- ${name}, before its restart\n${before}`);
+      }
+    }
+    const operator = ['--selector=app.kubernetes.io/name=flinkjob-operator', '--prefix', `--tail=${logLinesMax}`];
+    sections.push(`--- operator\n${await kubectlSays('--namespace', operatorNamespace, 'logs', ...operator)}`);
+    return sections.join('\n');
+  }
+}
+
+/** (epoch, execution attempt): what a run of the job is known by. */
+export type Token = readonly [number, number];
+
+export function newestToken(parts: readonly string[]): Token {
+  return parts.map(tokenOf).reduce((newest, token) => (compareTokens(token, newest) > 0 ? token : newest), [0, 0]);
+}
+
+export function tokenOf(part: string): Token {
+  const [, epoch = 0, attempt = 0] = (/-e(\d+)a(\d+)-[0-9a-f]{8}$/.exec(part) ?? []).map(Number);
+  return [epoch, attempt];
+}
+
+export function compareTokens(one: Token, other: Token): number {
+  return one[0] - other[0] || one[1] - other[1];
+}
+
+function formatToken([epoch, attempt]: Token): string {
+  return `epoch ${epoch}, execution attempt ${attempt}`;
+}
+
+export function newestCheckpoint(parts: readonly string[]): number {
+  return Math.max(0, ...parts.map((part) => Number(/-(\d{9,})-e/.exec(part)?.[1])));
+}
