@@ -51,6 +51,12 @@ export const changeMeanings = {
   'upgrade.stopTimeoutSeconds': 'Ignore',
   'upgrade.savepointFormat': 'Ignore',
   'upgrade.strategy': 'Ignore',
+  'upgrade.rollback.mode': 'Ignore',
+  'upgrade.rollback.stableCheckpoints': 'Ignore',
+  'upgrade.rollback.deadlineSeconds': 'Ignore',
+  'upgrade.rollback.maxRestarts': 'Ignore',
+  'upgrade.rollback.lag': 'Ignore',
+  'upgrade.rollback.allowRewind': 'Ignore',
   'restore.from': 'Restore',
   'restore.path': 'Restore',
   'restore.token': 'Restore',
@@ -70,6 +76,7 @@ export const changeMeanings = {
   'checkpoints.mode': 'Restart',
   // Read when the resource is deleted.
   'checkpoints.onDelete': 'Ignore',
+  'checkpoints.deleteTimeoutSeconds': 'Ignore',
   // Of what is beside the job, and never of its processes.
   'savepoints.schedule': 'Ignore',
   'savepoints.timeZone': 'Ignore',
@@ -106,6 +113,12 @@ export const changeMeanings = {
   'restartStrategy.resetAfterSeconds': 'Restart',
   'restartStrategy.maxFailuresPerInterval': 'Restart',
   'restartStrategy.intervalSeconds': 'Restart',
+  // Read when a job has failed, has finished, and when revisions are cleaned away.
+  'recovery.restarts': 'Ignore',
+  'recovery.windowSeconds': 'Ignore',
+  restartNonce: 'Restart',
+  ttlSecondsAfterFinished: 'Ignore',
+  revisionHistoryLimit: 'Ignore',
 } as const satisfies Readonly<Record<string, ChangeMeaning>>;
 
 export type SpecPath = keyof typeof changeMeanings;

@@ -4,7 +4,10 @@ import { z } from 'zod';
  * Conditions are the contract with people and tools. `Ready`, `Reconciling` and `Stalled` follow kstatus: Ready is True when what the
  * spec asks for is there; Reconciling is True while the controller works towards it; Stalled is True when it cannot get there by itself.
  */
-const conditionTypes = ['Ready', 'Reconciling', 'Stalled', 'Running', 'CheckpointFresh', 'RolloutProgressing'] as const;
+const conditionTypes = [
+  ...(['Ready', 'Reconciling', 'Stalled', 'Running', 'CheckpointFresh', 'RolloutProgressing'] as const),
+  ...(['RollbackAvailable', 'Paused'] as const),
+] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 
 export const Condition = z.strictObject({

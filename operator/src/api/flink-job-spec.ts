@@ -66,6 +66,37 @@ const Job = z
     ],
   });
 
+const Rollback = z
+  .strictObject({
+    mode: z.enum(['Automatic', 'Manual']).default('Automatic').meta({
+      description:
+        'Automatic: a revision that is not stable in time is replaced by the last one that was. Manual: it is left as it is, and called Stalled.',
+    }),
+    // Two: the first may still profit from what was restored; the second shows that the revision can go on from its own.
+    stableCheckpoints: z.int().min(1).max(100).default(2).meta({
+      description:
+        'A revision is stable once it has completed that many checkpoints since it runs, and nothing below speaks against it.',
+    }),
+    // Ten minutes: restoring and catching up may be slow, and a wrong rollback costs more than a late one.
+    deadlineSeconds: z.int().min(1).max(604800).default(600).meta({
+      description:
+        'How long a revision may take from Running to stable, beside the time in which those checkpoints are due by their interval.',
+    }),
+    // Three: a lost node or two in the first minutes say nothing about the revision.
+    maxRestarts: z.int().min(0).max(1000).default(3).meta({
+      description: 'More automatic restarts than that before it is stable mean that it is not.',
+    }),
+    lag: z.enum(['NotGrowing', 'Ignore']).default('NotGrowing').meta({
+      description:
+        'NotGrowing: where sources know how many records they have not read, these may not be more than before the change and than when it began to run. Ignore: they do not count.',
+    }),
+    allowRewind: z.boolean().default(false).meta({
+      description:
+        'What happens when the last stable revision cannot read what the new one has completed. false: the job stops as Stalled. true: it goes back to the checkpoint before the change, and output committed since then is written again.',
+    }),
+  })
+  .meta({ description: 'What becomes of a revision that starts and is not stable.' });
+
 const Upgrade = z
   .strictObject({
     mode: z.enum(['Savepoint', 'LastState', 'Stateless']).default('Savepoint').meta({
@@ -84,6 +115,7 @@ const Upgrade = z
       .enum(['InPlace'])
       .default('InPlace')
       .meta({ description: 'InPlace stops the old revision, then starts the new one.' }),
+    rollback: Rollback.prefault({}),
   })
   .meta({ description: 'How a running job is replaced when its spec changes.' });
 
@@ -188,9 +220,14 @@ const Checkpoints = z
       description:
         'How often a record counts in state after a failure. ExactlyOnce: a subtask waits for the barriers of all its inputs. AtLeastOnce: no input waits for another, and records that were read in between count twice after a failure; savepoints are exact all the same.',
     }),
-    onDelete: z.enum(['Retain', 'Purge']).default('Retain').meta({
+    onDelete: z.enum(['Savepoint', 'Retain', 'Purge']).default('Retain').meta({
       description:
-        'What deleting the FlinkJob does with its lineage in checkpoint storage. Retain: nothing; a FlinkJob of this name continues from it. Purge: every checkpoint and every savepoint in the lineage is deleted, also savepoints that nobody released; what was exported elsewhere stays. A FlinkJob of this name then starts empty.',
+        'What deleting the FlinkJob does with its lineage in checkpoint storage. Retain: nothing; a FlinkJob of this name continues from it. Savepoint: as Retain, after the job was stopped with a savepoint, which stays until it is released. Purge: every checkpoint and every savepoint in the lineage is deleted, also savepoints that nobody released; what was exported elsewhere stays. A FlinkJob of this name then starts empty.',
+    }),
+    // Five minutes: more than a savepoint or a purge takes unless something is broken, and less than people wait before they remove a finalizer by hand.
+    deleteTimeoutSeconds: z.int().min(1).max(86400).default(300).meta({
+      description:
+        'How long the savepoint or the purge of a deletion may take. Past it the resource goes all the same, and an event says what was not done. Ending the processes takes up to a minute more.',
     }),
   })
   .meta({ description: 'When state is made durable.' });
@@ -347,6 +384,17 @@ const RestartStrategy = z
     ],
   });
 
+const Recovery = z
+  .strictObject({
+    // Three in an hour: what heals by itself has healed by then, and the fourth is a matter for people.
+    restarts: z.int().min(0).max(100).default(3).meta({
+      description:
+        'How often a job that has failed (restartStrategy gave up) is started anew within the window, each time after a longer pause. One failure more, and it stays Failed until its spec changes.',
+    }),
+    windowSeconds: z.int().min(60).max(604800).default(3600).meta({ description: 'The time in which failures are counted.' }),
+  })
+  .meta({ description: 'What happens when a job has failed for good.' });
+
 const JobManager = z
   .strictObject({
     restPort: z.int().min(0).max(65535).optional().meta({
@@ -376,6 +424,21 @@ export const FlinkJobSpec = z
     taskManager: TaskManager.prefault({}),
     podTemplate: PodTemplate.optional().meta({ description: 'What all pods of the job have on Kubernetes.' }),
     restartStrategy: RestartStrategy.prefault({}),
+    recovery: Recovery.prefault({}),
+    restartNonce: z.int().min(0).max(2147483647).optional().meta({
+      description:
+        'Another number stops the job as upgrade.mode says and starts it again, with everything else as it was. It also tries a revision again that was rolled back.',
+    }),
+    ttlSecondsAfterFinished: z.int().min(0).max(31536000).optional().meta({
+      description:
+        'How long the FlinkJob stays after the job has read all its input; then it is deleted, as checkpoints.onDelete says. Default: for ever.',
+    }),
+    revisionHistoryLimit: z
+      .int()
+      .min(0)
+      .max(100)
+      .default(10)
+      .meta({ description: 'How many revisions that ran before are kept, as ControllerRevisions, to go back to.' }),
   })
   .superRefine(checkRoleMounts)
   .meta({ 'x-kubernetes-validations': roleMountRules });

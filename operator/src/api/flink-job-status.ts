@@ -28,6 +28,9 @@ const Attempt = z.strictObject({
   restoreFrom: z.enum(['Latest', 'None', 'Path']).meta({ description: 'What its JobManager was told to restore.' }),
   restorePath: z.string().optional().meta({ description: 'The folder or URL, when restoreFrom is Path.' }),
   restoreToken: z.string().optional().meta({ description: 'The request it belongs to, when restoreFrom is not Latest.' }),
+  restoredPath: z.string().optional().meta({
+    description: 'What it began from, as its first JobManager said: a folder of the lineage, or the URL of what was imported.',
+  }),
   ranTime: time().optional().meta({ description: 'When it was first seen to run; none while it has not.' }),
   unregistered: z
     .array(
@@ -53,11 +56,11 @@ const Attempt = z.strictObject({
 const Rollout = z.strictObject({
   id: z.int().min(1).meta({ description: 'Counts the rollouts of this resource.' }),
   reason: z
-    .enum(['Start', 'Upgrade', 'Rescale', 'Restore', 'Suspend', 'Resume', 'Restart', 'Recover'])
+    .enum(['Start', 'Upgrade', 'Rescale', 'Restore', 'Suspend', 'Resume', 'Restart', 'Recover', 'Rollback'])
     .meta({ description: 'What it is for.' }),
-  state: z.enum(['PreFlight', 'Blocked', 'Stopping', 'StopFailed', 'Starting']).meta({
+  state: z.enum(['PreFlight', 'Blocked', 'Stopping', 'StopFailed', 'Starting', 'Stabilizing']).meta({
     description:
-      'PreFlight: proving that the revision can start. Blocked: it cannot; tried again at retryTime. Stopping: the old revision is being stopped. StopFailed: it was not; it runs on, tried again at retryTime. Starting: the new revision is on its way to Running.',
+      'PreFlight: proving that the revision can start. Blocked: it cannot; tried again at retryTime. Stopping: the old revision is being stopped. StopFailed: it was not; it runs on, tried again at retryTime. Starting: the new revision is on its way to Running. Stabilizing: it runs, and has to complete checkpoints before it counts as stable.',
   }),
   revision: z.string().optional().meta({ description: 'The revision it brings; none for Suspend.' }),
   generation: z.int().min(0).meta({ description: 'The generation of the spec that asked for it.' }),
@@ -85,8 +88,35 @@ const Rollout = z.strictObject({
     .meta({ description: 'The attempt number that the start must exceed, as pre-flight read it.' }),
   slotsRequired: z.int().min(0).optional().meta({ description: 'Slots that the revision needs, as pre-flight counted them.' }),
   taskManagers: z.int().min(1).optional().meta({ description: 'How many TaskManagers the start gets.' }),
+  checkpointId: z.int().min(0).optional().meta({ description: 'While Stabilizing: the newest checkpoint that was counted.' }),
+  completedCheckpoints: z.int().min(0).optional().meta({ description: 'While Stabilizing: how many have been completed.' }),
+  pendingRecordsBefore: z
+    .number()
+    .min(0)
+    .optional()
+    .meta({ description: 'What sources had not read when the old revision was stopped, where they know.' }),
+  pendingRecordsFirst: z
+    .number()
+    .min(0)
+    .optional()
+    .meta({ description: 'The same when the new revision was first seen to run.' }),
 });
 export type Rollout = z.infer<typeof Rollout>;
+
+/** A rollout that is over, for people. */
+const PastRollout = z.strictObject({
+  id: z.int().min(1).meta({ description: 'As it was counted.' }),
+  reason: z.string().meta({ description: 'What it was for.' }),
+  revision: z.string().optional().meta({ description: 'The revision it brought; none for Suspend.' }),
+  outcome: z.enum(['Completed', 'Superseded', 'RolledBack', 'Failed']).meta({
+    description:
+      'Completed: it reached what it was for. Superseded: another spec came first. RolledBack: its revision was not stable. Failed: the job ended.',
+  }),
+  startedTime: time().meta({ description: 'When it began.' }),
+  endedTime: time().meta({ description: 'When it was over.' }),
+  problem: Problem.optional().meta({ description: 'What was in the way.' }),
+});
+export type PastRollout = z.infer<typeof PastRollout>;
 
 /** Set when the processes of the current revision are not wanted any more. */
 const Ended = z.strictObject({
@@ -101,6 +131,7 @@ const Ended = z.strictObject({
     .boolean()
     .optional()
     .meta({ description: 'True when a start with a higher attempt may succeed without another spec.' }),
+  retryTime: time().optional().meta({ description: 'When that start is due.' }),
 });
 export type Ended = z.infer<typeof Ended>;
 
@@ -128,10 +159,70 @@ export const FlinkJobStatus = z.strictObject({
   ended: Ended.optional().meta({ description: 'How the current revision ended; absent while it should run.' }),
   rollout: Rollout.optional().meta({ description: 'The change that is under way.' }),
   rollouts: z.int().min(0).default(0).meta({ description: 'How many rollouts there have been.' }),
+  stable: z
+    .strictObject({
+      revision: z.string().meta({ description: 'Its name.' }),
+      time: time().meta({ description: 'When it was seen to be stable.' }),
+    })
+    .optional()
+    .meta({ description: 'The last revision that was stable: what an automatic rollback goes back to.' }),
+  rollbackTarget: z
+    .strictObject({
+      revision: z.string().meta({ description: 'The revision that was stable before the present one.' }),
+      check: z.enum(['NothingCommitted', 'Unknown', 'Readable', 'Unreadable']).meta({
+        description:
+          'Whether it can read the newest checkpoint. NothingCommitted: nothing was completed since it ran. Readable, Unreadable: a pre-flight says so.',
+      }),
+      checkpointId: z.int().min(0).meta({ description: 'The newest checkpoint when it was left.' }),
+      rewindPath: z.string().optional().meta({ description: 'The checkpoint or savepoint that it was left with.' }),
+      problem: Problem.optional().meta({ description: 'Why it cannot be read.' }),
+    })
+    .optional()
+    .meta({ description: 'What going back would mean.' }),
+  rolledBack: z
+    .strictObject({
+      revision: z.string().meta({ description: 'Its name.' }),
+      generation: z.int().min(0).meta({ description: 'The generation of the spec that asked for it.' }),
+      time: time().meta({ description: 'When it was given up.' }),
+      problem: Problem.meta({ description: 'Why.' }),
+    })
+    .optional()
+    .meta({
+      description: 'The revision that was rolled back. It is not tried again until the spec or its restartNonce changes.',
+    }),
+  history: z
+    .array(PastRollout)
+    .max(10)
+    .optional()
+    .meta({ description: 'The last rollouts that are over, newest first.', 'x-kubernetes-list-type': 'atomic' }),
+  revisions: z
+    .array(z.string())
+    .max(101)
+    .optional()
+    .meta({ description: 'Revisions that ran, newest first.', 'x-kubernetes-list-type': 'atomic' }),
+  failureTimes: z
+    .array(time())
+    .max(101)
+    .optional()
+    .meta({ description: 'When the job failed, within recovery.windowSeconds.', 'x-kubernetes-list-type': 'atomic' }),
+  pausedTime: time().optional().meta({ description: 'Since when the annotation flinkjob.dev/paused holds the controller back.' }),
   deletion: z
     .strictObject({
       deadlineTime: time().meta({ description: 'When the resource goes even if processes are left.' }),
       operationId: z.string().min(1).meta({ description: 'Root of the ids of its commands.' }),
+      cancelTime: time().optional().meta({ description: 'When the job began to be cancelled.' }),
+      savepoint: z
+        .strictObject({
+          try: z.int().min(1).meta({ description: 'Which try it is.' }),
+          deadlineTime: time().meta({ description: 'When the deletion goes on without one.' }),
+          retryTime: time().optional().meta({ description: 'When a try that failed is followed by the next.' }),
+          problem: Problem.optional().meta({ description: 'Why the last try failed.' }),
+          state: z
+            .enum(['InProgress', 'Taken', 'NotTaken', 'NothingToTake'])
+            .meta({ description: 'How far it is. NothingToTake: the job was not running, and its last checkpoint stays.' }),
+        })
+        .optional()
+        .meta({ description: 'The stop with savepoint, with checkpoints.onDelete Savepoint.' }),
       purge: z
         .strictObject({
           try: z.int().min(1).meta({ description: 'Which try it is.' }),

@@ -11,6 +11,8 @@ export const annotations = {
   moduleSource: `${group}/module-source`,
   /** Absolute directory that relative paths of the spec and of the job's own files count from, set by the CLI. */
   workingDirectory: `${group}/working-directory`,
+  /** `"true"`: the controller looks, and does nothing; only deleting still works. */
+  paused: `${group}/paused`,
 } as const;
 
 /** On the objects that a FlinkJob has in Kubernetes; everything is found again by them. */

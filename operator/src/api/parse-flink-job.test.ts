@@ -53,7 +53,7 @@ const mistakes: readonly (readonly [string, unknown, string, string])[] = [
     'a field that nothing resembles',
     flinkJob({ zebra: 4 }),
     'spec.zebra: unknown field',
-    'Remove it. Known here: engine, image, job, upgrade, restore, state, checkpoints, savepoints, jobManager, taskManager, podTemplate, restartStrategy.',
+    'Remove it. Known here: engine, image, job, upgrade, restore, state, checkpoints, savepoints, jobManager, taskManager, podTemplate, restartStrategy, recovery, restartNonce, ttlSecondsAfterFinished, revisionHistoryLimit.',
   ],
   [
     'an argument that is a number',
@@ -77,7 +77,7 @@ const mistakes: readonly (readonly [string, unknown, string, string])[] = [
   [
     'storage of a kind that there is not',
     flinkJob({ state: { checkpointStorage: 'gs://bucket' } }),
-    'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:./checkpoints, got "gs://bucket"',
+    'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:///directory, got "gs://bucket"',
     'Correct spec.state.checkpointStorage.',
   ],
   [

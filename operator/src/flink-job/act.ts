@@ -2,7 +2,9 @@ import type { Credentials } from '@flinkjob/runtime/credentials';
 import { JobError } from '@flinkjob/runtime/rest';
 import type { Problem } from '../api/flink-job-status.ts';
 import type { Engine } from '../engine/engine.ts';
+import { ApiError } from '../kubernetes/api-error.ts';
 import type { JobReference, Platform } from '../platform/platform.ts';
+import { namespaceTerminatingCode } from './decide-purge.ts';
 import type { Command } from './decision.ts';
 import type { Revision } from './revision.ts';
 
@@ -12,6 +14,8 @@ export interface ActPorts {
   /** By which its JobManager knows us. */
   readonly credentials: Credentials | undefined;
   readonly revision: (name: string) => Promise<Revision>;
+  /** Deletes the resource, as a person would. */
+  readonly expire: () => Promise<void>;
   /** Lets the resource go. */
   readonly release: () => Promise<void>;
 }
@@ -30,6 +34,9 @@ export async function act(command: Command, job: JobReference, ports: ActPorts):
     await carryOut(command, job, ports);
     return { type: 'Done' };
   } catch (error) {
+    if (isNamespaceTerminating(error)) {
+      return { type: 'Refused', problem: { code: namespaceTerminatingCode, message: error.message } };
+    }
     const problem = problemOf(error);
     return error instanceof JobError && error.retry === 'never' ? { type: 'Refused', problem } : { type: 'Hindered', problem };
   }
@@ -52,10 +59,17 @@ async function carryOut(command: Command, job: JobReference, ports: ActPorts): P
       return engine.client(command.address, ports.credentials).cancel(command.operationId);
     case 'Terminate':
       return platform.terminate(job, command);
+    case 'DeleteResource':
+      return ports.expire();
     case 'Release':
       await platform.remove(job);
       return ports.release();
   }
+}
+
+/** The API server's own words in its admission of namespaces; the cause `NamespaceTerminating` beside them says no more. */
+function isNamespaceTerminating(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.reason === 'Forbidden' && error.message.includes('because it is being terminated');
 }
 
 function problemOf(error: unknown): Problem {

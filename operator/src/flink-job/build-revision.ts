@@ -11,7 +11,8 @@ export function buildRevision(
 ): Revision {
   const moduleDigest = metadata.annotations?.[annotations.moduleDigest];
   const workingDirectory = metadata.annotations?.[annotations.workingDirectory];
-  const { upgrade: _upgrade, savepoints: _savepoints, ...rest } = spec;
+  const { upgrade: _upgrade, savepoints: _savepoints, recovery: _recovery, ...others } = spec;
+  const { ttlSecondsAfterFinished: _ttl, revisionHistoryLimit: _limit, ...rest } = others;
   const { desiredState: _desiredState, ...job } = spec.job;
   const content = canonicalJson({ ...rest, job, moduleDigest, workingDirectory });
   const name = createHash('sha256').update(content).digest('hex').slice(0, 10);

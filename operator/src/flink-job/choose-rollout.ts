@@ -1,98 +1,129 @@
 import type { FlinkJobStatus, Rollout } from '../api/flink-job-status.ts';
 import type { RestoreRequest } from '../platform/platform.ts';
-import { type DecideInput, toTime, wantsProcesses } from './decision.ts';
+import { type DecideInput, toMs, toTime, wantsProcesses } from './decision.ts';
+import { rest, restState, type Step } from './lifecycle-state.ts';
+import { differsInNonceOnly, type Wanted, wantedOf } from './policies.ts';
 import { fromRestoreFields, restoreRequestOf, toRestoreFields } from './restore-request.ts';
 import type { Revision } from './revision.ts';
+import { endRollout } from './rollout-history.ts';
 import { enterPreFlight, enterStopping } from './rollout-states.ts';
 import { diffRevisions } from './spec-diff.ts';
 
 // What is wanted, and is it what is under way?
 
-/** The status with the rollout that should be under way now: the present one, another one, or none. */
-export function chooseRollout(input: DecideInput): FlinkJobStatus {
-  const status = dropSuperseded(input);
-  return status.rollout === undefined ? beginRollout({ ...input, status }) : status;
-}
-
-function dropSuperseded(input: DecideInput): FlinkJobStatus {
-  const { status, desired } = input;
+/** The rollout that is under way ends because another spec has come. */
+export function dropSuperseded(input: DecideInput): Step {
+  const { status, nowMs } = input;
   const { rollout } = status;
-  if (rollout === undefined || !desired.valid || !isSuperseded(input, rollout, desired.revision)) {
-    return status;
+  const wanted = wantedOf(input);
+  if (rollout === undefined || wanted === undefined || !isSuperseded(input, rollout, wanted)) {
+    return rest(status);
   }
-  return { ...status, rollout: undefined };
+  const next = endRollout(status, { outcome: 'Superseded', nowMs });
+  return { status: next, commands: [], move: { from: rollout.state, event: 'Superseded', to: restState(next) } };
 }
 
-function isSuperseded({ generation, current }: DecideInput, rollout: Rollout, desired: Revision): boolean {
-  const suspend = desired.spec.job.desiredState === 'Suspended';
+function isSuperseded({ generation, current }: DecideInput, rollout: Rollout, wanted: Wanted): boolean {
+  const { revision, suspended } = wanted;
   switch (rollout.state) {
     case 'PreFlight':
     case 'Blocked':
     case 'StopFailed':
-      return rollout.generation !== generation || (rollout.revision !== undefined && rollout.revision !== desired.name);
+      return rollout.generation !== generation || (rollout.revision !== undefined && rollout.revision !== revision.name);
     case 'Stopping':
       // What has been sent cannot be called back: its outcome is awaited first.
       return (
         rollout.operationId === undefined &&
-        (rollout.generation !== generation || (rollout.revision ?? desired.name) !== desired.name)
+        (rollout.generation !== generation || (rollout.revision ?? revision.name) !== revision.name)
       );
     case 'Starting':
-      return suspend || current === undefined || diffRevisions(current, desired).action !== 'None';
+    case 'Stabilizing':
+      return suspended || current === undefined || diffRevisions(current, revision).action !== 'None';
   }
 }
 
-function beginRollout(input: DecideInput): FlinkJobStatus {
-  const { status, desired, current } = input;
-  if (!desired.valid) {
+/** Without a rollout: the one that is needed to get to what is wanted, if any. */
+export function beginRollout(input: DecideInput): Step {
+  const { status, current } = input;
+  const wanted = wantedOf(input);
+  if (wanted === undefined) {
     // The last accepted revision is still wanted, so what can be started again is.
-    return current !== undefined && isStartableAgain(status)
+    return current !== undefined && isRecoveryDue(input)
       ? newRollout(input, { reason: 'Recover', revision: current })
-      : status;
+      : rest(status);
   }
-  const { revision } = desired;
-  if (revision.spec.job.desiredState === 'Suspended') {
+  if (wanted.suspended) {
     return beginSuspend(input);
   }
+  const { revision } = wanted;
   if (status.attempt === undefined) {
-    return newRollout({ ...input, status: { ...status, ended: undefined } }, { reason: 'Start', revision });
+    return newRollout(input, { reason: 'Start', revision });
   }
-  const diff = current === undefined ? 'Restart' : diffRevisions(current, revision).action;
-  switch (status.ended?.state) {
+  const reason = reasonFor(input, wanted);
+  return reason === undefined ? rest(status) : newRollout(input, { reason, revision });
+}
+
+/** Why the job is to be started, or started anew; undefined when it is as it should be, or has to wait. */
+function reasonFor(input: DecideInput, { revision, isRollback }: Wanted): Rollout['reason'] | undefined {
+  const { status, current, generation } = input;
+  const { ended } = status;
+  const action = current === undefined ? 'Restart' : diffRevisions(current, revision).action;
+  const isSame = current !== undefined && action === 'None';
+  const change = isRollback ? 'Rollback' : changeReason(current, revision, action);
+  switch (ended?.state) {
     case undefined:
-      if (diff === 'None') {
-        return status;
-      }
-      return newRollout(input, { reason: diff === 'Scale' ? 'Rescale' : diff === 'Restore' ? 'Restore' : 'Upgrade', revision });
+      return isSame ? undefined : change;
     case 'Finished':
-      return diff === 'None' ? status : newRollout(input, { reason: 'Upgrade', revision });
+      return isSame ? undefined : change;
     case 'Suspended':
-      return newRollout(input, { reason: 'Resume', revision });
+      return 'Resume';
     case 'Stopped':
     case 'Failed':
     case 'Canceled':
     case 'Fenced':
-    case 'Refused':
-      if (isStartableAgain(status)) {
-        return newRollout(input, { reason: 'Recover', revision });
+    case 'Refused': {
+      // A way back that was found impossible stays so until the spec says something about it.
+      const isNew = generation > ended.generation || (!isRollback && revision.name !== status.revision);
+      if (isStartableAgain(status) && !(isNew && ended.retryTime !== undefined)) {
+        return isRecoveryDue(input) ? 'Recover' : undefined;
       }
-      return input.generation > status.ended.generation || revision.name !== status.revision
-        ? newRollout(input, { reason: 'Restart', revision })
-        : status;
+      return isNew ? (isRollback ? 'Rollback' : 'Restart') : undefined;
+    }
   }
 }
 
-function beginSuspend(input: DecideInput): FlinkJobStatus {
+function changeReason(
+  current: Revision | undefined,
+  revision: Revision,
+  action: ReturnType<typeof diffRevisions>['action'],
+): Rollout['reason'] {
+  if (current !== undefined && differsInNonceOnly(current, revision)) {
+    return 'Restart';
+  }
+  return action === 'Scale' ? 'Rescale' : action === 'Restore' ? 'Restore' : 'Upgrade';
+}
+
+function beginSuspend(input: DecideInput): Step {
   const { status } = input;
   if (wantsProcesses(status)) {
     return newRollout(input, { reason: 'Suspend', revision: undefined });
   }
-  if (status.ended?.state === 'Suspended' || status.ended?.state === 'Finished') {
-    return status;
+  const from = restState(status);
+  if (from === 'Suspended' || from === 'Finished' || from === 'Steady') {
+    return rest(status);
   }
-  return {
+  const next: FlinkJobStatus = {
     ...status,
-    ended: { ...status.ended, state: 'Suspended', time: toTime(input.nowMs), generation: input.generation, problem: undefined },
+    ended: {
+      ...{
+        checkpointId: status.ended?.checkpointId,
+        state: 'Suspended',
+        time: toTime(input.nowMs),
+        generation: input.generation,
+      },
+    },
   };
+  return { status: next, commands: [], move: { from, event: 'NotWanted', to: 'Suspended' } };
 }
 
 /** A start with a higher attempt may succeed without another spec. */
@@ -100,10 +131,16 @@ export function isStartableAgain(status: FlinkJobStatus): boolean {
   return status.ended?.startableAgain === true;
 }
 
-function newRollout(
+function isRecoveryDue({ status, nowMs }: DecideInput): boolean {
+  const { ended } = status;
+  return isStartableAgain(status) && (ended?.retryTime === undefined || nowMs >= toMs(ended.retryTime));
+}
+
+/** A rollout with ids and timers of its own; nothing of an older one is in it. */
+export function newRollout(
   input: DecideInput,
   what: { readonly reason: Rollout['reason']; readonly revision: Revision | undefined },
-): FlinkJobStatus {
+): Step {
   const { status, nowMs, generation } = input;
   const { reason, revision } = what;
   const id = status.rollouts + 1;
@@ -117,11 +154,37 @@ function newRollout(
     try: 1,
     ...toRestoreFields(restore),
   };
+  const from = restState(status);
   const rollout = reason === 'Suspend' ? enterStopping(input, common) : enterPreFlight(input, common);
-  return { ...status, rollouts: id, rollout };
+  // Of a job that was suspended before it was ever started nothing has ended.
+  const ended = reason === 'Start' ? undefined : status.ended;
+  return { status: { ...status, ended, rollouts: id, rollout }, commands: [], move: beginning(from, reason) };
 }
 
-/** A start that never opened the lineage asks for the same again; mode Stateless asks for nothing, in words; else what the spec says. */
+function beginning(from: ReturnType<typeof restState>, reason: Rollout['reason']): Step['move'] {
+  switch (from) {
+    case 'New':
+    case 'Suspended':
+      return { from, event: 'Wanted', to: 'PreFlight' };
+    case 'Steady':
+      return reason === 'Suspend'
+        ? { from, event: 'SuspendWanted', to: 'Stopping' }
+        : { from, event: 'SpecChanged', to: 'PreFlight' };
+    case 'Failed':
+    case 'Refused':
+      return { from, event: reason === 'Recover' ? 'RecoveryDue' : 'SpecChanged', to: 'PreFlight' };
+    case 'Finished':
+    case 'Canceled':
+    case 'Stopped':
+    case 'Fenced':
+      return { from, event: 'SpecChanged', to: 'PreFlight' };
+  }
+}
+
+/**
+ * A start that never opened the lineage asks for the same again; mode Stateless asks for nothing, in words; going back asks for the head; else what the spec
+ * says.
+ */
 function restoreFor(
   { status, current, uid }: DecideInput,
   what: { readonly reason: Rollout['reason']; readonly revision: Revision; readonly id: number },
@@ -130,6 +193,9 @@ function restoreFor(
   const sameRevision = revision.name === status.revision;
   if (sameRevision && reason === 'Recover' && status.attempt !== undefined) {
     return fromRestoreFields(status.attempt);
+  }
+  if (reason === 'Rollback') {
+    return { from: 'Latest' };
   }
   const isUpgrade = status.attempt !== undefined && current !== undefined && diffRevisions(current, revision).action !== 'None';
   const requested = restoreRequestOf(revision.spec);

@@ -152,9 +152,9 @@ export class Controller {
     const { status } = decision;
     const key = keyOf(flinkJob);
     const { uid } = flinkJob.metadata;
-    const named = [status.revision, status.rollout?.revision].filter((name) => name !== undefined);
+    const named = revisionsInUse(status);
     if (desired.valid && named.includes(desired.revision.name)) {
-      await store.putRevision(key, uid, desired.revision);
+      await store.putRevision(key, uid, desired.revision, status.rollouts);
     }
     if (canonicalJson(flinkJob.status) === canonicalJson(status)) {
       return flinkJob;
@@ -165,7 +165,7 @@ export class Controller {
   }
 
   async #carryOut(flinkJob: StoredFlinkJob, commands: readonly Command[], memory: PassMemory): Promise<void> {
-    const { store, platform, engine, log, record } = this.#options;
+    const { store, platform, engine, log } = this.#options;
     const key = keyOf(flinkJob);
     const job: JobReference = { ...key, uid: flinkJob.metadata.uid };
     const before = memory.hindrance?.message;
@@ -177,24 +177,15 @@ export class Controller {
         engine,
         credentials: this.#options.credentials?.callerOf(job, 'Controller'),
         revision: (name) => this.#revision(job, name),
+        expire: () => store.delete(key, { uid: job.uid }),
         release: async () => {
           const rest = flinkJob.metadata.finalizers.filter((name) => name !== finalizer);
           await store.updateFinalizers(flinkJob, rest);
         },
       });
       if (outcome.type === 'Done') {
-        if (command.type === 'Release' && command.orphaned) {
-          const note = 'deleted although processes of it may be left';
-          log.warn({ flinkJob: formatKey(key) }, note);
-          record?.(flinkJob, { type: 'Warning', reason: 'ProcessesLeft', action: 'Delete', note });
-        }
-        if (command.type === 'Release' && command.unpurged !== undefined) {
-          const note = `deleted without its lineage, which should have been purged: ${command.unpurged.message}`;
-          record?.(flinkJob, { type: 'Warning', reason: 'LineageLeft', action: 'Delete', note });
-          log.error(
-            { flinkJob: formatKey(key), problem: command.unpurged },
-            'deleted without its lineage, which should have been purged',
-          );
+        if (command.type === 'Release') {
+          this.#tellRelease(flinkJob, command);
         }
         continue;
       }
@@ -210,6 +201,14 @@ export class Controller {
     }
   }
 
+  /** What a deletion could not do is said where it may still be found: the event may be refused in a namespace that goes, the log is not. */
+  #tellRelease(flinkJob: StoredFlinkJob, command: Extract<Command, { type: 'Release' }>): void {
+    for (const { reason, note } of releaseNotes(keyOf(flinkJob), command)) {
+      this.#options.log.error({ flinkJob: formatKey(keyOf(flinkJob)), reason, note }, 'deleted, and not everything was done');
+      this.#options.record?.(flinkJob, { type: 'Warning', reason, action: 'Delete', note });
+    }
+  }
+
   async #revision(job: JobReference, name: string): Promise<Revision> {
     const revision = await this.#options.store.getRevision(job, job.uid, name);
     if (revision === undefined) {
@@ -217,6 +216,35 @@ export class Controller {
     }
     return revision;
   }
+}
+
+function releaseNotes(
+  { namespace, name }: FlinkJobKey,
+  { orphaned, unpurged, unsaved, checkpointStorage }: Extract<Command, { type: 'Release' }>,
+): readonly { readonly reason: string; readonly note: string }[] {
+  const path = `${checkpointStorage?.replace(/\/$/, '') ?? ''}/${namespace}/${name}`;
+  return [
+    ...(orphaned ? [{ reason: 'ProcessesLeft', note: 'deleted although processes of it may be left' }] : []),
+    ...(unpurged === undefined
+      ? []
+      : [{ reason: 'DataOrphaned', note: `${path} stays, although it should have been purged: ${unpurged.message}` }]),
+    ...(unsaved === undefined
+      ? []
+      : [{ reason: 'SavepointNotTaken', note: `deleted without the savepoint; its last checkpoint stays: ${unsaved.message}` }]),
+  ];
+}
+
+/** Every revision that the status names. */
+function revisionsInUse({
+  revision,
+  rollout,
+  stable,
+  rollbackTarget,
+  rolledBack,
+  revisions = [],
+}: FlinkJobStatus): readonly string[] {
+  const all = [revision, rollout?.revision, stable?.revision, rollbackTarget?.revision, rolledBack?.revision, ...revisions];
+  return [...new Set(all.filter((name) => name !== undefined))];
 }
 
 /** What is remembered from one pass over a FlinkJob to the next; losing it costs nothing but time. */

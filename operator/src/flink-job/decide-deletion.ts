@@ -1,36 +1,123 @@
-import { decidePurge } from './decide-purge.ts';
+import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
+import { decidePurge, type PurgeStep } from './decide-purge.ts';
+import { decideSavepointOnDelete } from './decide-savepoint-on-delete.ts';
 import { type Command, currentJobManager, type DecideInput, type Decision, toMs, toTime } from './decision.ts';
+import { lifecycleState } from './lifecycle-state.ts';
 import { describeStatus } from './status.ts';
+import type { Move } from './transitions.ts';
+
+type Deletion = NonNullable<FlinkJobStatus['deletion']>;
 
 /**
- * Deletion: cancel, end the processes, purge the lineage if `checkpoints.onDelete` says so, let the resource go. Past the deadline the
- * resource goes whatever is left, so that nobody waits for ever for a process that cannot be ended, or a storage that does not answer.
+ * Deletion: the savepoint that `checkpoints.onDelete` may ask for, then cancel, end the processes, purge the lineage if it asks for that, let the resource go. Each step has a
+ * deadline past which the next begins all the same, so that nobody waits for ever for a process that cannot be ended, a storage that does not
+ * answer, or a namespace in which nothing can be made any more.
  */
 export function decideDeletion(input: DecideInput): Decision {
-  const { status, facts, limits, nowMs, uid } = input;
-  const deletion = status.deletion ?? { deadlineTime: toTime(nowMs + limits.deletionTimeoutMs), operationId: `${uid}/delete` };
-  const next = { ...status, deletion, rollout: undefined, observedGeneration: input.generation };
-  const described = describeStatus({ ...input, status: next });
-  const processes = [...facts.jobManagers, ...facts.taskManagers];
-  const late = nowMs >= toMs(deletion.deadlineTime);
-  if (processes.length === 0 || late) {
-    const orphaned = processes.length > 0;
-    const purge = decidePurge(input, deletion, { orphaned });
-    if (purge.type === 'Pending') {
-      const purging = describeStatus({ ...input, status: { ...next, deletion: purge.deletion } });
-      return { status: purging, commands: purge.commands, requeueAfterMs: limits.busyPollMs };
-    }
-    const unpurged = purge.type === 'GivenUp' ? purge.problem : undefined;
-    const release: Command = { type: 'Release', operationId: `${deletion.operationId}/release`, orphaned, unpurged };
-    return { status: described, commands: [release], requeueAfterMs: limits.idlePollMs };
+  const { status, uid } = input;
+  const begun = status.deletion;
+  const operationId = begun?.operationId ?? `${uid}/delete`;
+  const saving = decideSavepointOnDelete(input, operationId);
+  const savepoint = saving.savepoint === undefined ? {} : { savepoint: saving.savepoint };
+  if (saving.savepoint?.state === 'InProgress') {
+    const deletion: Deletion = { operationId, deadlineTime: saving.savepoint.deadlineTime, ...savepoint };
+    const moves = begun === undefined ? [deleted(status, 'Saving')] : [];
+    return pending(input, deletion, { commands: saving.commands, moves });
   }
-  const address = currentJobManager(status, facts)?.restAddress;
-  const begunMs = toMs(deletion.deadlineTime) - limits.deletionTimeoutMs;
-  const cancelling = address !== undefined && isCancellable(facts.document?.state) && nowMs - begunMs < limits.cancelTimeoutMs;
-  const command: Command = cancelling
-    ? { type: 'CancelJob', operationId: `${deletion.operationId}/cancel`, address }
-    : { type: 'Terminate', operationId: `${deletion.operationId}/end`, which: { type: 'All' }, graceMs: limits.terminateGraceMs };
-  return { status: described, commands: [command], requeueAfterMs: limits.busyPollMs };
+  const wasSaving = begun === undefined || begun.savepoint?.state === 'InProgress';
+  const deadlineTime = wasSaving ? toTime(input.nowMs + input.limits.deletionTimeoutMs) : begun.deadlineTime;
+  const moves: readonly Move[] =
+    begun === undefined ? [deleted(status, 'Ending')] : wasSaving ? [saved(saving.savepoint?.state)] : [];
+  return endProcesses(input, { ...begun, operationId, deadlineTime, ...savepoint }, moves);
+}
+
+function deleted(status: FlinkJobStatus, to: 'Ending' | 'Saving'): Move {
+  const from = lifecycleState(status);
+  if (from === 'Saving' || from === 'Ending' || from === 'Purging' || from === 'Gone') {
+    throw new Error(`bug: ${from} without a deletion`);
+  }
+  return to === 'Saving' ? { from, event: 'DeletedWithSavepoint', to } : { from, event: 'Deleted', to };
+}
+
+function saved(state: string | undefined): Move {
+  return { from: 'Saving', event: state === 'Taken' ? 'SavepointTaken' : 'NoSavepoint', to: 'Ending' };
+}
+
+function endProcesses(input: DecideInput, deletion: Deletion, moves: readonly Move[]): Decision {
+  const { facts, nowMs, limits } = input;
+  const processes = [...facts.jobManagers, ...facts.taskManagers];
+  if (processes.length === 0 || nowMs >= toMs(deletion.deadlineTime) || deletion.purge !== undefined) {
+    return letGo(input, deletion, { orphaned: processes.length > 0, moves });
+  }
+  const address = currentJobManager(input.status, facts)?.restAddress;
+  const cancelTime = deletion.cancelTime ?? toTime(nowMs);
+  const mayCancel = address !== undefined && isCancellable(facts.document?.state);
+  if (mayCancel && nowMs - toMs(cancelTime) < limits.cancelTimeoutMs) {
+    const command: Command = { type: 'CancelJob', operationId: `${deletion.operationId}/cancel`, address };
+    return pending(input, { ...deletion, cancelTime }, { commands: [command], moves });
+  }
+  const operationId = `${deletion.operationId}/end`;
+  const command: Command = { type: 'Terminate', operationId, which: { type: 'All' }, graceMs: limits.terminateGraceMs };
+  return pending(input, deletion, { commands: [command], moves });
+}
+
+function letGo(
+  input: DecideInput,
+  deletion: Deletion,
+  { orphaned, moves }: { readonly orphaned: boolean; readonly moves: readonly Move[] },
+): Decision {
+  const purge = decidePurge(input, deletion, { orphaned });
+  const began: readonly Move[] =
+    purge.type !== 'Nothing' && deletion.purge === undefined
+      ? [...moves, { from: 'Ending', event: 'PurgeWanted', to: 'Purging' }]
+      : moves;
+  if (purge.type === 'Pending') {
+    return pending(input, purge.deletion, { commands: purge.commands, moves: began });
+  }
+  const next = describeStatus({ ...input, status: deletingStatus(input, deletion) });
+  const release: Command = {
+    ...{ type: 'Release', operationId: `${deletion.operationId}/release`, orphaned },
+    unpurged: purge.type === 'GivenUp' ? purge.problem : undefined,
+    checkpointStorage: checkpointStorageOf(input),
+    unsaved: unsaved(deletion),
+  };
+  return { status: next, commands: [release], moves: [...began, gone(purge, orphaned)], requeueAfterMs: input.limits.idlePollMs };
+}
+
+function gone({ type }: PurgeStep, orphaned: boolean): Move {
+  switch (type) {
+    case 'Done':
+      return { from: 'Purging', event: 'Purged', to: 'Gone' };
+    case 'GivenUp':
+      return { from: 'Purging', event: 'NotPurged', to: 'Gone' };
+    default:
+      return orphaned
+        ? { from: 'Ending', event: 'ProcessesLeft', to: 'Gone' }
+        : { from: 'Ending', event: 'ProcessesGone', to: 'Gone' };
+  }
+}
+
+function unsaved({ savepoint }: Deletion): Problem | undefined {
+  return savepoint?.state === 'NotTaken'
+    ? (savepoint.problem ?? { code: 'SavepointTimedOut', message: 'there was no answer' })
+    : undefined;
+}
+
+function checkpointStorageOf({ desired, current }: DecideInput): string | undefined {
+  return (current ?? (desired.valid ? desired.revision : undefined))?.spec.state.checkpointStorage;
+}
+
+function pending(
+  input: DecideInput,
+  deletion: Deletion,
+  { commands, moves }: { readonly commands: readonly Command[]; readonly moves: readonly Move[] },
+): Decision {
+  const status = describeStatus({ ...input, status: deletingStatus(input, deletion) });
+  return { status, commands, moves, requeueAfterMs: input.limits.busyPollMs };
+}
+
+function deletingStatus({ status, generation }: DecideInput, deletion: Deletion): FlinkJobStatus {
+  return { ...status, deletion, rollout: undefined, observedGeneration: generation };
 }
 
 /** In the other states there is nothing to cancel. */

@@ -1,11 +1,14 @@
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import { type Command, type DecideInput, toMs, toTime } from './decision.ts';
 import { retryDelayMs } from './limits.ts';
+import { policiesOf } from './policies.ts';
 
 type Deletion = NonNullable<FlinkJobStatus['deletion']>;
 
 export type PurgeStep =
-  /** Nothing is to be purged, or everything is. */
+  /** Nothing is to be purged. */
+  | { readonly type: 'Nothing' }
+  /** Everything is. */
   | { readonly type: 'Done' }
   | { readonly type: 'Pending'; readonly deletion: Deletion; readonly commands: readonly Command[] }
   /** It could not be done within its time: the resource goes, and the lineage stays. */
@@ -17,20 +20,29 @@ export type PurgeStep =
  * purges nothing.
  */
 export function decidePurge(input: DecideInput, deletion: Deletion, options: { readonly orphaned: boolean }): PurgeStep {
-  const { desired, current, status, facts, limits, nowMs } = input;
-  const spec = desired.valid ? desired.revision.spec : current?.spec;
-  if (spec?.checkpoints.onDelete !== 'Purge' || status.revision === undefined || current === undefined) {
-    return { type: 'Done' };
+  const { current, status, facts, limits, nowMs } = input;
+  const { onDelete, deleteTimeoutSeconds } = policiesOf(input);
+  if (onDelete !== 'Purge' || status.revision === undefined) {
+    return { type: 'Nothing' };
   }
-  const purge = deletion.purge ?? { try: 1, deadlineTime: toTime(nowMs + limits.purgeTimeoutMs) };
+  if (current === undefined) {
+    return { type: 'GivenUp', problem: revisionGone(status.revision) };
+  }
+  const purge = deletion.purge ?? { try: 1, deadlineTime: toTime(nowMs + deleteTimeoutSeconds * 1000) };
   const operationId = purgeOperationId(deletion, purge.try);
   const fact = facts.purge?.operationId === operationId ? facts.purge : undefined;
   if (fact?.state === 'Completed') {
     return { type: 'Done' };
   }
+  const dying = facts.refusals.find(
+    (refusal) => refusal.operationId === operationId && refusal.problem.code === namespaceTerminatingCode,
+  );
+  if (dying !== undefined && fact === undefined) {
+    return { type: 'GivenUp', problem: dying.problem };
+  }
   const problem = fact?.state === 'Failed' ? fact.problem : purge.problem;
   if (nowMs >= toMs(purge.deadlineTime)) {
-    return { type: 'GivenUp', problem: problem ?? timedOut(limits.purgeTimeoutMs) };
+    return { type: 'GivenUp', problem: problem ?? timedOut(deleteTimeoutSeconds) };
   }
   const run = (count: number): Command => ({
     type: 'RunPurge',
@@ -64,10 +76,21 @@ function purgeOperationId({ operationId }: Deletion, count: number): string {
   return `${operationId}/purge/${count}`;
 }
 
-function timedOut(timeoutMs: number): Problem {
+/** Nothing can be made in a namespace that is being deleted, now or later. */
+export const namespaceTerminatingCode = 'NamespaceTerminating';
+
+/** With a namespace go its ControllerRevisions too, in no order that anybody promises. */
+function revisionGone(revision: string): Problem {
+  return {
+    code: 'RevisionGone',
+    message: `revision ${revision} is not in the store any more, so no process that purges can be made of it`,
+  };
+}
+
+function timedOut(timeoutSeconds: number): Problem {
   return {
     code: 'PurgeTimedOut',
-    message: `the lineage was not purged within ${timeoutMs / 1000} s`,
+    message: `the lineage was not purged within ${timeoutSeconds} s`,
     remedy: 'Look whether the checkpoint storage can be reached; flinkjob janitor shows what is left there.',
   };
 }

@@ -1,61 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeWorld } from '../../test/fakes/fake-world.ts';
+import { commandTypes, conditionOf, controlled, running } from '../../test/fakes/controlled-job.ts';
 import { planWith, revisionWith } from '../../test/fakes/flink-job-builders.ts';
-import { PureController } from '../../test/fakes/pure-controller.ts';
-import { findCondition } from '../api/conditions.ts';
-import type { Command } from './decision.ts';
 
 // Transcripts: what the controller does about what it sees. Random walks over the same ground are in test/simulation.
 
-function started(revision = revisionWith()): {
-  readonly world: FakeWorld;
-  readonly controller: PureController;
-  readonly said: Command[];
-} {
-  const world = new FakeWorld();
-  const controller = new PureController(world, revision);
-  const said: Command[] = [];
-  controller.onCommand((command) => said.push(command));
-  return { world, controller, said };
-}
-
-function running(revision = revisionWith()) {
-  const all = started(revision);
-  all.controller.run(10);
-  assert.equal(all.controller.status.state, 'Running');
-  all.said.length = 0;
-  return all;
-}
-
 const purging = revisionWith({ checkpoints: { onDelete: 'Purge' } });
 
-function types(said: readonly Command[]): readonly string[] {
-  return said.map(({ type }) => type).filter((type, index, list) => type !== list[index - 1]);
-}
-
-function condition(controller: PureController, type: Parameters<typeof findCondition>[1]) {
-  const found = findCondition(controller.status.conditions, type);
-  assert.ok(found !== undefined);
-  return `${found.status} ${found.reason}`;
-}
-
 test('a new job is proven startable, then started, and the attempt is in status before any process', () => {
-  const { controller, said } = started();
+  const { controller, said } = controlled();
   controller.onCommand((command, status) => {
     if (command.type === 'EnsureJobManager') {
       assert.equal(status.attempt?.number, command.attempt.number);
     }
   });
   controller.run(10);
-  assert.deepEqual(types(said), ['RunPreFlight', 'EnsureJobManager', 'EnsureTaskManagers']);
+  assert.deepEqual(commandTypes(said), ['RunPreFlight', 'EnsureJobManager', 'EnsureTaskManagers']);
   assert.equal(controller.status.state, 'Running');
-  assert.equal(condition(controller, 'Ready'), 'True Running');
-  assert.equal(condition(controller, 'RolloutProgressing'), 'False NoRollout');
+  assert.equal(conditionOf(controller, 'Ready'), 'True Running');
+  assert.equal(conditionOf(controller, 'RolloutProgressing'), 'False NoRollout');
 });
 
 test('a recreated resource takes an attempt above the head of the lineage', () => {
-  const { world, controller } = started();
+  const { world, controller } = controlled();
   world.lineage.attempt = { number: 7, token: 'before' };
   controller.run(10);
   assert.equal(controller.status.attempt?.number, 8);
@@ -82,7 +49,7 @@ test('another parallelism is brought by a stop with savepoint, and the next star
   controller.run(4);
   assert.equal(controller.status.rollout?.reason, 'Rescale');
   controller.run(10);
-  assert.deepEqual(types(said).slice(0, 2), ['RunPreFlight', 'StopJob']);
+  assert.deepEqual(commandTypes(said).slice(0, 2), ['RunPreFlight', 'StopJob']);
   assert.equal(controller.status.attempt?.number, 2);
   assert.equal(controller.status.attempt?.taskManagers, 3);
   assert.equal(controller.status.state, 'Running');
@@ -95,10 +62,10 @@ test('a revision that fails its pre-flight leaves the running job untouched, say
   world.broken.add(bad.name);
   controller.apply(bad);
   controller.run(5);
-  assert.deepEqual(types(said), ['RunPreFlight']);
+  assert.deepEqual(commandTypes(said), ['RunPreFlight']);
   assert.equal(controller.status.error?.code, 'JobModuleThrew');
-  assert.equal(condition(controller, 'Stalled'), 'True JobModuleThrew');
-  assert.equal(condition(controller, 'Running'), 'True Running');
+  assert.equal(conditionOf(controller, 'Stalled'), 'True JobModuleThrew');
+  assert.equal(conditionOf(controller, 'Running'), 'True Running');
   controller.apply(revisionWith({ job: { args: { a: 'c' } } }));
   controller.run(12);
   assert.equal(controller.status.state, 'Running');
@@ -107,7 +74,7 @@ test('a revision that fails its pre-flight leaves the running job untouched, say
 });
 
 test('a blocked rollout is tried again with a new operation id, and heals by itself', () => {
-  const { world, controller, said } = started();
+  const { world, controller, said } = controlled();
   const revision = revisionWith();
   world.broken.add(revision.name);
   controller.run(20);
@@ -125,8 +92,8 @@ test('an invalid spec is shown and changes nothing', () => {
   controller.run(5);
   assert.deepEqual(said, []);
   assert.equal(controller.status.error?.code, 'InvalidSpec');
-  assert.equal(condition(controller, 'Running'), 'True Running');
-  assert.equal(condition(controller, 'Ready'), 'False InvalidSpec');
+  assert.equal(conditionOf(controller, 'Running'), 'True Running');
+  assert.equal(conditionOf(controller, 'Ready'), 'False InvalidSpec');
 });
 
 test('an edit that is taken back before anything was touched leaves nothing behind', () => {
@@ -179,7 +146,7 @@ test('a job whose JobManager died while stopping is started again in the same at
 });
 
 test('a start that finds an unfinished stop only finishes it, and then starts with the next attempt', () => {
-  const { world, controller } = started();
+  const { world, controller } = controlled();
   world.lineage.attempt = { number: 3, token: 'before' };
   world.lineage.stopping = { operationId: 'uid-0/r2/stop/1', deadlineMs: world.nowMs + 60_000 };
   controller.run(20);
@@ -192,7 +159,7 @@ test('LastState needs no savepoint once a checkpoint is known', () => {
   const { controller, said } = running(revisionWith({ upgrade: { mode: 'LastState' } }));
   controller.apply(revisionWith({ upgrade: { mode: 'LastState' }, job: { args: { a: 'b' } } }));
   controller.run(12);
-  assert.equal(types(said)[1], 'CancelJob');
+  assert.equal(commandTypes(said)[1], 'CancelJob');
   assert.equal(
     said.some(({ type }) => type === 'StopJob'),
     false,
@@ -202,7 +169,7 @@ test('LastState needs no savepoint once a checkpoint is known', () => {
 });
 
 test('LastState falls back to a savepoint while no checkpoint is known', () => {
-  const { world, controller, said } = started(revisionWith({ upgrade: { mode: 'LastState' } }));
+  const { world, controller, said } = controlled(revisionWith({ upgrade: { mode: 'LastState' } }));
   for (let round = 0; round < 50 && controller.status.state !== 'Running'; round += 1) {
     controller.run(1);
   }
@@ -304,7 +271,7 @@ test('suspending stops with a savepoint and ends all processes; resuming continu
   controller.apply(revisionWith({ job: { desiredState: 'Suspended' } }));
   controller.run(8);
   assert.equal(controller.status.state, 'Suspended');
-  assert.equal(condition(controller, 'Ready'), 'True Suspended');
+  assert.equal(conditionOf(controller, 'Ready'), 'True Suspended');
   assert.equal(said[0]?.type, 'StopJob');
   assert.deepEqual([world.jobManagers.length, world.taskManagers.length], [0, 0]);
   controller.apply(revisionWith());
@@ -326,7 +293,7 @@ test('a resume during the stop of a suspend waits for the receipt, then starts',
 });
 
 test('a job that never gets to Running can still be replaced: its last completed checkpoint is used', () => {
-  const { world, controller, said } = started();
+  const { world, controller, said } = controlled();
   controller.onCommand(() => undefined);
   for (let round = 0; round < 10; round += 1) {
     controller.pass();
@@ -351,14 +318,14 @@ test('a job that never gets to Running can still be replaced: its last completed
 test('what never came to run is given up at once, for a correction and for a suspend: no savepoint could hold anything new', () => {
   const broken = revisionWith({ job: { args: { broken: 'yes' } } });
   for (const wanted of [revisionWith(), revisionWith({ job: { args: { broken: 'yes' }, desiredState: 'Suspended' } })]) {
-    const { world, controller, said } = started(broken);
+    const { world, controller, said } = controlled(broken);
     world.doomed.add(broken.name);
     controller.run(10);
     assert.notEqual(controller.status.state, 'Running');
     controller.apply(wanted);
-    controller.run(8);
+    controller.run(10);
     assert.ok(controller.isSettled(), JSON.stringify(controller.status));
-    assert.ok(!types(said).includes('StopJob'));
+    assert.ok(!commandTypes(said).includes('StopJob'));
   }
 });
 
@@ -369,7 +336,7 @@ test('a job that ran and is just restarting gets time for a savepoint', () => {
   }
   controller.apply(revisionWith({ job: { parallelism: 3 } }));
   controller.run(20);
-  assert.ok(types(said).includes('StopJob'));
+  assert.ok(commandTypes(said).includes('StopJob'));
   assert.equal(controller.status.state, 'Running');
 });
 
@@ -380,8 +347,8 @@ test('a finished job stays finished until the spec changes', () => {
   world.finish(jobManager);
   controller.run(20);
   assert.equal(controller.status.state, 'Finished');
-  assert.equal(condition(controller, 'Ready'), 'True Finished');
-  assert.deepEqual(types(said), ['Terminate']);
+  assert.equal(conditionOf(controller, 'Ready'), 'True Finished');
+  assert.deepEqual(commandTypes(said), ['Terminate']);
   controller.apply(revisionWith({ job: { args: { more: 'input' } } }));
   controller.run(10);
   assert.equal(controller.status.attempt?.number, 2);
@@ -395,7 +362,7 @@ test('a failed job waits for another spec and says why', () => {
   jobManager.error = 'RestartsExhausted';
   controller.run(10);
   assert.equal(controller.status.state, 'Failed');
-  assert.equal(condition(controller, 'Stalled'), 'True RestartsExhausted');
+  assert.equal(conditionOf(controller, 'Stalled'), 'True RestartsExhausted');
   controller.apply(revisionWith({ job: { args: { fixed: 'yes' } } }));
   controller.run(10);
   assert.equal(controller.status.state, 'Running');
@@ -487,7 +454,7 @@ test('a replaced JobManager that wakes up ends itself and does not come back', (
 });
 
 test('a JobManager that is refused for an older attempt is started again with a higher one, after a pre-flight', () => {
-  const { world, controller, said } = started();
+  const { world, controller, said } = controlled();
   for (let round = 0; round < 50 && controller.status.attempt === undefined; round += 1) {
     controller.pass();
     world.progress();
@@ -495,7 +462,7 @@ test('a JobManager that is refused for an older attempt is started again with a 
   world.lineage.attempt = { number: 41, token: 'somebody' };
   said.length = 0;
   controller.run(20);
-  assert.ok(types(said).includes('RunPreFlight'));
+  assert.ok(commandTypes(said).includes('RunPreFlight'));
   assert.equal(controller.status.attempt?.number, 42);
   assert.equal(controller.status.state, 'Running');
 });
@@ -567,14 +534,14 @@ test('missing TaskManagers are started again, with their own pace', () => {
   assert.deepEqual(said, []);
   world.nowMs += 5_000;
   controller.pass();
-  assert.deepEqual(types(said), ['EnsureTaskManagers']);
+  assert.deepEqual(commandTypes(said), ['EnsureTaskManagers']);
 });
 
 test('deleting cancels, ends the processes, and lets the resource go', () => {
   const { world, controller, said } = running();
   controller.deleting = true;
   controller.run(4);
-  assert.deepEqual(types(said), ['CancelJob', 'Terminate', 'Release']);
+  assert.deepEqual(commandTypes(said), ['CancelJob', 'Terminate', 'Release']);
   assert.equal(controller.released, true);
   assert.equal(world.jobManagers.length, 0);
 });
@@ -593,7 +560,7 @@ test('a deletion that cannot end a process lets the resource go at its deadline'
 });
 
 test('deleting a resource that was never looked at ends at once', () => {
-  const { controller } = started();
+  const { controller } = controlled();
   controller.deleting = true;
   controller.pass();
   assert.equal(controller.released, true);
@@ -603,7 +570,7 @@ test('deleting with Purge ends the processes first, then purges, then lets the r
   const { controller, said } = running(purging);
   controller.deleting = true;
   controller.run(6);
-  assert.deepEqual(types(said), ['CancelJob', 'Terminate', 'RunPurge', 'Release']);
+  assert.deepEqual(commandTypes(said), ['CancelJob', 'Terminate', 'RunPurge', 'Release']);
   const run = said.find((command) => command.type === 'RunPurge');
   assert.equal(run?.type === 'RunPurge' && run.graceSeconds, 0);
   const release = said.find((command) => command.type === 'Release');

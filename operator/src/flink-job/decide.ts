@@ -1,9 +1,14 @@
+import type { FlinkJobStatus } from '../api/flink-job-status.ts';
 import { decideDeletion } from './decide-deletion.ts';
-import { type Command, type DecideInput, type Decision, wantsProcesses } from './decision.ts';
+import { type Command, type DecideInput, type Decision, revisionNamed, toMs, wantsProcesses } from './decision.ts';
 import { foldFacts } from './fold-facts.ts';
 import { keepProcesses } from './keep-processes.ts';
-import { advanceRollout, type Step } from './rollout.ts';
+import { lifecycleState } from './lifecycle-state.ts';
+import { foldPause } from './pause.ts';
+import { policiesOf } from './policies.ts';
+import { advanceRollout } from './rollout.ts';
 import { describeStatus } from './status.ts';
+import type { Move } from './transitions.ts';
 
 /**
  * The controller's mind. Pure: spec, status, facts and time → the next status and the commands that follow from it. The caller stores
@@ -15,22 +20,46 @@ import { describeStatus } from './status.ts';
  * 3. A running job is touched only after the new revision has passed its pre-flight.
  * 4. After a stop with savepoint the next revision starts only on the receipt: the JobManager says `closed`, or may not run any more.
  * 5. An operation id means one thing for ever.
- * 6. Every state of a rollout has a way out that needs nobody's help, or needs only another spec; a spec is accepted in any state.
+ * 6. Every state has a way out that needs nobody's help, or needs only another spec; a spec is accepted in any state. `transitions.ts` has them all.
+ * 7. A paused job is sent no command, unless it is deleted.
  */
 export function decide(input: DecideInput): Decision {
   if (input.deleting) {
     return decideDeletion(input);
   }
-  const folded = foldFacts(input);
-  const step: Step = advanceRollout({ ...input, status: folded });
-  const kept = keepProcesses({ ...input, status: step.status });
-  const status = describeStatus({ ...input, status: { ...kept.status, observedGeneration: input.generation } });
-  const commands: readonly Command[] = [...step.commands, ...kept.commands];
+  const paused = { ...input, status: foldPause(input) };
+  const folded = foldFacts(paused);
+  const ended = endMove(paused.status, folded);
+  const seen = { ...input, status: folded };
+  const advance = input.paused ? { status: folded, commands: [], moves: [] } : advanceRollout(seen);
+  const current = revisionNamed(input, advance.status.revision);
+  const kept = keepProcesses({ ...input, current, status: advance.status });
+  const described = { ...kept.status, observedGeneration: input.generation };
+  const status = describeStatus({ ...input, current, status: described });
+  const commands: readonly Command[] = input.paused ? [] : [...advance.commands, ...kept.commands, ...expire(input, status)];
   // An attempt that is not Running yet, or not any more, changes too.
   const isQuiet =
-    status.rollout === undefined &&
+    (status.rollout === undefined || status.rollout.state === 'Stabilizing') &&
     commands.length === 0 &&
     (!wantsProcesses(status) || input.facts.document?.state === 'Running');
   const { idlePollMs, busyPollMs } = input.limits;
-  return { status, commands, requeueAfterMs: isQuiet ? idlePollMs : busyPollMs };
+  const moves = ended === undefined ? advance.moves : [ended, ...advance.moves];
+  return { status, commands, moves, requeueAfterMs: isQuiet ? idlePollMs : busyPollMs };
+}
+
+/** Within a rollout an attempt that ends is one of the things that the rollout sees; without one it is a move of its own. */
+function endMove(before: FlinkJobStatus, after: FlinkJobStatus): Move | undefined {
+  const to = after.ended?.state;
+  return lifecycleState(before) === 'Steady' && to !== undefined ? { from: 'Steady', event: 'Ended', to } : undefined;
+}
+
+/** `spec.ttlSecondsAfterFinished`: the resource goes as if somebody had deleted it. */
+function expire(input: DecideInput, { ended, rollout }: FlinkJobStatus): readonly Command[] {
+  const { ttlSecondsAfterFinished } = policiesOf(input);
+  const isOver =
+    ttlSecondsAfterFinished !== undefined &&
+    rollout === undefined &&
+    ended?.state === 'Finished' &&
+    input.nowMs - toMs(ended.time) >= ttlSecondsAfterFinished * 1000;
+  return isOver ? [{ type: 'DeleteResource', operationId: `${input.uid}/expire` }] : [];
 }

@@ -3,6 +3,7 @@ import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import type { JobManagerFact, PlatformFacts, RestoreRequest, TerminateRequest } from '../platform/platform.ts';
 import type { DecideLimits } from './limits.ts';
 import type { Revision } from './revision.ts';
+import type { Move } from './transitions.ts';
 
 /** Everything that a decision is made from. */
 export interface DecideInput {
@@ -15,6 +16,12 @@ export interface DecideInput {
   readonly current: Revision | undefined;
   /** The revision that `status.rollout.revision` names. */
   readonly target: Revision | undefined;
+  /** The revision that `status.stable` names. */
+  readonly stable: Revision | undefined;
+  /** The revision that `status.rolledBack` names. */
+  readonly rejected: Revision | undefined;
+  /** The annotation says that nothing is to be done. */
+  readonly paused: boolean;
   readonly status: FlinkJobStatus;
   readonly facts: Facts;
   readonly limits: DecideLimits;
@@ -81,17 +88,25 @@ export type Command =
       readonly attemptNumber: number;
       readonly graceSeconds?: number;
     }
-  /** The processes are gone, or the deadline is over: let the resource go. `unpurged`: why its lineage stays although it should not. */
+  /** The job has finished long enough ago: delete its resource. */
+  | { readonly type: 'DeleteResource'; readonly operationId: string }
+  /** The processes are gone, or the deadline is over: let the resource go. */
   | {
       readonly type: 'Release';
       readonly operationId: string;
       readonly orphaned: boolean;
+      /** Why its lineage stays although it should not, and in which checkpoint storage. */
       readonly unpurged: Problem | undefined;
+      readonly checkpointStorage?: string | undefined;
+      /** Why there is no savepoint although there should be one. */
+      readonly unsaved?: Problem | undefined;
     };
 
 export interface Decision {
   readonly status: FlinkJobStatus;
   readonly commands: readonly Command[];
+  /** How the status came to be, row by row of `lifecycle`. */
+  readonly moves: readonly Move[];
   /** Look again after this time even if nothing is heard. */
   readonly requeueAfterMs: number;
 }
@@ -105,9 +120,14 @@ export function attemptOperationId(uid: string, attemptNumber: number, step: str
   return `${uid}/a${attemptNumber}/${step}`;
 }
 
+/** Of the pre-flight whose outcome is awaited: that of a new revision, or of the one to go back to while the new one has to become stable. */
+export function currentPreFlightId({ rollout }: FlinkJobStatus): string | undefined {
+  return rollout?.state === 'PreFlight' || rollout?.state === 'Stabilizing' ? rollout.operationId : undefined;
+}
+
 /** The content of a revision that the status names. */
 export function revisionNamed(input: DecideInput, name: string | undefined): Revision | undefined {
-  const known = [input.desired.valid ? input.desired.revision : undefined, input.current, input.target];
+  const known = [input.desired.valid ? input.desired.revision : undefined, input.current, input.target, input.stable];
   return known.find((revision) => revision !== undefined && revision.name === name);
 }
 

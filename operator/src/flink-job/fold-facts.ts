@@ -2,6 +2,9 @@ import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { Ended, FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import type { ExitFact } from '../platform/platform.ts';
 import { currentJobManager, type DecideInput, toMs, toTime, wantsProcesses } from './decision.ts';
+import { retryDelayMs } from './limits.ts';
+import { policiesOf } from './policies.ts';
+import { foldRollbackTarget } from './roll-back.ts';
 import { findUnregistered } from './unregistered-task-managers.ts';
 
 /** What was seen of the current attempt, put into the status: progress, silence, and how it ended. Ends are never taken back. */
@@ -13,7 +16,7 @@ export function foldFacts(input: DecideInput): FlinkJobStatus {
   const { document } = facts;
   const folded = document === undefined ? foldSilence(input) : foldEnd(input, foldProgress(input, document), document);
   return {
-    ...folded,
+    ...foldRollbackTarget(folded),
     attempt: folded.attempt && { ...folded.attempt, unregistered: findUnregistered({ ...input, status: folded }) },
   };
 }
@@ -25,7 +28,10 @@ function foldProgress({ status, nowMs }: DecideInput, document: JobStatusDocumen
   const ranTime = attempt?.ranTime ?? (hasRun(document) ? toTime(nowMs) : undefined);
   return {
     ...status,
-    attempt: attempt && { ...attempt, ranTime, unresponsiveSinceTime: undefined },
+    attempt: attempt && {
+      ...{ ...attempt, ranTime, unresponsiveSinceTime: undefined },
+      restoredPath: attempt.restoredPath ?? restored?.path,
+    },
     restarts: document.restarts,
     restored: restored === undefined ? status.restored : describeRestored(restored),
     // A start from nothing, asked for in words, is the one thing that takes a checkpoint away.
@@ -80,7 +86,10 @@ function foldEnd(input: DecideInput, status: FlinkJobStatus, document: JobStatus
   }
   switch (document.state) {
     case 'Failed':
-      return end(input, status, { state: 'Failed', problem: problemOf(document, 'JobFailed', 'the job failed') });
+      return foldFailure(input, status, {
+        problem: problemOf(document, 'JobFailed', 'the job failed'),
+        mayHeal: document.error?.retry !== 'never',
+      });
     case 'Canceled':
       return end(input, status, { state: 'Canceled', problem: canceled });
     case 'Fenced':
@@ -106,6 +115,38 @@ function foldEnd(input: DecideInput, status: FlinkJobStatus, document: JobStatus
   }
 }
 
+/** The restart strategy gave up. Started anew while `spec.recovery` has something left, later each time. */
+function foldFailure(
+  input: DecideInput,
+  status: FlinkJobStatus,
+  failure: { readonly problem: Problem; readonly mayHeal: boolean },
+): FlinkJobStatus {
+  const { nowMs, limits } = input;
+  const { restarts, windowSeconds } = policiesOf(input).recovery;
+  const earlier = (status.failureTimes ?? []).filter((time) => nowMs - toMs(time) < windowSeconds * 1000);
+  const failureTimes = [toTime(nowMs), ...earlier].slice(0, failureTimesMax);
+  const failed = { ...status, failureTimes };
+  if (!failure.mayHeal) {
+    return end(input, failed, { state: 'Failed', problem: failure.problem });
+  }
+  if (failureTimes.length > restarts) {
+    return end(input, failed, { state: 'Failed', problem: crashLoop(failure.problem, failureTimes.length, windowSeconds) });
+  }
+  const retryTime = toTime(nowMs + retryDelayMs(limits, failureTimes.length));
+  return end(input, failed, { state: 'Failed', problem: failure.problem, startableAgain: true, retryTime });
+}
+
+/** One more than `spec.recovery.restarts` can allow. */
+const failureTimesMax = 101;
+
+function crashLoop({ message, remedy }: Problem, count: number, windowSeconds: number): Problem {
+  return {
+    code: 'CrashLoop',
+    message: `the job failed ${count} times within ${windowSeconds} s, so it is not started again: ${message}`,
+    remedy: [remedy, 'Change the spec, or set another spec.restartNonce, to start it.'].filter(Boolean).join(' '),
+  };
+}
+
 const canceled: Problem = {
   code: 'Canceled',
   message: 'the job was cancelled',
@@ -117,6 +158,9 @@ function foldSilence(input: DecideInput): FlinkJobStatus {
   const { status, facts, limits, nowMs } = input;
   const { attempt } = status;
   const fact = currentJobManager(status, facts);
+  if (input.paused && fact?.process.state !== 'Ended') {
+    return status;
+  }
   if (attempt === undefined || fact === undefined || fact.process.state === 'BackOff' || fact.process.state === 'Waiting') {
     return attempt === undefined ? status : { ...status, attempt: { ...attempt, unresponsiveSinceTime: undefined } };
   }

@@ -13,6 +13,8 @@ export interface DecideLimits {
   readonly cancelTimeoutMs: number;
   /** Until Running, before a start is called late; it goes on after that. */
   readonly startTimeoutMs: number;
+  /** Tries of a pre-flight while nothing runs, before the last stable revision is taken instead: two pauses, 15 s in all. */
+  readonly blockedTriesWhileDown: number;
   /** Silence of a JobManager whose process lives, before another takes its place. A blocked event loop is rarely longer. */
   readonly unresponsiveMs: number;
   /** The same, just after its start: the module is being loaded. */
@@ -28,10 +30,8 @@ export interface DecideLimits {
   readonly replacedGraceMs: number;
   /** From the polite to the forced end of a process. */
   readonly terminateGraceMs: number;
-  /** For a deletion: past it the resource goes, whatever is left. */
+  /** For ending the processes in a deletion: past it the resource goes, whatever is left. */
   readonly deletionTimeoutMs: number;
-  /** For a purge, tries and waits between them included: past it the resource goes and its lineage stays. */
-  readonly purgeTimeoutMs: number;
   /** Between looks at a job that changes, and at one that does not. Hints of platform and store come sooner. */
   readonly busyPollMs: number;
   readonly idlePollMs: number;
@@ -45,6 +45,7 @@ export const defaultLimits: DecideLimits = {
   stopSlackMs: 15_000,
   cancelTimeoutMs: 10_000,
   startTimeoutMs: 300_000,
+  blockedTriesWhileDown: 3,
   unresponsiveMs: 15_000,
   unresponsiveAtStartMs: 60_000,
   unregisteredMs: 10_000,
@@ -52,7 +53,6 @@ export const defaultLimits: DecideLimits = {
   replacedGraceMs: 60_000,
   terminateGraceMs: 10_000,
   deletionTimeoutMs: 60_000,
-  purgeTimeoutMs: 300_000,
   busyPollMs: 200,
   idlePollMs: 1_000,
 };

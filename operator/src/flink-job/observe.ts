@@ -1,13 +1,14 @@
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import { keyOf, type StoredFlinkJob } from '../api/flink-job.ts';
 import { type FlinkJobStatus, initialStatus, type Problem } from '../api/flink-job-status.ts';
+import { annotations } from '../api/labels.ts';
 import { parseFlinkJobSpec } from '../api/parse-flink-job.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { JobReference, Platform } from '../platform/platform.ts';
 import type { FlinkJobStore } from '../store/flink-job-store.ts';
 import { buildRevision } from './build-revision.ts';
 import { currentPurgeId } from './decide-purge.ts';
-import { currentJobManager, type DecideInput, type Desired, type Facts, wantsProcesses } from './decision.ts';
+import { currentJobManager, currentPreFlightId, type DecideInput, type Desired, type Facts, wantsProcesses } from './decision.ts';
 
 export interface ObservePorts {
   readonly store: FlinkJobStore;
@@ -15,7 +16,10 @@ export interface ObservePorts {
   readonly engine: Engine;
 }
 
-export type Observed = Pick<DecideInput, 'uid' | 'generation' | 'deleting' | 'desired' | 'current' | 'target' | 'status'> & {
+export type Observed = Pick<
+  DecideInput,
+  'uid' | 'generation' | 'deleting' | 'paused' | 'desired' | 'current' | 'target' | 'stable' | 'rejected' | 'status'
+> & {
   readonly facts: Omit<Facts, 'refusals' | 'hindrance'>;
 };
 
@@ -26,11 +30,14 @@ export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Pr
   const { uid, generation, deletionTimestamp } = flinkJob.metadata;
   const status: FlinkJobStatus = flinkJob.status ?? initialStatus;
   const { revision, rollout } = status;
-  const preFlightId = rollout?.state === 'PreFlight' ? rollout.operationId : undefined;
+  const preFlightId = currentPreFlightId(status);
   const reference: JobReference = { ...key, uid };
-  const [current, target, platformFacts] = await Promise.all([
-    revision === undefined ? undefined : store.getRevision(key, uid, revision),
-    rollout?.revision === undefined ? undefined : store.getRevision(key, uid, rollout.revision),
+  const stored = (name: string | undefined) => (name === undefined ? undefined : store.getRevision(key, uid, name));
+  const [current, target, stable, rejected, platformFacts] = await Promise.all([
+    stored(revision),
+    stored(rollout?.revision),
+    stored(status.stable?.revision),
+    stored(status.rolledBack?.revision),
     platform.observe(reference, preFlightId, currentPurgeId(status)),
   ]);
   const wanted = wantsProcesses(status) || deletionTimestamp !== undefined;
@@ -41,9 +48,9 @@ export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Pr
     uid,
     generation,
     deleting: deletionTimestamp !== undefined,
+    paused: flinkJob.metadata.annotations?.[annotations.paused] === 'true',
     desired: desiredOf(flinkJob),
-    current,
-    target,
+    ...{ current, target, stable, rejected },
     status,
     facts: { ...platformFacts, document: isOf(document, status, jobManager?.podUid) ? document : undefined },
   };

@@ -26,7 +26,11 @@ export function diffRevisions(before: Revision, after: Revision): SpecDiff {
 
 function changedFields(before: FlinkJobSpec, after: FlinkJobSpec): readonly SpecPath[] {
   const paths = Object.keys(changeMeanings) as SpecPath[];
-  return paths.filter((path) => canonicalJson(valueAt(before, path)) !== canonicalJson(valueAt(after, path)));
+  return paths.filter((path) => {
+    const [was, is] = [valueAt(before, path), valueAt(after, path)];
+    // Most are the same words and numbers, or absent, and this is asked in every pass over a job.
+    return was !== is && canonicalJson(was) !== canonicalJson(is);
+  });
 }
 
 function valueAt(spec: FlinkJobSpec, path: SpecPath): unknown {

@@ -2,6 +2,7 @@ import type { JobState } from '@flinkjob/runtime/rest';
 import { type Condition, findCondition, setCondition } from '../api/conditions.ts';
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import { currentDocument, currentJobManager, type DecideInput, toMs, wantsProcesses } from './decision.ts';
+import { isRejected, policiesOf } from './policies.ts';
 
 /**
  * The part of the status that is only for reading: one word, one error, and the conditions, all derived anew from the rest on every
@@ -28,7 +29,7 @@ export function describeStatus(input: DecideInput): FlinkJobStatus {
 function currentProblem(input: DecideInput): Problem | undefined {
   const { desired, status, facts } = input;
   if (input.deleting) {
-    return status.deletion?.purge?.problem ?? facts.hindrance;
+    return status.deletion?.purge?.problem ?? status.deletion?.savepoint?.problem ?? facts.hindrance;
   }
   const late = startIsLate(input)
     ? {
@@ -41,6 +42,7 @@ function currentProblem(input: DecideInput): Problem | undefined {
     (desired.valid ? undefined : desired.problem) ??
     status.rollout?.problem ??
     status.ended?.problem ??
+    (isRejected(input) ? status.rolledBack?.problem : undefined) ??
     jobProblem(input) ??
     processProblem(input) ??
     facts.hindrance ??
@@ -95,6 +97,8 @@ function describeState({ status, facts, deleting }: DecideInput): string {
   switch (rollout?.state) {
     case 'Starting':
       return said ?? 'Starting';
+    case 'Stabilizing':
+      return said ?? 'Recovering';
     case 'Stopping':
       return 'Stopping';
     case 'PreFlight':
@@ -121,6 +125,8 @@ function conditionsOf(input: DecideInput, error: Problem | undefined): Condition
     ['Running', runningVerdict(input)],
     ['CheckpointFresh', checkpointVerdict(input)],
     ['RolloutProgressing', rolloutVerdict(input)],
+    ['RollbackAvailable', rollbackVerdict(input)],
+    ['Paused', pausedVerdict(input)],
   ];
   const lastTransitionTime = new Date(input.nowMs).toISOString();
   return verdicts.reduce<Condition[]>(
@@ -143,7 +149,9 @@ function readyVerdict(input: DecideInput, error: Problem | undefined): Verdict {
   if (deleting) {
     return { status: 'False', reason: 'Deleting', message: 'The resource is being deleted.' };
   }
-  if (!desired.valid || status.rollout !== undefined) {
+  // A revision that has to become stable runs meanwhile as the spec asks; that it is not sure to stay is what Reconciling says.
+  const underWay = status.rollout !== undefined && status.rollout.state !== 'Stabilizing';
+  if (!desired.valid || underWay || isRejected(input)) {
     return {
       status: 'False',
       reason: error?.code ?? status.rollout?.state ?? 'InvalidSpec',
@@ -170,10 +178,15 @@ function readyVerdict(input: DecideInput, error: Problem | undefined): Verdict {
 /** It cannot get there by itself, or only keeps trying. */
 function stalledVerdict(input: DecideInput, error: Problem | undefined): Verdict {
   const { status, desired } = input;
-  const endedBadly = status.ended !== undefined && status.ended.state !== 'Suspended' && status.ended.state !== 'Finished';
+  const { ended } = status;
+  // What is going to be started again, only not yet, is on its way.
+  const isBackingOff = ended?.startableAgain === true && ended.retryTime !== undefined;
+  const endedBadly = ended !== undefined && ended.state !== 'Suspended' && ended.state !== 'Finished' && !isBackingOff;
+  const isGivenUp = isRejected(input) && status.rollout === undefined;
   const waiting =
     status.rollout?.state === 'Blocked' || status.rollout?.state === 'StopFailed' || status.rollout?.problem !== undefined;
-  if (!desired.valid || waiting || startIsLate(input) || hasDeadProcess(input) || (endedBadly && status.rollout === undefined)) {
+  const stuck = !desired.valid || waiting || isGivenUp || startIsLate(input) || hasDeadProcess(input);
+  if (stuck || (endedBadly && status.rollout === undefined)) {
     return {
       status: 'True',
       reason: error?.code ?? 'Stalled',
@@ -184,8 +197,18 @@ function stalledVerdict(input: DecideInput, error: Problem | undefined): Verdict
 }
 
 function reconcilingVerdict(input: DecideInput, ready: Verdict, stalled: Verdict): Verdict {
+  const { rollout, ended } = input.status;
   if (input.deleting) {
-    return { status: 'True', reason: 'Deleting', message: 'Processes are being ended.' };
+    return { status: 'True', reason: 'Deleting', message: 'The resource is being deleted.' };
+  }
+  if (input.paused) {
+    return { status: 'False', reason: 'Paused', message: 'The controller is held back.' };
+  }
+  if (stalled.status === 'False' && rollout?.state === 'Stabilizing') {
+    return { status: 'True', reason: 'Stabilizing', message: 'The revision runs, and has to show that it is stable.' };
+  }
+  if (stalled.status === 'False' && ended?.retryTime !== undefined) {
+    return { status: 'True', reason: 'BackOff', message: 'The job has failed, and is started again after a pause.' };
   }
   if (ready.status === 'True' || stalled.status === 'True') {
     return { status: 'False', reason: ready.status === 'True' ? 'Reconciled' : 'Stalled', message: 'Nothing is under way.' };
@@ -243,9 +266,11 @@ function checkpointVerdict(input: DecideInput): Verdict {
 }
 
 function rolloutVerdict(input: DecideInput): Verdict {
-  const { rollout } = input.status;
+  const { rollout, rolledBack } = input.status;
   if (rollout === undefined) {
-    return { status: 'False', reason: 'NoRollout', message: 'No change is under way.' };
+    return isRejected(input) && rolledBack !== undefined
+      ? { status: 'False', reason: 'RolledBack', message: explain(rolledBack.problem) }
+      : { status: 'False', reason: 'NoRollout', message: 'No change is under way.' };
   }
   if (rollout.state === 'Blocked' || rollout.state === 'StopFailed' || startIsLate(input)) {
     const message = rollout.problem === undefined ? 'It takes longer than it should.' : explain(rollout.problem);
@@ -254,4 +279,50 @@ function rolloutVerdict(input: DecideInput): Verdict {
   const what = rollout.revision === undefined ? rollout.reason : `${rollout.reason} to revision ${rollout.revision}`;
   const fallback = rollout.stopReason === undefined ? '' : ` (${rollout.stopReason})`;
   return { status: 'True', reason: rollout.state, message: `${what} is in ${rollout.state}${fallback}.` };
+}
+
+/** Before anyone needs it: whether the last stable revision could go on from what is there now (lineage protocol, rule 13). */
+function rollbackVerdict(input: DecideInput): Verdict {
+  const { rollbackTarget, stable, revision } = input.status;
+  const { allowRewind } = policiesOf(input).rollback;
+  if (rollbackTarget === undefined) {
+    const message =
+      stable === undefined
+        ? 'No revision has been stable yet.'
+        : `No other revision than ${stable.revision} has been stable before it.`;
+    return { status: 'False', reason: 'NoStableRevision', message };
+  }
+  const what = `Revision ${rollbackTarget.revision}`;
+  switch (rollbackTarget.check) {
+    case 'NothingCommitted':
+      return { status: 'True', reason: 'NothingCommitted', message: `${what} would go on from where it was stopped.` };
+    case 'Unknown':
+      return {
+        status: 'Unknown',
+        reason: 'NotChecked',
+        message: `Whether ${what} reads the checkpoints of ${revision} is not known yet.`,
+      };
+    case 'Readable':
+      return { status: 'True', reason: 'StateReadable', message: `${what} reads the newest checkpoint.` };
+    case 'Unreadable': {
+      const why = rollbackTarget.problem?.message ?? 'its state is of another kind';
+      return allowRewind && rollbackTarget.rewindPath !== undefined
+        ? {
+            status: 'True',
+            reason: 'Rewind',
+            message: `${what} would go back to ${rollbackTarget.rewindPath}, because of the newest checkpoint: ${why}`,
+          }
+        : { status: 'False', reason: 'StateUnreadable', message: `${what} cannot read the newest checkpoint: ${why}` };
+    }
+  }
+}
+
+function pausedVerdict({ paused }: DecideInput): Verdict {
+  return paused
+    ? {
+        status: 'True',
+        reason: 'Annotation',
+        message: 'The annotation flinkjob.dev/paused holds the controller back; nothing is started, stopped or replaced.',
+      }
+    : { status: 'False', reason: 'NotPaused', message: 'The controller acts.' };
 }

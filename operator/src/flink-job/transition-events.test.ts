@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type FlinkJobStatus, initialStatus, type Rollout } from '../api/flink-job-status.ts';
+import { type FlinkJobStatus, initialStatus, type PastRollout, type Rollout } from '../api/flink-job-status.ts';
 import { transitionEvents } from './transition-events.ts';
 
 const time = '2026-01-01T00:00:00.000Z';
@@ -11,6 +11,10 @@ const rollout: Rollout = {
 const attempt = { number: 5, token: 'token', startedTime: time, taskManagers: 1, instance: 1, restoreFrom: 'Latest' as const };
 const problem = { code: 'StateNotReadable', message: 'state "counts" is not readable', remedy: 'Keep its type' };
 const running: FlinkJobStatus = { ...initialStatus, revision: 'a', attempt, state: 'Running' };
+
+function past(outcome: PastRollout['outcome']): PastRollout {
+  return { id: 1, reason: 'Upgrade', revision: 'b', outcome, startedTime: time, endedTime: time };
+}
 
 function reasons(before: FlinkJobStatus, after: FlinkJobStatus): readonly string[] {
   return transitionEvents(before, after).map(({ type, reason }) => `${type} ${reason}`);
@@ -30,13 +34,29 @@ test('each state of a rollout is told once, and its end with what runs now', () 
     transitionEvents(stopping, starting).map(({ action, note }) => [action, note]),
     [['Upgrade', 'starting revision b, attempt 6']],
   );
-  const { rollout: _done, ...rest } = starting;
+  const stabilizing: FlinkJobStatus = { ...starting, revision: 'b', rollout: { ...rollout, state: 'Stabilizing' } };
+  assert.deepEqual(reasons(starting, stabilizing), ['Normal Stabilizing']);
+  const { rollout: _done, ...rest } = stabilizing;
+  const after = { ...rest, history: [past('Completed')], restored: 'continued from savepoint-7 (the newest)' };
   assert.deepEqual(
-    transitionEvents(starting, { ...rest, revision: 'b', restored: 'continued from savepoint-7 (the newest)' }).map(
-      ({ note }) => note,
-    ),
-    ['revision b runs as attempt 6: continued from savepoint-7 (the newest)'],
+    transitionEvents(stabilizing, after).map(({ note }) => note),
+    ['revision b is stable as attempt 6: continued from savepoint-7 (the newest)'],
   );
+});
+
+test('a rollout that gives way is told before the one that follows it', () => {
+  const before: FlinkJobStatus = { ...running, rollout: { ...rollout, state: 'Stabilizing' } };
+  const next: Rollout = { ...rollout, id: 2, reason: 'Rollback', revision: 'a' };
+  const rolledBack = { ...running, rollout: next, history: [{ ...past('RolledBack'), problem }] };
+  assert.deepEqual(
+    transitionEvents(before, rolledBack).map(({ type, reason, note }) => [type, reason, note]),
+    [
+      ['Warning', 'RolledBack', 'revision b was not stable: state "counts" is not readable. Keep its type'],
+      ['Normal', 'PreFlight', 'proving that revision a can start, before anything is touched'],
+    ],
+  );
+  const superseded = { ...running, rollout: { ...next, reason: 'Upgrade' as const }, history: [past('Superseded')] };
+  assert.deepEqual(reasons(before, superseded), ['Normal Superseded', 'Normal PreFlight']);
 });
 
 test('a problem is told where it belongs, and not a second time as the error of the FlinkJob', () => {

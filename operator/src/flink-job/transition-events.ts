@@ -1,4 +1,4 @@
-import type { Ended, FlinkJobStatus, Problem, Rollout } from '../api/flink-job-status.ts';
+import type { Ended, FlinkJobStatus, PastRollout, Problem, Rollout } from '../api/flink-job-status.ts';
 
 /** What `kubectl describe` says about a FlinkJob, and what alerts are made of. */
 export interface TransitionEvent {
@@ -25,13 +25,32 @@ export function transitionEvents(before: FlinkJobStatus, after: FlinkJobStatus):
 
 function rolloutEvents(before: FlinkJobStatus, after: FlinkJobStatus): readonly TransitionEvent[] {
   const [was, is] = [before.rollout, after.rollout];
-  if (is === undefined) {
-    return was === undefined || after.ended !== undefined || after.deletion !== undefined ? [] : [completedEvent(was, after)];
+  const over = endedRollouts(before, after).flatMap((past) => overEvent(past, after));
+  if (is === undefined || (was?.id === is.id && was.state === is.state)) {
+    return over;
   }
-  if (was?.id === is.id && was.state === is.state) {
-    return [];
+  return [...over, enteredEvent(is, after)];
+}
+
+/** Oldest first. */
+function endedRollouts(before: FlinkJobStatus, after: FlinkJobStatus): readonly PastRollout[] {
+  const known = new Set(before.history?.map(({ id }) => id));
+  return (after.history ?? []).filter(({ id }) => !known.has(id)).reverse();
+}
+
+function overEvent(past: PastRollout, after: FlinkJobStatus): readonly TransitionEvent[] {
+  const { outcome, reason: action, revision, problem } = past;
+  switch (outcome) {
+    case 'Completed':
+      return after.ended === undefined ? [completedEvent(past, after)] : [];
+    case 'RolledBack':
+      return [warning(action, 'RolledBack', `revision ${revision} was not stable: ${sentenceOf(problem)}`)];
+    case 'Superseded':
+      return [normal(action, 'Superseded', `another spec came before the ${action.toLowerCase()} was complete`)];
+    // How the job ended is told by itself.
+    case 'Failed':
+      return [];
   }
-  return [enteredEvent(is, after)];
 }
 
 function enteredEvent(rollout: Rollout, { attempt, revision }: FlinkJobStatus): TransitionEvent {
@@ -55,12 +74,14 @@ function enteredEvent(rollout: Rollout, { attempt, revision }: FlinkJobStatus): 
         'Starting',
         `starting revision ${rollout.revision}${attempt === undefined ? '' : `, attempt ${attempt.number}`}`,
       );
+    case 'Stabilizing':
+      return normal(action, 'Stabilizing', `revision ${rollout.revision} runs, and has to complete checkpoints to be stable`);
   }
 }
 
-function completedEvent({ reason: action }: Rollout, { revision, attempt, restored }: FlinkJobStatus): TransitionEvent {
+function completedEvent({ reason: action }: PastRollout, { revision, attempt, restored }: FlinkJobStatus): TransitionEvent {
   const state = restored === undefined ? '' : `: ${restored}`;
-  return normal(action, 'RolloutCompleted', `revision ${revision} runs as attempt ${attempt?.number}${state}`);
+  return normal(action, 'RolloutCompleted', `revision ${revision} is stable as attempt ${attempt?.number}${state}`);
 }
 
 function attemptEvents(before: FlinkJobStatus, after: FlinkJobStatus): readonly TransitionEvent[] {

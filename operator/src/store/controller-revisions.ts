@@ -3,6 +3,7 @@ import { apiVersion, group, kind } from '../api/labels.ts';
 import type { Revision } from '../flink-job/revision.ts';
 import { ApiError } from '../kubernetes/api-error.ts';
 import type { KubernetesObject, ObjectClient } from '../kubernetes/object-client.ts';
+import type { NumberedRevision } from './flink-job-store.ts';
 
 interface ControllerRevision extends KubernetesObject {
   /** Kubernetes lets nobody change it once it is there. */
@@ -30,7 +31,7 @@ export class ControllerRevisions {
     this.#client = client;
   }
 
-  async put(key: FlinkJobKey, uid: string, revision: Revision): Promise<void> {
+  async put(key: FlinkJobKey, uid: string, { revision, number }: NumberedRevision): Promise<void> {
     if ((await this.get(key, uid, revision.name)) !== undefined) {
       return;
     }
@@ -47,8 +48,8 @@ export class ControllerRevisions {
           ownerReferences: [owner],
         },
         data: revision,
-        // Required by the API. Which revision is current, and which was before, is in the FlinkJob's status.
-        revision: 1,
+        // The rollout that brought it first. Which revision is current, and which was stable, is in the FlinkJob's status.
+        revision: number,
       });
     } catch (error) {
       if (!(error instanceof ApiError && error.reason === 'AlreadyExists')) {
@@ -77,12 +78,8 @@ export class ControllerRevisions {
     if (this.#kept.get(uid) === kept) {
       return;
     }
-    const { namespace, name } = key;
-    const all = await this.#client.list<ControllerRevision>(controllerRevisions, {
-      namespace,
-      labelSelector: `${flinkJobLabel}=${name}`,
-    });
-    const superfluous = all.filter((found) => belongsTo(found, uid) && !keep.includes(found.data.name));
+    const { namespace } = key;
+    const superfluous = (await this.#all(key, uid)).filter(({ data }) => !keep.includes(data.name));
     for (const { metadata, data } of superfluous) {
       this.#read.get(uid)?.delete(data.name);
       await this.#client.delete(
@@ -91,6 +88,18 @@ export class ControllerRevisions {
       );
     }
     this.#kept.set(uid, kept);
+  }
+
+  /** Those of the newest rollouts first. */
+  async list(key: FlinkJobKey, uid: string): Promise<readonly NumberedRevision[]> {
+    const found = (await this.#all(key, uid)).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    return found.map(({ revision, data }) => ({ number: revision, revision: data })).sort((a, b) => b.number - a.number);
+  }
+
+  async #all({ namespace, name }: FlinkJobKey, uid: string): Promise<readonly ControllerRevision[]> {
+    const labelSelector = `${flinkJobLabel}=${name}`;
+    const all = await this.#client.list<ControllerRevision>(controllerRevisions, { namespace, labelSelector });
+    return all.filter((found) => belongsTo(found, uid));
   }
 
   /** The FlinkJob is gone. */

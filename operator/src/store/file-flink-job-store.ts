@@ -11,7 +11,7 @@ import type { Revision } from '../flink-job/revision.ts';
 import { canonicalJson } from '../flink-job/spec-diff.ts';
 import { readFileIfPresent, writeFileAtomically } from './atomic-file.ts';
 import { FileMutex } from './file-mutex.ts';
-import { type FlinkJobStore, StoreConflictError } from './flink-job-store.ts';
+import { type FlinkJobStore, type NumberedRevision, StoreConflictError } from './flink-job-store.ts';
 
 /**
  * FlinkJobs as files: `<directory>/<namespace>/<name>.json`, revisions in `<name>.revisions/<uid>/`. Several processes may use one
@@ -57,10 +57,11 @@ export class FileFlinkJobStore implements FlinkJobStore {
     });
   }
 
-  async delete(key: FlinkJobKey): Promise<void> {
+  async delete(key: FlinkJobKey, which?: { readonly uid: string }): Promise<void> {
     await this.#mutex.run(async () => {
       const before = await this.get(key);
-      if (before === undefined || before.metadata.deletionTimestamp !== undefined) {
+      const isMeant = which === undefined || before?.metadata.uid === which.uid;
+      if (before === undefined || !isMeant || before.metadata.deletionTimestamp !== undefined) {
         return;
       }
       if (before.metadata.finalizers.length === 0) {
@@ -90,16 +91,22 @@ export class FileFlinkJobStore implements FlinkJobStore {
     });
   }
 
-  async putRevision(key: FlinkJobKey, uid: string, revision: Revision): Promise<void> {
-    const file = path.join(this.#revisionsOf(key, uid), `${revision.name}.json`);
+  async putRevision(key: FlinkJobKey, uid: string, revision: Revision, number = 1): Promise<void> {
+    const file = this.#revisionFile(key, uid, revision.name);
     if ((await readFileIfPresent(file)) === undefined) {
-      await writeFileAtomically(file, `${JSON.stringify(revision, undefined, 2)}\n`);
+      await writeFileAtomically(file, `${JSON.stringify({ number, revision } satisfies NumberedRevision, undefined, 2)}\n`);
     }
   }
 
   async getRevision(key: FlinkJobKey, uid: string, name: string): Promise<Revision | undefined> {
-    const text = await readFileIfPresent(path.join(this.#revisionsOf(key, uid), `${name}.json`));
-    return text === undefined ? undefined : (JSON.parse(text) as Revision);
+    return (await readRevision(this.#revisionFile(key, uid, name)))?.revision;
+  }
+
+  async listRevisions(key: FlinkJobKey, uid: string): Promise<readonly NumberedRevision[]> {
+    const directory = this.#revisionsOf(key, uid);
+    const files = (await namesIn(directory)).filter((file) => file.endsWith('.json'));
+    const found = await Promise.all(files.map((file) => readRevision(path.join(directory, file))));
+    return found.filter((each) => each !== undefined).sort((a, b) => b.number - a.number);
   }
 
   async pruneRevisions(key: FlinkJobKey, uid: string, keep: readonly string[]): Promise<void> {
@@ -199,6 +206,10 @@ export class FileFlinkJobStore implements FlinkJobStore {
     return path.join(this.#directory, key.namespace, `${key.name}.json`);
   }
 
+  #revisionFile(key: FlinkJobKey, uid: string, name: string): string {
+    return path.join(this.#revisionsOf(key, uid), `${name}.json`);
+  }
+
   #revisionsOf(key: FlinkJobKey, uid: string): string {
     return path.join(this.#directory, key.namespace, `${key.name}.revisions`, uid);
   }
@@ -250,4 +261,14 @@ async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promis
     }
     signal.addEventListener('abort', stop, { once: true });
   });
+}
+
+async function readRevision(file: string): Promise<NumberedRevision | undefined> {
+  const text = await readFileIfPresent(file);
+  if (text === undefined) {
+    return undefined;
+  }
+  // Before revisions had numbers, the file was the revision itself.
+  const read = JSON.parse(text) as NumberedRevision | Revision;
+  return 'revision' in read ? read : { number: 1, revision: read };
 }

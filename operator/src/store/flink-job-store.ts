@@ -16,8 +16,8 @@ export interface FlinkJobStore {
    */
   apply(manifest: FlinkJobManifest): Promise<StoredFlinkJob>;
 
-  /** Marks for deletion. The resource goes once its last finalizer is removed. Unknown: nothing happens. */
-  delete(key: FlinkJobKey): Promise<void>;
+  /** Marks for deletion. The resource goes once its last finalizer is removed. Unknown, or another one than `uid` says: nothing happens. */
+  delete(key: FlinkJobKey, which?: { readonly uid: string }): Promise<void>;
 
   /** Replaces the status of the very object that was read; throws `StoreConflictError` when it has been written since. */
   updateStatus(read: StoredFlinkJob, status: FlinkJobStatus): Promise<StoredFlinkJob>;
@@ -25,14 +25,22 @@ export interface FlinkJobStore {
   /** Replaces the finalizers of the very object that was read. An object marked for deletion goes with its last one. */
   updateFinalizers(read: StoredFlinkJob, finalizers: readonly string[]): Promise<StoredFlinkJob | undefined>;
 
-  /** Revisions are immutable: putting the same name again changes nothing. They go with their FlinkJob. */
-  putRevision(key: FlinkJobKey, uid: string, revision: Revision): Promise<void>;
+  /** Revisions are immutable: putting the same name again changes nothing. They go with their FlinkJob. `number`: the rollout that brought it. */
+  putRevision(key: FlinkJobKey, uid: string, revision: Revision, number?: number): Promise<void>;
   getRevision(key: FlinkJobKey, uid: string, name: string): Promise<Revision | undefined>;
+  /** All that are kept, those of the newest rollouts first. */
+  listRevisions(key: FlinkJobKey, uid: string): Promise<readonly NumberedRevision[]>;
   /** Forgets all revisions but these. */
   pruneRevisions(key: FlinkJobKey, uid: string, keep: readonly string[]): Promise<void>;
 
   /** Calls back with the key of every FlinkJob that exists or changes, until the signal aborts. May call more often than needed. */
   watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): Promise<void>;
+}
+
+export interface NumberedRevision {
+  /** The rollout that brought it first. */
+  readonly number: number;
+  readonly revision: Revision;
 }
 
 /** Another write came first: read again and decide again. */

@@ -12,7 +12,7 @@ import type { KubernetesObject, ObjectClient } from '../kubernetes/object-client
 import { Reflector, type ReflectorLimits } from '../kubernetes/reflector.ts';
 import type { Log } from '../log.ts';
 import { ControllerRevisions } from './controller-revisions.ts';
-import { type FlinkJobStore, StoreConflictError } from './flink-job-store.ts';
+import { type FlinkJobStore, type NumberedRevision, StoreConflictError } from './flink-job-store.ts';
 
 /** A FlinkJob as the API has it: with what others keep in its metadata. */
 interface FlinkJobObject extends KubernetesObject {
@@ -86,8 +86,8 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
     }
   }
 
-  async delete(key: FlinkJobKey): Promise<void> {
-    await this.#client.delete({ apiVersion, kind, ...key });
+  async delete(key: FlinkJobKey, which?: { readonly uid: string }): Promise<void> {
+    await this.#client.delete({ apiVersion, kind, ...key }, which);
   }
 
   async updateStatus(read: StoredFlinkJob, status: FlinkJobStatus): Promise<StoredFlinkJob> {
@@ -114,8 +114,12 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
     return finalizers.length === 0 && before.metadata.deletionTimestamp !== undefined ? undefined : storedOf(written);
   }
 
-  putRevision(key: FlinkJobKey, uid: string, revision: Revision): Promise<void> {
-    return this.#revisions.put(key, uid, revision);
+  putRevision(key: FlinkJobKey, uid: string, revision: Revision, number = 1): Promise<void> {
+    return this.#revisions.put(key, uid, { revision, number });
+  }
+
+  listRevisions(key: FlinkJobKey, uid: string): Promise<readonly NumberedRevision[]> {
+    return this.#revisions.list(key, uid);
   }
 
   getRevision(key: FlinkJobKey, uid: string, name: string): Promise<Revision | undefined> {

@@ -13,7 +13,7 @@ export function manifest(parallelism = 1, annotations?: Record<string, string>):
     apiVersion: 'flinkjob.dev/v1alpha1',
     kind: 'FlinkJob',
     metadata: { name: 'count', annotations },
-    spec: { job: { module: 'count.ts', parallelism }, state: { checkpointStorage: 'file:///tmp/x' } },
+    spec: { image: 'example/count:1', job: { module: 'count.ts', parallelism }, state: { checkpointStorage: 'file:///tmp/x' } },
   });
   assert.ok(parsed.ok);
   return parsed.value;
@@ -100,6 +100,33 @@ export function flinkJobStoreContract(withStores: WithStores, { collectsGarbage 
       assert.equal(await store.getRevision(key, metadata.uid, revision.name), undefined);
       await store.putRevision(key, metadata.uid, revision);
       assert.ok(await store.getRevision(key, metadata.uid, revision.name));
+    }));
+
+  test('revisions are listed by the rollouts that brought them, the newest first', () =>
+    withStores(async (store, other) => {
+      const { metadata } = await store.apply(manifest());
+      const [first, second] = [buildRevision(manifest().spec, {}), buildRevision(manifest(2).spec, {})];
+      await store.putRevision(key, metadata.uid, first, 1);
+      await store.putRevision(key, metadata.uid, second, 3);
+      await store.putRevision(key, metadata.uid, first, 4);
+      const listed = await other.listRevisions(key, metadata.uid);
+      assert.deepEqual(
+        listed.map(({ number, revision }) => [number, revision.name]),
+        [
+          [3, second.name],
+          [1, first.name],
+        ],
+      );
+      assert.deepEqual(await other.listRevisions(key, 'another-uid'), []);
+    }));
+
+  test('a deletion that names another uid touches nothing', () =>
+    withStores(async (store) => {
+      const { metadata } = await store.apply(manifest());
+      await store.delete(key, { uid: '00000000-0000-4000-8000-000000000000' });
+      assert.equal((await store.get(key))?.metadata.deletionTimestamp, undefined);
+      await store.delete(key, { uid: metadata.uid });
+      assert.equal(await store.get(key), undefined);
     }));
 
   test('a list has them all', () =>

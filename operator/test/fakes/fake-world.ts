@@ -1,7 +1,7 @@
 import type { CheckpointSummary, JobState, JobStatusDocument, OperationStatus } from '@flinkjob/runtime/rest';
 import type { FlinkJobStatus, Problem } from '../../src/api/flink-job-status.ts';
 import { currentPurgeId } from '../../src/flink-job/decide-purge.ts';
-import { type Command, currentJobManager, type Facts } from '../../src/flink-job/decision.ts';
+import { type Command, currentJobManager, currentPreFlightId, type Facts } from '../../src/flink-job/decision.ts';
 import type {
   ExitFact,
   JobManagerFact,
@@ -11,7 +11,7 @@ import type {
   RestoreRequest,
   TaskManagerFact,
 } from '../../src/platform/platform.ts';
-import { documentWith, planWith } from './flink-job-builders.ts';
+import { documentWith, planWith, vertexWith } from './flink-job-builders.ts';
 
 /**
  * Everything round a controller, without processes: one lineage that keeps to the protocol's rules for opening and closing, JobManagers and
@@ -30,6 +30,7 @@ export class FakeWorld {
     latest: undefined,
     checkpoints: 0,
     honoured: new Set(),
+    writers: new Map(),
     emptied: false,
     operations: [],
   };
@@ -43,6 +44,14 @@ export class FakeWorld {
   readonly broken = new Set<string>();
   /** Revisions that start and never get to Running. */
   readonly doomed = new Set<string>();
+  /** Revisions that fail for good as soon as they run. */
+  readonly failing = new Set<string>();
+  /** Revisions that complete no checkpoint. */
+  readonly stuck = new Set<string>();
+  /** Revisions whose checkpoints no other revision can read. */
+  readonly unreadable = new Set<string>();
+  /** Set: what sources have not read yet. */
+  pendingRecords: number | undefined;
   /** Set: stops with savepoint fail. */
   savepointsFail = false;
   #pods = 0;
@@ -63,7 +72,7 @@ export class FakeWorld {
       revision,
       process,
     }));
-    const operationId = status.rollout?.state === 'PreFlight' ? status.rollout.operationId : undefined;
+    const operationId = currentPreFlightId(status);
     const preFlight = this.preFlights.find((it) => it.operationId === operationId)?.fact;
     const purge = this.purges.find((it) => it.operationId === currentPurgeId(status));
     const partial = { jobManagers, taskManagers, preFlight, purge };
@@ -84,8 +93,8 @@ export class FakeWorld {
     switch (command.type) {
       case 'RunPreFlight':
         if (!this.preFlights.some((it) => it.operationId === command.operationId)) {
-          const fact: PreFlightFact = { operationId: command.operationId, state: 'Running' };
-          this.preFlights.push({ operationId: command.operationId, revision: command.revision, fact });
+          const { operationId, revision, restore } = command;
+          this.preFlights.push({ operationId, revision, restore, fact: { operationId, state: 'Running' } });
         }
         return;
       case 'RunPurge':
@@ -128,6 +137,7 @@ export class FakeWorld {
         );
         return;
       }
+      case 'DeleteResource':
       case 'Release':
         return;
     }
@@ -137,7 +147,7 @@ export class FakeWorld {
   progress(): void {
     for (const preFlight of this.preFlights) {
       if (preFlight.fact.state === 'Running') {
-        preFlight.fact = { operationId: preFlight.operationId, state: 'Completed', result: this.#plan(preFlight.revision) };
+        preFlight.fact = { operationId: preFlight.operationId, state: 'Completed', result: this.#plan(preFlight) };
       }
     }
     this.purges = this.purges.map((purge): PurgeFact => {
@@ -175,7 +185,7 @@ export class FakeWorld {
     return jobManager.epoch !== undefined && jobManager.epoch === this.lineage.epoch && jobManager.process.state === 'Alive';
   }
 
-  #plan(revision: string) {
+  #plan({ revision, restore }: FakePreFlight) {
     const { lineage } = this;
     const facts = {
       attemptNumber: lineage.attempt?.number ?? 0,
@@ -183,6 +193,13 @@ export class FakeWorld {
       restorePath: lineage.latest?.path,
       owner: undefined,
     };
+    const isRequest = restore.from !== 'Latest' && !lineage.honoured.has(restore.token);
+    const path = isRequest ? (restore.from === 'Path' ? restore.path : undefined) : facts.restorePath;
+    const writer = path === undefined ? undefined : lineage.writers.get(path);
+    if (writer !== undefined && writer !== revision && this.unreadable.has(writer)) {
+      const problem = { code: 'StateTypeChanged', message: `${path} holds another type`, remedy: 'Keep the type.' };
+      return planWith({ ok: false, problems: [problem], lineage: facts });
+    }
     return this.broken.has(revision)
       ? planWith({
           ok: false,
@@ -212,7 +229,9 @@ export class FakeWorld {
       epoch: undefined,
       state: 'Initializing',
       restored: undefined,
+      restarts: 0,
       error: undefined,
+      errorRetry: 'never',
     };
     this.jobManagers = [...this.jobManagers.filter((it) => it !== existing), fresh];
   }
@@ -272,15 +291,24 @@ export class FakeWorld {
       case 'WaitingForTaskManagers':
       case 'Restarting':
         if (!this.doomed.has(jobManager.revision) && this.#registered(jobManager).length > 0) {
+          jobManager.restarts += jobManager.state === 'Restarting' ? 1 : 0;
           jobManager.state = 'Running';
         }
         return;
       case 'Running':
+        if (this.failing.has(jobManager.revision)) {
+          jobManager.state = 'Failed';
+          jobManager.error = 'UserCodeFailed';
+          jobManager.errorRetry = 'backoff';
+          return;
+        }
         if (this.#registered(jobManager).length === 0) {
           jobManager.state = 'Restarting';
           return;
         }
-        this.#checkpoint('Checkpoint');
+        if (!this.stuck.has(jobManager.revision)) {
+          this.#checkpoint('Checkpoint', jobManager.revision);
+        }
         return;
       case 'Stopping':
         this.#finishStop(jobManager);
@@ -346,6 +374,14 @@ export class FakeWorld {
       };
       return;
     }
+    if (restore.from === 'Path' && !lineage.honoured.has(restore.token)) {
+      lineage.honoured.add(restore.token);
+      const { path } = restore;
+      const id = Number(path.split('-')[1]);
+      lineage.latest = { id, kind: 'Savepoint', path, triggeredAtMs: this.nowMs, completedAtMs: this.nowMs, sizeBytes: 1 };
+      jobManager.restored = { source: 'Savepoint', checkpointId: id, path, reason: 'Requested', note: undefined };
+      return;
+    }
     const note = restore.from === 'Latest' ? undefined : 'honoured before';
     jobManager.restored =
       lineage.latest === undefined
@@ -365,7 +401,7 @@ export class FakeWorld {
       jobManager.state = 'Restarting';
       return;
     }
-    this.#checkpoint('Savepoint');
+    this.#checkpoint('Savepoint', jobManager.revision);
     lineage.closed = { reason: 'StoppedWithSavepoint', checkpointId: lineage.checkpoints, operationId: stopping.operationId };
     lineage.operations = lineage.operations.map((it) =>
       it.operationId === stopping.operationId ? operation(it.operationId, 'Completed') : it,
@@ -384,17 +420,19 @@ export class FakeWorld {
   /** All input has ended. */
   finish(jobManager: FakeJobManager): void {
     if (this.#isWriter(jobManager) && jobManager.state === 'Running') {
-      this.#checkpoint('Checkpoint');
+      this.#checkpoint('Checkpoint', jobManager.revision);
       this.lineage.closed = { reason: 'Finished', checkpointId: this.lineage.checkpoints, operationId: undefined };
       jobManager.state = 'Finished';
     }
   }
 
-  #checkpoint(kind: 'Checkpoint' | 'Savepoint'): void {
+  #checkpoint(kind: 'Checkpoint' | 'Savepoint', writer: string): void {
     const { lineage, nowMs } = this;
     lineage.checkpoints += 1;
     const id = lineage.checkpoints;
-    lineage.latest = { id, kind, path: `chk-${id}-e${lineage.epoch}`, triggeredAtMs: nowMs, completedAtMs: nowMs, sizeBytes: 1 };
+    const path = `chk-${id}-e${lineage.epoch}`;
+    lineage.latest = { id, kind, path, triggeredAtMs: nowMs, completedAtMs: nowMs, sizeBytes: 1 };
+    lineage.writers.set(path, writer);
   }
 
   #registered({ attempt }: FakeJobManager): readonly FakeTaskManager[] {
@@ -412,6 +450,8 @@ export class FakeWorld {
       state: jobManager.state,
       epoch: jobManager.epoch,
       restored: jobManager.restored,
+      restarts: jobManager.restarts,
+      vertices: this.pendingRecords === undefined ? [] : [vertexWith(this.pendingRecords)],
       lastCheckpoint: opened ? lineage.latest : undefined,
       operations: opened ? lineage.operations : [],
       closed,
@@ -422,7 +462,7 @@ export class FakeWorld {
       error:
         jobManager.error === undefined
           ? undefined
-          : { code: jobManager.error, message: jobManager.error, domain: 'external', retry: 'never' },
+          : { code: jobManager.error, message: jobManager.error, domain: 'external', retry: jobManager.errorRetry },
     });
   }
 }
@@ -437,6 +477,8 @@ interface FakeLineage {
   latest: CheckpointSummary | undefined;
   checkpoints: number;
   readonly honoured: Set<string>;
+  /** By path of a checkpoint: the revision that took it. */
+  readonly writers: Map<string, string>;
   /** The lineage was started from nothing as requested. */
   emptied: boolean;
   operations: OperationStatus[];
@@ -455,7 +497,9 @@ export interface FakeJobManager {
   epoch: number | undefined;
   state: JobState;
   restored: JobStatusDocument['restored'];
+  restarts: number;
   error: string | undefined;
+  errorRetry: 'never' | 'backoff';
 }
 
 export interface FakeTaskManager {
@@ -471,6 +515,7 @@ export interface FakeTaskManager {
 interface FakePreFlight {
   readonly operationId: string;
   readonly revision: string;
+  readonly restore: RestoreRequest;
   fact: PreFlightFact;
 }
 

@@ -16,6 +16,9 @@ export interface SpecChoices {
   readonly checkpoints?: FlinkJobSpecInput['checkpoints'];
   readonly image?: string;
   readonly podTemplate?: FlinkJobSpecInput['podTemplate'];
+  readonly recovery?: FlinkJobSpecInput['recovery'];
+  readonly restartNonce?: number;
+  readonly ttlSecondsAfterFinished?: number;
   readonly localStorage?: FlinkJobSpecInput['state']['localStorage'];
 }
 
@@ -31,6 +34,9 @@ function specWith(choices: SpecChoices = {}): FlinkJobSpec {
       checkpointStorage: choices.checkpointStorage ?? 'file:///storage',
       ...(choices.localStorage === undefined ? {} : { localStorage: choices.localStorage }),
     },
+    recovery: choices.recovery ?? {},
+    restartNonce: choices.restartNonce,
+    ttlSecondsAfterFinished: choices.ttlSecondsAfterFinished,
     ...(choices.image === undefined ? {} : { image: choices.image }),
     ...(choices.podTemplate === undefined ? {} : { podTemplate: choices.podTemplate }),
   });
@@ -55,6 +61,18 @@ export function planWith(
     bytesToMoveBySubtask: [],
     ...overrides,
     lineage: { attemptNumber: 0, epoch: 0, restorePath: undefined, owner: undefined, ...overrides.lineage },
+  };
+}
+
+/** A source with so many records before it. */
+export function vertexWith(pendingRecords: number): JobStatusDocument['vertices'][number] {
+  return {
+    ...{ id: 'source', name: 'source', parallelism: 1, runningSubtasks: 1, endedSubtasks: 0 },
+    ...{ recordsIn: 0, recordsOut: 0, stateSizeBytes: 0, lateRecordsDropped: 0 },
+    load: {
+      ...{ busyRatio: 0, backPressuredRatio: 0, idleRatio: 1, recordsInPerSecond: 0, recordsOutPerSecond: 0 },
+      ...{ pendingRecords, pendingBytes: undefined, watermarkMs: undefined, eventTimeLagMs: undefined },
+    },
   };
 }
 

@@ -1,9 +1,12 @@
+import assert from 'node:assert/strict';
 import { FlinkJobStatus, initialStatus } from '../../src/api/flink-job-status.ts';
 import { decide } from '../../src/flink-job/decide.ts';
 import type { Command, Desired } from '../../src/flink-job/decision.ts';
+import { lifecycleState } from '../../src/flink-job/lifecycle-state.ts';
 import { defaultLimits } from '../../src/flink-job/limits.ts';
 import type { Revision } from '../../src/flink-job/revision.ts';
 import { diffRevisions } from '../../src/flink-job/spec-diff.ts';
+import { isLegal, type LifecycleState, type Move } from '../../src/flink-job/transitions.ts';
 import type { FakeWorld } from './fake-world.ts';
 
 /** The controller's loop without I/O, over a fake world: what is stored, and passes that may die between status and commands. */
@@ -12,10 +15,14 @@ export class PureController {
   uid = 'uid-1';
   generation = 1;
   deleting = false;
+  paused = false;
+  expired = false;
   desired: Desired;
   released = false;
   readonly world: FakeWorld;
   readonly revisions = new Map<string, Revision>();
+  /** Every move so far. */
+  readonly moves: Move[] = [];
   readonly #listeners: ((command: Command, status: FlinkJobStatus) => void)[] = [];
   #tokens = 0;
 
@@ -49,12 +56,17 @@ export class PureController {
       desired: this.desired,
       current: this.revisions.get(status.revision ?? ''),
       target: this.revisions.get(status.rollout?.revision ?? ''),
+      stable: this.revisions.get(status.stable?.revision ?? ''),
+      rejected: this.revisions.get(status.rolledBack?.revision ?? ''),
+      paused: this.paused,
       status,
       facts: world.facts(status),
       limits: defaultLimits,
       nowMs: world.nowMs,
       freshToken: `${this.uid}-token-${this.#tokens}`,
     });
+    checkMoves({ before: status, moves: decision.moves, after: decision.status });
+    this.moves.push(...decision.moves);
     // What a store would do to it, and what it would refuse.
     this.status = FlinkJobStatus.parse(JSON.parse(JSON.stringify(decision.status)));
     if (this.desired.valid) {
@@ -68,6 +80,7 @@ export class PureController {
     for (const command of decision.commands.slice(0, dieAfter)) {
       world.act(command);
       this.released ||= command.type === 'Release';
+      this.expired ||= command.type === 'DeleteResource';
     }
     return decision.commands;
   }
@@ -97,4 +110,23 @@ export class PureController {
     const same = current !== undefined && diffRevisions(current, desired.revision).action === 'None';
     return same && status.ended === undefined && this.world.facts(status).document?.state === 'Running';
   }
+}
+
+/** Each move is a row of the table, and together they lead from the one status to the other: no state changes without a row. */
+function checkMoves({
+  before,
+  moves,
+  after,
+}: {
+  readonly before: FlinkJobStatus;
+  readonly moves: readonly Move[];
+  readonly after: FlinkJobStatus;
+}): void {
+  let at: LifecycleState = lifecycleState(before);
+  for (const move of moves) {
+    assert.ok(isLegal(move), `not in the table: ${JSON.stringify(move)}`);
+    assert.equal(move.from, at, `from ${at}: ${JSON.stringify(moves)}`);
+    at = move.to;
+  }
+  assert.equal(at === 'Gone' ? at : lifecycleState(after), at, `moves ${JSON.stringify(moves)} do not lead there`);
 }

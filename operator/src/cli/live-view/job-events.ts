@@ -53,6 +53,7 @@ const rolloutVerbs: Readonly<Record<Rollout['reason'], string>> = {
   Resume: 'continuation',
   Restart: 'restart',
   Recover: 'recovery',
+  Rollback: 'rollback',
 };
 
 function rolloutEvents(before: FlinkJobStatus | undefined, after: FlinkJobStatus | undefined): readonly Draft[] {
@@ -60,7 +61,8 @@ function rolloutEvents(before: FlinkJobStatus | undefined, after: FlinkJobStatus
   if (rollout === undefined) {
     const done = before?.rollout;
     // One that was dropped, for an edit taken back or a deletion, leaves the revision that was.
-    const started = done?.state === 'Starting' || after?.attempt?.number !== before?.attempt?.number;
+    const started =
+      done?.state === 'Starting' || done?.state === 'Stabilizing' || after?.attempt?.number !== before?.attempt?.number;
     return done !== undefined && started && after !== undefined && after.ended === undefined && after.deletion === undefined
       ? [
           draft(
@@ -96,6 +98,10 @@ function rolloutEvents(before: FlinkJobStatus | undefined, after: FlinkJobStatus
       return [draft('bad', 'StopFailed', 'the job could not be stopped; it runs on, and the stop is tried again')];
     case 'Starting':
       return [draft('accent', 'Starting', `${revision.trim() || 'the job'} as attempt ${after?.attempt?.number ?? '?'}`)];
+    case 'Stabilizing':
+      return [
+        draft('accent', 'Stabilizing', `${revision.trim() || 'the job'} runs; its next checkpoints show whether it is stable`),
+      ];
   }
 }
 
