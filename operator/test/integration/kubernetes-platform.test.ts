@@ -127,6 +127,19 @@ test('ending earlier attempts leaves nothing of them, and the new one alone', ()
     assert.deepEqual([...new Set(attempts)], ['2']);
   }));
 
+test('what was made for a Deployment that never was goes when the next attempt begins', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    server.interfere({ type: 'Refuse', status: 403, reason: 'Forbidden' }, { method: 'PATCH', path: /deployments/ });
+    const attempts = () =>
+      [kinds.configMap, kinds.service].flatMap((kind) =>
+        server.list(kind).flatMap(({ metadata }) => metadata.labels?.['flinkjob.dev/attempt'] ?? []),
+      );
+    await assert.rejects(platform.ensureJobManager(job, jobManager(1)), /Forbidden/);
+    assert.deepEqual(attempts(), ['1', '1']);
+    await platform.ensureJobManager(job, jobManager(2));
+    assert.deepEqual(attempts(), ['2', '2']);
+  }));
+
 test('a Deployment goes in the foreground, so that it makes no pod in place of one that ends', () =>
   withKubernetesPlatform(async ({ platform, server }) => {
     await platform.ensureJobManager(job, jobManager(1));

@@ -161,6 +161,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     await this.#apply(job, rpcServiceOf(job, place, ports));
     await this.#makeOnce(job, configOf(job, deployment, rendered));
     await this.#makeOnce(job, deployment);
+    await this.#sweep(job, attempt.number);
   }
 
   async ensureTaskManagers(job: JobReference, request: TaskManagersRequest): Promise<void> {
@@ -313,6 +314,17 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
       const { version, content } = credentials.keyFileOf(job);
       await client.apply(keySecretOf(job, content));
       this.#writtenKeys.set(job.uid, version);
+    }
+  }
+
+  /** What was made for a workload that was never made: an operator that died in between, and an attempt that was given up before the next began. */
+  async #sweep(job: JobReference, attemptNumber: number): Promise<void> {
+    const isPast = (object: KubernetesObject) =>
+      labelOf(object, labels.attempt) !== '' && numberOf(object, labels.attempt) < attemptNumber;
+    for (const kind of [kinds.configMap, kinds.service]) {
+      for (const object of (await this.#list<KubernetesObject>(kind, job)).filter(isPast)) {
+        await this.#options.client.delete(keyOfObject(kind, object), uidOf(object));
+      }
     }
   }
 
