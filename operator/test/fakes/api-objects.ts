@@ -175,7 +175,7 @@ export class ApiObjects {
     const known = before.metadata.finalizers ?? [];
     const finalizers = held === undefined ? known : [...new Set([...known.filter((name) => !isHold(name)), ...held])];
     if (finalizers.length > 0) {
-      const deletionTimestamp = this.#time(options.gracePeriodSeconds);
+      const deletionTimestamp = this.#time(options.gracePeriodSeconds ?? graceOf(before));
       const { deletionTimestamp: earlier = '' } = before.metadata;
       if (earlier !== '' && earlier <= deletionTimestamp) {
         return before;
@@ -198,12 +198,13 @@ export class ApiObjects {
     if (next['status'] === undefined) {
       delete next['status'];
     }
-    if (isDeepStrictEqual(plain(before), plain(next))) {
+    const wanted = plain(next) as StoredObject;
+    if (isDeepStrictEqual(before, wanted)) {
       return before;
     }
-    const specChanged = !isDeepStrictEqual(specOf(before), specOf(next as StoredObject));
-    const generation = (before.metadata.generation ?? 1) + (specChanged && subresource === undefined ? 1 : 0);
-    const written = { ...next, metadata: { ...next.metadata, generation } } as StoredObject;
+    const specChanged = subresource === undefined && !isDeepStrictEqual(specOf(before), specOf(wanted));
+    const generation = (before.metadata.generation ?? 1) + (specChanged ? 1 : 0);
+    const written = { ...wanted, metadata: { ...wanted.metadata, generation } };
     if (written.metadata.deletionTimestamp !== undefined && (written.metadata.finalizers ?? []).length === 0) {
       return this.#remove(place, written, undefined);
     }
@@ -267,6 +268,12 @@ export class ApiObjects {
   }
 }
 
+/** Only pods have one of their own. */
+function graceOf({ kind, spec }: StoredObject): number {
+  const { terminationGracePeriodSeconds = 30 } = (spec ?? {}) as { terminationGracePeriodSeconds?: number };
+  return kind === 'Pod' ? terminationGracePeriodSeconds : 0;
+}
+
 /** Finalizers of `heldBy` begin with this. */
 export const holdPrefix = 'held/';
 
@@ -310,7 +317,7 @@ function kept(before: StoredObject, wish: StoredObject): StoredObject['metadata'
 }
 
 function specOf({ metadata: _metadata, status: _status, ...rest }: StoredObject): Json {
-  return plain(rest) as Json;
+  return rest;
 }
 
 /** Without the fields whose value is undefined, as on the wire. */
