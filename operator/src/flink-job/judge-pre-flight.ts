@@ -35,17 +35,28 @@ function mergeProblems(problems: PlanResult['problems']): Problem {
   };
 }
 
-/** A job that had a checkpoint never starts from nothing unless that is asked for in words. */
-function stateWouldBeLost({ status }: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
-  if (status.lastCheckpoint === undefined || result.lineage.restorePath !== undefined || rollout.restoreFrom === 'None') {
+/** A job that had a checkpoint, or has one when it is stopped, never starts from nothing unless that is asked for in words. */
+function stateWouldBeLost(input: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
+  const { lastCheckpoint } = input.status;
+  const moved = lastCheckpoint === undefined ? movedAwayFrom(input, rollout) : undefined;
+  const nothingToLose = lastCheckpoint === undefined && moved === undefined;
+  if (nothingToLose || result.lineage.restorePath !== undefined || rollout.restoreFrom === 'None') {
     return undefined;
   }
+  const had = lastCheckpoint === undefined ? `runs with its state in ${moved}` : `has completed checkpoint ${lastCheckpoint.id}`;
   return {
     code: 'StateWouldBeLost',
-    message: `spec.state.checkpointStorage: no checkpoint of this job is there, but it has completed checkpoint ${status.lastCheckpoint.id}`,
+    message: `spec.state.checkpointStorage: no checkpoint of this job is there, but it ${had}`,
     remedy:
       'Point it at the storage that holds the lineage, or set spec.restore.from to None with a new token to start with empty state.',
   };
+}
+
+/** The storage of the revision that has run, where the new one names another: the savepoint of the stop would be left behind there. */
+function movedAwayFrom(input: DecideInput, rollout: Rollout): string | undefined {
+  const before = input.current?.spec.state.checkpointStorage;
+  const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
+  return input.status.attempt?.ranTime !== undefined && before !== after ? before : undefined;
 }
 
 function sizeTaskManagers(input: DecideInput, rollout: Rollout, result: PlanResult): PreFlightVerdict {
