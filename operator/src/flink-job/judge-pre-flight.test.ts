@@ -18,6 +18,7 @@ function inputWith(status: Partial<FlinkJobStatus>): DecideInput {
   return {
     ...{ uid: 'uid-1', generation: 2, deleting: false, desired: { valid: true, revision: there }, current: here, target: there },
     ...{ status: { ...initialStatus, ...status }, limits: defaultLimits, nowMs: 0, freshToken: 'token' },
+    ...{ stable: undefined, rejected: undefined, paused: false },
     facts: { jobManagers: [], taskManagers: [], preFlight: undefined, document: undefined, refusals: [], hindrance: undefined },
   };
 }

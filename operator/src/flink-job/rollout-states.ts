@@ -31,7 +31,8 @@ export function enterPreFlight({ uid, nowMs, limits }: DecideInput, common: Roll
     state: 'PreFlight',
     stateTime: toTime(nowMs),
     deadlineTime: toTime(nowMs + limits.preFlightTimeoutMs),
-    operationId: rolloutOperationId(uid, common, 'pre-flight'),
+    // With the revision: a status that somebody deleted counts its rollouts from one again, and an old answer must not pass for a new one.
+    operationId: rolloutOperationId(uid, common, `pre-flight/${common.revision}`),
   };
 }
 
