@@ -114,6 +114,8 @@ test('by default: two replicas, one lease, all namespaces', { skip }, async () =
     '--lease-namespace=streaming',
     '--lease-name=fj-flinkjob-operator',
     '--http-address=0.0.0.0:8080',
+    '--root-key-dir=/etc/flinkjob-root-key',
+    '--key-period-seconds=86400',
     '--log-level=info',
   ]);
   assert.equal(container.image, 'flinkjob/operator:0.1.0');
@@ -145,25 +147,18 @@ test('probes and metrics share the one port', { skip }, async () => {
 });
 
 for (const choice of choices) {
-  test(`no rule names Secrets or a wildcard, or lets the operator give rights away (${choice.join() || 'defaults'})`, {
+  test(`no rule lets the operator read Secrets, names a wildcard, or lets it give rights away (${choice.join() || 'defaults'})`, {
     skip,
   }, async () => {
     const rules = operatorRules(await template(...choice));
     assert.ok(rules.length > 5, 'there are rules to look at');
     const named = rules.flatMap(({ apiGroups, resources, verbs }) => [...apiGroups, ...resources, ...verbs]);
-    for (const forbidden of [
-      '*',
-      'secrets',
-      'escalate',
-      'bind',
-      'impersonate',
-      'pods/exec',
-      'pods/log',
-      'serviceaccounts/token',
-      'nodes',
-    ]) {
+    for (const forbidden of ['*', 'escalate', 'bind', 'impersonate', 'pods/exec', 'pods/log', 'serviceaccounts/token', 'nodes']) {
       assert.ok(!named.includes(forbidden), `a rule names ${forbidden}`);
     }
+    const ofSecrets = rules.filter(({ resources }) => resources.includes('secrets'));
+    const expected = { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'patch'] };
+    assert.deepEqual([...new Set(ofSecrets.map((rule) => JSON.stringify(rule)))], [JSON.stringify(expected)]);
   });
 }
 
@@ -181,6 +176,7 @@ test('what the operator may do is exactly this', { skip }, async () => {
     '/events: create patch',
     '/namespaces[kube-system]: get',
     '/pods: get list watch delete',
+    '/secrets: create patch',
     `/serviceaccounts: ${all}`,
     `/services: ${all}`,
     `apps/controllerrevisions: ${all}`,
@@ -220,6 +216,51 @@ test('the Roles of a list hold the rules that the ClusterRole would', { skip }, 
   const everywhere = rulesOf(await template(), 'ClusterRole');
   assert.ok(everywhere !== undefined);
   assert.deepEqual(rulesOf(await template('namespaces={team-a}'), 'Role'), everywhere);
+});
+
+test('the release makes a root key, keeps it, and gives it to the operator as a folder; or takes one that is there', {
+  skip,
+}, async () => {
+  const secretOf = (manifests: readonly Manifest[]) =>
+    only(manifests, 'Secret') as Manifest & { readonly data: { readonly current: string } };
+  const manifests = await template();
+  const { metadata, data } = secretOf(manifests);
+  assert.equal(metadata.annotations?.['helm.sh/resource-policy'], 'keep');
+  const root = Buffer.from(data.current, 'base64').toString();
+  assert.equal(Buffer.from(root, 'base64').length, 32, 'random bytes in Base64, in Base64 once more for the Secret');
+  assert.notEqual(secretOf(await template()).data.current, data.current);
+  const volumesOf = (rendered: readonly Manifest[]) =>
+    (deployment(rendered).template.spec as unknown as { readonly volumes: object }).volumes;
+  assert.deepEqual(volumesOf(manifests), [{ name: 'root-key', secret: { secretName: metadata.name } }]);
+  const existing = await template('credentials.existingSecret=ours', 'credentials.keyPeriodSeconds=3600');
+  assert.deepEqual(names(existing, 'Secret'), []);
+  assert.deepEqual(volumesOf(existing), [{ name: 'root-key', secret: { secretName: 'ours' } }]);
+  assert.ok(deployment(existing).template.spec.containers[0].args.includes('--key-period-seconds=3600'));
+});
+
+test('a policy confines the operator to Secrets with keys of jobs, where Kubernetes has such policies', { skip }, async () => {
+  const manifests = await template();
+  const policy = only(manifests, 'ValidatingAdmissionPolicy');
+  assert.match(JSON.stringify(policy.spec), /system:serviceaccount:streaming:fj-flinkjob-operator/);
+  assert.deepEqual(only(manifests, 'ValidatingAdmissionPolicyBinding').spec, {
+    policyName: policy.metadata.name,
+    validationActions: ['Deny'],
+  });
+  assert.deepEqual(names(await template('credentials.admissionPolicy=false'), 'ValidatingAdmissionPolicy'), []);
+});
+
+test('the one port of the operator is open to its own namespace, and to those that read metrics', { skip }, async () => {
+  const policyOf = async (...settings: readonly string[]) => only(await template(...settings), 'NetworkPolicy').spec;
+  const ports = [{ port: 'http', protocol: 'TCP' }];
+  const { podSelector, policyTypes, ingress } = (await policyOf()) ?? {};
+  assert.deepEqual([policyTypes, ingress], [['Ingress'], [{ from: [{ podSelector: {} }], ports }]]);
+  assert.deepEqual(podSelector, deployment(await template()).selector);
+  const prometheus = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } };
+  const opened = await policyOf('networkPolicy.metricsNamespaces={monitoring}');
+  assert.deepEqual(opened?.['ingress'], [{ from: [{ podSelector: {} }, prometheus], ports }]);
+  const { args } = deployment(await template('networkPolicy.metricsNamespaces={monitoring}')).template.spec.containers[0];
+  assert.ok(args.includes('--metrics-namespaces=monitoring'));
+  assert.deepEqual(names(await template('networkPolicy.enabled=false'), 'NetworkPolicy'), []);
 });
 
 test('one replica has no disruption budget, which could only keep its node from being drained', { skip }, async () => {
@@ -282,6 +323,8 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['logLevel=verbose', /\/logLevel': value must be one of 'debug', 'info', 'warn', 'error'/],
   ['image.tag=9', /\/image\/tag': got number, want string/],
   ['image.digest=latest', /\/image\/digest': 'latest' does not match pattern/],
+  ['credentials.keyPeriodSeconds=60', /\/credentials\/keyPeriodSeconds': minimum: got 60, want 600/],
+  ['networkPolicy.metricsNamespaces=monitoring', /\/networkPolicy\/metricsNamespaces': got string, want array/],
   ['crds.instal=false', /\/crds': additional properties 'instal' not allowed/],
   ['serviceAccount.create=false', /serviceAccount\.name has to name an existing service account/],
 ];

@@ -15,6 +15,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "flinkjob-operator.rootKeySecretName" -}}
+{{- .Values.credentials.existingSecret | default (printf "%s-root-key" (include "flinkjob-operator.name" .)) -}}
+{{- end -}}
+
 {{/* What belongs to one object for ever: a Deployment's selector cannot be changed. */}}
 {{- define "flinkjob-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
@@ -40,7 +44,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/*
-What the operator may do where FlinkJobs are. Neither Secrets nor wildcards: what a job's pods mount is named in their templates and read by the
+What the operator may do where FlinkJobs are. It reads no Secret, and there are no wildcards: what a job's pods mount is named in their templates and read by the
 kubelet. hack/helm/chart.test.ts holds this list to both.
 */}}
 {{- define "flinkjob-operator.rules" -}}
@@ -66,6 +70,10 @@ kubelet. hack/helm/chart.test.ts holds this list to both.
 - apiGroups: [""]
   resources: [configmaps, services, serviceaccounts]
   verbs: [get, list, watch, create, update, patch, delete]
+# The keys of each job, in a Secret of a type of their own (see admission-policy.yaml). They go with their FlinkJob.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch]
 # Pods are made by their workloads, and say in their termination messages what became of them.
 - apiGroups: [""]
   resources: [pods]

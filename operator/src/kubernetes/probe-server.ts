@@ -14,6 +14,8 @@ export interface ProbeServer extends AsyncDisposable {
 /** Kubelets and Prometheus ask a few times a minute over few connections; whoever opens more means something else. */
 const connectionsMax = 64;
 const requestTimeoutMs = 10_000;
+/** Between looks at what has not arrived in time. */
+const connectionsCheckingIntervalMs = 5_000;
 
 /**
  * What kubelets and Prometheus ask: `/livez` (and `/healthz`, its older name) is answered whenever the event loop turns, `/readyz` by `readiness`. Nothing
@@ -25,8 +27,12 @@ export async function startProbeServer(options: {
   readonly metrics: Metrics;
 }): Promise<ProbeServer> {
   const { address, readiness, metrics } = options;
-  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, (request, response) =>
-    answer(request, response, { readiness, metrics }),
+  const server = createServer(
+    {
+      ...{ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
+      connectionsCheckingInterval: connectionsCheckingIntervalMs,
+    },
+    (request, response) => answer(request, response, { readiness, metrics }),
   );
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {

@@ -15,6 +15,7 @@ import { buildHelm } from '../../../hack/helm/build-helm.ts';
 import { startApiServer } from '../../../hack/kind/api-server.ts';
 import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
 import { apiVersion, kind } from '../../src/api/labels.ts';
+import { ensureRootKey } from '../../src/credentials/root-keys.ts';
 import { type ApiConnection, connectToApi } from '../../src/kubernetes/api-connection.ts';
 import { createApiAccess, createObjectClient } from '../../src/kubernetes/api-object-client.ts';
 import { openClusterAccess } from '../../src/kubernetes/cluster-access.ts';
@@ -31,6 +32,11 @@ const home = 'flinkjob-system';
 const namespace = 'streams';
 const name = 'words';
 const limitMs = 120_000;
+
+interface Secret extends KubernetesObject {
+  readonly type: string;
+  readonly data: Readonly<Record<string, string>>;
+}
 
 interface FlinkJobObject extends KubernetesObject {
   readonly spec: object;
@@ -50,6 +56,13 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
   writeFileSync(kubeconfig, kubeconfigWith({ ...server, token: await tokenOf(connection, 'fj-flinkjob-operator') }), {
     mode: 0o600,
   });
+  const rootKeys = join(dirname(server.kubeconfigFile), 'root-key');
+  await ensureRootKey(rootKeys);
+  const password: Secret = {
+    ...{ apiVersion: 'v1', kind: 'Secret', metadata: { namespace, name: 'database' }, type: 'Opaque' },
+    data: { password: Buffer.from('hunter2').toString('base64') },
+  };
+  await client.create(password);
 
   const controllers = new PretendedControllers({
     ...{ client, namespace, podNetwork: '127.0.78' },
@@ -68,7 +81,10 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
       await sleep(100);
     }
   })();
-  const args = [`--kubeconfig=${kubeconfig}`, '--lease-name=fj-flinkjob-operator', '--http-address=127.0.0.1:0'];
+  const args = [
+    ...[`--kubeconfig=${kubeconfig}`, '--lease-name=fj-flinkjob-operator', '--http-address=127.0.0.1:0'],
+    `--root-key-dir=${rootKeys}`,
+  ];
   await using operator = new OperatorProcess(['--platform=kubernetes', ...args]);
   try {
     await operator.said('this process leads now');
@@ -85,6 +101,13 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
     await eventually('it is Running', () => running(5), limitMs);
     await change(client, (await read()) as FlinkJobObject, { ...spec, image: 'example/words:2' });
     await eventually('the upgrade is Running', () => running(6), limitMs);
+    const secrets = await client.list<Secret>({ apiVersion: 'v1', kind: 'Secret' }, { namespace });
+    const ours = secrets.filter(({ type }) => type === 'flinkjob.dev/job-keys');
+    assert.deepEqual(
+      ours.map(({ metadata, data }) => [metadata.ownerReferences?.[0]?.name, Object.keys(data)]),
+      [[name, ['keys.json']]],
+    );
+    await cannotTouch(password, kubeconfig);
     await client.delete({ apiVersion, kind, namespace, name });
     await eventually('it is gone', async () => (await read()) === undefined, limitMs);
     const events = await client.list<KubernetesObject & { readonly reason: string }>(
@@ -108,6 +131,21 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
     await stepping;
   }
 });
+
+/** Whoever may patch Secrets is answered with their content: without a policy the right to write would be one to read. */
+async function cannotTouch(secret: Secret, kubeconfig: string): Promise<void> {
+  const asOperator = createObjectClient(createApiAccess({ connection: connectToApi(await openClusterAccess({ kubeconfig })) }));
+  const { metadata, apiVersion: version, kind: secretKind } = secret;
+  const bare = { apiVersion: version, kind: secretKind, metadata };
+  await assert.rejects(asOperator.get({ ...bare, ...metadata }), { status: 403 });
+  for (const attempt of [bare, { ...bare, type: 'flinkjob.dev/job-keys' }, { ...bare, metadata: { ...metadata, name: 'new' } }]) {
+    await assert.rejects(asOperator.apply(attempt), (error: Error) => {
+      assert.doesNotMatch(error.message, /hunter2|aHVudGVyMg/);
+      assert.match(error.message, /the operator writes Secrets of the type flinkjob\.dev\/job-keys only/);
+      return true;
+    });
+  }
+}
 
 async function install(client: ObjectClient): Promise<void> {
   const args = ['template', 'fj', chart, '--namespace', home, '--kube-version', '1.34.0'];

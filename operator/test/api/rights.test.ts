@@ -39,6 +39,8 @@ const inJobNamespace: Rights = {
   '/services': [...read, ...write],
   '/serviceaccounts': [...read, ...write],
   '/pods': [...read, 'delete'],
+  // Written and never read; an admission policy says which ones.
+  '/secrets': ['create', 'patch'],
   'policy/poddisruptionbudgets': [...read, ...write],
   'networking.k8s.io/networkpolicies': [...read, ...write],
   '/events': ['create', 'patch'],

@@ -36,6 +36,10 @@ export class OperatorProcess {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   get text(): string {
     return `${this.log.map((line) => JSON.stringify(line)).join('\n')}\n${this.errors}`;
   }

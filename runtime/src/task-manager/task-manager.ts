@@ -2,7 +2,7 @@ import type { TaskManagerProcessConfig } from '../api/process-config.ts';
 import { admitEpoch, admitToken, type Fence, openFence } from '../core/fencing/fence.ts';
 import { type Lease, leaseExpired, leaseExpiresAtMs, renewLease } from '../core/fencing/lease.ts';
 import { compareFencingTokens, type FencingToken } from '../core/fencing-token.ts';
-import { JobError, toErrorInfo } from '../core/job-error.ts';
+import { type ErrorInfo, JobError, toErrorInfo } from '../core/job-error.ts';
 import type { JobGraph } from '../core/job-graph/job-graph.ts';
 import { formatMemoryBudget, type MemoryBudget } from '../core/memory/memory-budget.ts';
 import type { MetricWindow } from '../core/metrics/metric-window.ts';
@@ -89,6 +89,8 @@ export class TaskManager {
   readonly #stopping = new AbortController();
   /** When a JobManager had this TaskManager registered last, or when it began to look for one. */
   #registeredAtMs = machineMonotonicMs();
+  /** Said once. */
+  #lastUnproven: string | undefined;
   #fence: Fence = openFence;
   #listener: DataListener | undefined;
   #localState: LocalState | undefined;
@@ -172,7 +174,7 @@ export class TaskManager {
     try {
       connection = await this.#options.connect();
     } catch (error) {
-      this.#options.log.debug({ err: toErrorInfo(error).message }, 'no JobManager yet');
+      this.#sayNoJobManager(toErrorInfo(error));
       return undefined;
     }
     const session = new Session(connection, this.#options, {
@@ -338,6 +340,17 @@ export class TaskManager {
       } else {
         stream.close('a newer deployment runs here');
       }
+    }
+  }
+
+  /** That none is there passes by itself; that somebody else is there, or does not know us, is for a person. */
+  #sayNoJobManager({ code, message, remedy }: ErrorInfo): void {
+    const { log } = this.#options;
+    if (code === 'JobManagerUnproven' && this.#lastUnproven !== message) {
+      this.#lastUnproven = message;
+      log.warn({ code, reason: message, remedy }, 'the JobManager and this TaskManager do not know each other');
+    } else {
+      log.debug({ err: message }, 'no JobManager yet');
     }
   }
 
