@@ -1,6 +1,6 @@
 /**
  * Generates what is derived from a source of truth and committed: the wire contract's TypeScript from `runtime/proto`, the CRDs and the table of
- * fields from the zod schema, the table of metrics from their definitions. `--check` fails when the committed files were not up to date (and leaves the new ones for a look).
+ * fields from the zod schema, the table of metrics from their definitions, the page of bad specs from its table. `--check` fails when the committed files were not up to date (and leaves the new ones for a look).
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
@@ -24,6 +24,7 @@ const generators: readonly {
     outputs: '{crds,charts/flinkjob-operator/files/crds}/*.yaml',
   },
   { command: process.execPath, args: ['hack/generate-configuration.ts'], cwd: '.', outputs: 'docs/configuration.md' },
+  { command: process.execPath, args: ['hack/generate-bad-specs.ts'], cwd: '.', outputs: 'docs/bad-specs.md' },
   { command: process.execPath, args: ['hack/generate-metrics.ts'], cwd: '.', outputs: 'docs/metrics.md' },
 ];
 

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { cronPattern } from './cron-schedule.ts';
 import { FlinkJobManifest } from './flink-job.ts';
-import { checkpointStorageUrl, FlinkJobSpec } from './flink-job-spec.ts';
+import { FlinkJobSpec } from './flink-job-spec.ts';
 import type { Problem } from './flink-job-status.ts';
 import { nearestName } from './nearest-name.ts';
 import { notYetAvailable } from './not-yet-available.ts';
-import { cpuPattern, sizePattern } from './quantity.ts';
+import { stringFormOf } from './string-forms.ts';
 
 /** Each problem says where, what was expected, what was found and what to do. */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
@@ -127,7 +126,7 @@ function describeExpected(shape: Shape | undefined): string {
       return `a number from ${shape.minimum} to ${shape.maximum}`;
     case 'string':
       if (shape.pattern !== undefined) {
-        return describePattern(shape.pattern);
+        return stringFormOf(shape.pattern)?.meaning ?? `a string that matches ${shape.pattern}`;
       }
       return shape.minLength === undefined ? 'a string' : 'a non-empty string';
     case 'array':
@@ -136,23 +135,6 @@ function describeExpected(shape: Shape | undefined): string {
       return 'a map of fields';
     default:
       return 'something else';
-  }
-}
-
-function describePattern(pattern: string): string {
-  switch (pattern) {
-    case checkpointStorageUrl.source:
-      return 'a URL such as s3://bucket/prefix or file:./checkpoints';
-    case '^[a-z]([-a-z0-9]*[a-z0-9])?$':
-      return 'lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters)';
-    case cronPattern.source:
-      return 'five fields: minute, hour, day of month, month, day of week';
-    case cpuPattern.source:
-      return 'an amount of CPU such as "2" or 500m';
-    case sizePattern.source:
-      return 'an amount of bytes such as 2Gi or 512Mi';
-    default:
-      return `a string that matches ${pattern}`;
   }
 }
 

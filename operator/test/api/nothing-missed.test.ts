@@ -200,6 +200,7 @@ class Writer {
 
   async #apply(name: string, parallelism: number): Promise<void> {
     const spec = {
+      image: 'example/job:1',
       job: { module: '/app/job.js', parallelism, desiredState: 'Suspended' },
       state: { checkpointStorage: 's3://bucket/jobs' },
     };
