@@ -3,7 +3,7 @@ import { checkpointStorageUrl } from './flink-job-spec.ts';
 import { cpuPattern, sizePattern } from './quantity.ts';
 
 /** What a text has to look like, and that in words: a pattern explains nothing to whoever breaks it. */
-export interface StringForm {
+interface StringForm {
   readonly pattern: RegExp;
   /** Completes "must be" and "expected". */
   readonly meaning: string;
