@@ -1,4 +1,5 @@
 import { systemClock } from '../../src/clock.ts';
+import type { JobCredentials } from '../../src/credentials/job-credentials.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.ts';
 import { connectToApi } from '../../src/kubernetes/api-connection.ts';
@@ -14,12 +15,14 @@ export interface KubernetesSetting {
   readonly server: FakeApiServer;
   readonly cluster: PretendedCluster;
   readonly platform: KubernetesPlatform;
+  /** Another one in the same cluster, which knows of no credentials. */
+  readonly older: KubernetesPlatform;
 }
 
 /** The platform with the real client, over HTTP on loopback, and a cluster that is only pretended. */
 export async function withKubernetesPlatform(
   body: (setting: KubernetesSetting) => Promise<void>,
-  options: { readonly engine?: Engine; readonly nowMs?: () => number } = {},
+  options: { readonly engine?: Engine; readonly nowMs?: () => number; readonly credentials?: JobCredentials } = {},
 ): Promise<void> {
   await using server = await FakeApiServer.start();
   const connection = connectToApi({
@@ -28,7 +31,7 @@ export async function withKubernetesPlatform(
     credentials: async () => ({ headers: {}, connection: {} }),
   });
   const access = createApiAccess({ connection });
-  const platform = new KubernetesPlatform({
+  const shared = {
     client: createObjectClient(access),
     watchWorkloads: watchWorkloads({ access, clock: systemClock, log: silentLog, metrics: new Metrics() }),
     engine: options.engine ?? typescriptEngine,
@@ -36,6 +39,7 @@ export async function withKubernetesPlatform(
     operatorNamespace: 'flinkjob-system',
     clock: options.nowMs === undefined ? systemClock : { ...systemClock, nowMs: options.nowMs },
     log: silentLog,
-  });
-  await body({ server, cluster: new PretendedCluster(server), platform });
+  };
+  const platform = new KubernetesPlatform({ ...shared, credentials: options.credentials });
+  await body({ server, cluster: new PretendedCluster(server), platform, older: new KubernetesPlatform(shared) });
 }

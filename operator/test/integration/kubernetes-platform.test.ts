@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { JobCredentials } from '../../src/credentials/job-credentials.ts';
 import {
   type ConfigMap,
   type Deployment,
   type Job,
+  type KeySecret,
   kinds,
   type Service,
 } from '../../src/platform/kubernetes/kubernetes-objects.ts';
@@ -317,3 +319,62 @@ test('every change of a workload is told of with the FlinkJob that it belongs to
     ending.abort();
     assert.deepEqual([...new Set(told)], ['streams/words']);
   }));
+
+const credentials = (nowMs: () => number) =>
+  new JobCredentials({
+    roots: () => ({ current: Buffer.from('k'.repeat(44)), next: undefined, previous: undefined }),
+    ...{ nowMs, periodMs: 1_000_000 },
+  });
+
+test('a new attempt gets keys, which are written when they turn and never read', () => {
+  let nowMs = 5_000_000;
+  return withKubernetesPlatform(
+    async ({ platform, server }) => {
+      await platform.ensureJobManager(job, jobManager(1));
+      await platform.ensureTaskManagers(job, taskManagers(1, 1));
+      for (const { spec } of server.list<Deployment>(kinds.deployment)) {
+        assert.ok(spec.template.spec.containers[0].args.join(' ').includes('--credentials /etc/flinkjob-keys/keys.json'));
+      }
+      const keysOf = (): string => {
+        const [secret] = server.list<KeySecret>(kinds.secret);
+        return JSON.parse(Buffer.from(secret?.data['keys.json'] ?? '', 'base64').toString()).current.id;
+      };
+      assert.match(keysOf(), /-5$/);
+      const writes = () => server.requests.filter(({ path }) => path.includes('/secrets'));
+      const before = writes().length;
+      await platform.observe(job, undefined);
+      assert.equal(writes().length, before);
+      nowMs += 1_000_000;
+      server.interfere({ type: 'Refuse', status: 403, reason: 'Forbidden' }, { path: /\/secrets/ });
+      const { jobManagers } = await platform.observe(job, undefined);
+      assert.equal(jobManagers.length, 1, 'what cannot be written now hinders nothing else');
+      await platform.observe(job, undefined);
+      assert.match(keysOf(), /-6$/);
+      assert.deepEqual([...new Set(writes().map(({ method }) => method))], ['PATCH']);
+    },
+    { credentials: credentials(() => nowMs) },
+  );
+});
+
+test('an attempt that was begun without keys stays without, also where a newer operator adds to it; the next one has them', () =>
+  withKubernetesPlatform(
+    async ({ platform, older, server }) => {
+      await older.ensureJobManager(job, jobManager(1));
+      await platform.ensureTaskManagers(job, taskManagers(1, 2));
+      await platform.ensureJobManager(job, jobManager(1, 2));
+      const withKeys = () =>
+        server
+          .list<Deployment>(kinds.deployment)
+          .filter(({ spec }) => spec.template.spec.containers[0].args.includes('--credentials'))
+          .map(({ metadata }) => metadata.name);
+      assert.deepEqual([withKeys(), server.list(kinds.secret)], [[], []]);
+      await platform.ensureJobManager(job, jobManager(2));
+      await platform.ensureTaskManagers(job, taskManagers(2, 1));
+      assert.equal(withKeys().length, 2);
+      // One without a root key adds to what has keys, and leaves them as they are.
+      await older.ensureJobManager(job, jobManager(2, 2));
+      assert.equal(withKeys().length, 3);
+      assert.equal(server.list(kinds.secret).length, 1);
+    },
+    { credentials: credentials(() => 1) },
+  ));
