@@ -2,7 +2,7 @@
 // it is tried in kind.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -189,6 +189,8 @@ test('what the operator may do is exactly this', { skip }, async () => {
     'flinkjob.dev/flinkjobs/finalizers: update',
     'flinkjob.dev/flinkjobs/status: get update patch',
     'flinkjob.dev/flinkjobs: get list watch update patch',
+    'flinkjob.dev/flinksavepoints/status: get update patch',
+    `flinkjob.dev/flinksavepoints: ${all}`,
     `networking.k8s.io/networkpolicies: ${all}`,
     `policy/poddisruptionbudgets: ${all}`,
   ]);
@@ -300,13 +302,19 @@ test('an image may be named by digest', { skip }, async () => {
 });
 
 test('the definition in the release is the one in crds/, kept when the release goes', { skip }, async () => {
-  const { metadata, ...definition } = only(await template(), 'CustomResourceDefinition');
-  const { metadata: plainMetadata, ...plain } = parse(
-    readFileSync(`${root}crds/flinkjobs.flinkjob.dev.yaml`, 'utf8'),
-  ) as Manifest;
-  assert.deepEqual(definition, plain);
-  assert.equal(metadata.name, plainMetadata.name);
-  assert.equal(metadata.annotations?.['helm.sh/resource-policy'], 'keep');
+  const rendered = await template();
+  const files = readdirSync(`${root}crds`);
+  assert.deepEqual(
+    names(rendered, 'CustomResourceDefinition').map((name) => `${name}.yaml`),
+    files.toSorted(),
+  );
+  for (const file of files) {
+    const { metadata: plainMetadata, ...plain } = parse(readFileSync(`${root}crds/${file}`, 'utf8')) as Manifest;
+    const found = rendered.find(({ metadata: { name } }) => name === plainMetadata.name);
+    const { metadata, ...definition } = found as Manifest;
+    assert.deepEqual(definition, plain);
+    assert.equal(metadata.annotations?.['helm.sh/resource-policy'], 'keep');
+  }
 });
 
 test('a release may leave the definitions to another one', { skip }, async () => {

@@ -1,10 +1,12 @@
 import { keyOf, type StoredFlinkJob } from './api/flink-job.ts';
+import { savepointKind } from './api/flink-savepoint.ts';
 import { apiVersion, kind } from './api/labels.ts';
 import type { Clock } from './clock.ts';
 import type { JobCredentials } from './credentials/job-credentials.ts';
 import type { Engine } from './engine/engine.ts';
 import type { ControllerOptions } from './flink-job/controller.ts';
 import type { TransitionEvent } from './flink-job/transition-events.ts';
+import type { SavepointControllerOptions } from './flink-savepoint/controller.ts';
 import type { ApiAccess } from './kubernetes/api-object-client.ts';
 import type { EventRecorder } from './kubernetes/event-recorder.ts';
 import type { Metrics } from './kubernetes/metrics.ts';
@@ -13,6 +15,7 @@ import type { Log } from './log.ts';
 import { KubernetesPlatform, kubernetesLimits } from './platform/kubernetes/kubernetes-platform.ts';
 import { watchWorkloads } from './platform/kubernetes/watch-workloads.ts';
 import { KubernetesFlinkJobStore } from './store/kubernetes-flink-job-store.ts';
+import { KubernetesFlinkSavepointStore } from './store/kubernetes-flink-savepoint-store.ts';
 
 interface ClusterControllerParts {
   /** For what acts: nothing is written through it by a process that does not lead. */
@@ -34,7 +37,9 @@ interface ClusterControllerParts {
 }
 
 /** What the controller of a cluster is made of; apart from `Controller` so that a part of it can be replaced. */
-export function clusterControllerOptions(parts: ClusterControllerParts): ControllerOptions {
+export function clusterControllerOptions(
+  parts: ClusterControllerParts,
+): ControllerOptions & { readonly platform: KubernetesPlatform } {
   const { access, client, engine, events, clusterId, operatorNamespace, namespaces, clock, log, metrics } = parts;
   const { credentials, metricsNamespaces = [] } = parts;
   const shared = { access, namespaces, clock, log, metrics };
@@ -46,6 +51,20 @@ export function clusterControllerOptions(parts: ClusterControllerParts): Control
     }),
     ...{ engine, credentials, clock, log, metrics, limits: kubernetesLimits },
     record: (flinkJob, event) => events.record(objectEventOf(flinkJob, event)),
+  };
+}
+
+/** The same for the controller of savepoints, which shares store and platform with that of the jobs. */
+export function clusterSavepointOptions(
+  parts: ClusterControllerParts,
+  { store: flinkJobs, platform: tasks }: ReturnType<typeof clusterControllerOptions>,
+): SavepointControllerOptions {
+  const { access, engine, events, namespaces, credentials, clock, log, metrics } = parts;
+  return {
+    store: new KubernetesFlinkSavepointStore({ access, namespaces, clock, log, metrics }),
+    ...{ flinkJobs, tasks, engine, credentials, clock, log, metrics },
+    record: ({ metadata: { namespace, name, uid } }, event) =>
+      events.record({ ...event, regarding: { apiVersion, kind: savepointKind, namespace, name, uid } }),
   };
 }
 

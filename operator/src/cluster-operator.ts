@@ -3,12 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { JobError } from '@flinkjob/runtime/rest';
 import { apiVersion, kind } from './api/labels.ts';
 import { systemClock } from './clock.ts';
-import { clusterControllerOptions } from './cluster-controller.ts';
+import { clusterControllerOptions, clusterSavepointOptions } from './cluster-controller.ts';
 import type { KubernetesConfig } from './config.ts';
 import { JobCredentials } from './credentials/job-credentials.ts';
 import { openRootKeys } from './credentials/root-keys.ts';
 import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
+import { SavepointController } from './flink-savepoint/controller.ts';
 import { ApiError } from './kubernetes/api-error.ts';
 import { type ApiAccess, createApiAccess, createObjectClient } from './kubernetes/api-object-client.ts';
 import { openClusterAccess } from './kubernetes/cluster-access.ts';
@@ -76,13 +77,13 @@ export async function runClusterOperator(options: {
   }
 
   const events = new EventRecorder({ client, instance, clock: systemClock, log, metrics });
-  const controller = new Controller(
-    clusterControllerOptions({
-      ...{ access, client, events, ...started, namespaces: config.namespaces, operatorNamespace: cluster.namespace },
-      ...{ engine: typescriptEngine, credentials, metricsNamespaces: config.metricsNamespaces, clock: systemClock, log, metrics },
-    }),
-  );
-  const acting = controller.run(signal);
+  const parts = {
+    ...{ access, client, events, ...started, namespaces: config.namespaces, operatorNamespace: cluster.namespace },
+    ...{ engine: typescriptEngine, credentials, metricsNamespaces: config.metricsNamespaces, clock: systemClock, log, metrics },
+  };
+  const jobOptions = clusterControllerOptions(parts);
+  const savepoints = new SavepointController(clusterSavepointOptions(parts, jobOptions));
+  const acting = Promise.all([new Controller(jobOptions).run(signal), savepoints.run(signal)]);
   const outcome = await Promise.race<ClusterOperatorOutcome>([
     acting.then(() => 'Stopped'),
     aborted(leadership.lease.lost).then(() => 'LeaseLost'),

@@ -8,18 +8,27 @@ import { createLocalCredentials } from './credentials/local-credentials.ts';
 import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
 import type { DecideLimits } from './flink-job/limits.ts';
+import { SavepointController } from './flink-savepoint/controller.ts';
+import type { SavepointLimits } from './flink-savepoint/limits.ts';
 import { Metrics } from './kubernetes/metrics.ts';
 import type { Log } from './log.ts';
 import { machineClusterId } from './platform/process/cluster-id.ts';
 import { ProcessPlatform } from './platform/process/process-platform.ts';
+import { ProcessSavepointTasks } from './platform/process/process-savepoint-tasks.ts';
 import { ProcessLock } from './process-identity/process-lock.ts';
 import { FileFlinkJobStore } from './store/file-flink-job-store.ts';
+import { FileFlinkSavepointStore } from './store/file-flink-savepoint-store.ts';
 import { StoreConflictError } from './store/flink-job-store.ts';
 
 /** The store of a work directory; also for who only reads it or applies to it while another process is the controller. */
 export function openLocalStore(workDirectory: string, clock: Clock = systemClock): FileFlinkJobStore {
   // A namespace cannot begin with a dot, so this name is free.
   return new FileFlinkJobStore({ directory: path.join(workDirectory, '.store'), clock });
+}
+
+/** That of its FlinkSavepoints, in the same way. */
+function openLocalSavepointStore(workDirectory: string, flinkJobs: FileFlinkJobStore, clock: Clock): FileFlinkSavepointStore {
+  return new FileFlinkSavepointStore({ directory: path.join(workDirectory, '.savepoints'), clock, flinkJobs });
 }
 
 /** Held by the one controller of a work directory, and readable by who wants to know whether there is one. */
@@ -31,6 +40,7 @@ export interface LocalOperator {
   readonly store: FileFlinkJobStore;
   readonly platform: ProcessPlatform;
   readonly controller: Controller;
+  readonly savepoints: { readonly store: FileFlinkSavepointStore; readonly controller: SavepointController };
   /** Runs the controller until the signal aborts, then gives the work directory free. Jobs run on. */
   run(signal: AbortSignal): Promise<void>;
   /** Brings one deletion to its end without touching any other job, then gives the work directory free. */
@@ -48,6 +58,7 @@ export async function openLocalOperator(options: {
   readonly workDirectory: string;
   readonly log: Log;
   readonly limits?: Partial<DecideLimits>;
+  readonly savepointLimits?: Partial<SavepointLimits>;
   /** Instead of the usual one, after which the keys of jobs turn. */
   readonly keyPeriodMs?: number;
 }): Promise<LocalOperator> {
@@ -65,14 +76,8 @@ export async function openLocalOperator(options: {
   const clock = systemClock;
   const store = openLocalStore(workDirectory, clock);
   const credentials = await createLocalCredentials(workDirectory, { log, nowMs: () => clock.nowMs(), periodMs: keyPeriodMs });
-  const platform = new ProcessPlatform({
-    workDirectory,
-    credentials,
-    engine: typescriptEngine,
-    clusterId: await machineClusterId(),
-    clock,
-    log,
-  });
+  const processes = { workDirectory, credentials, engine: typescriptEngine, clusterId: await machineClusterId(), clock, log };
+  const platform = new ProcessPlatform(processes);
   const controller = new Controller({
     store,
     platform,
@@ -83,13 +88,20 @@ export async function openLocalOperator(options: {
     metrics: new Metrics(),
     ...(limits === undefined ? {} : { limits }),
   });
+  const savepointStore = openLocalSavepointStore(workDirectory, store, clock);
+  const savepoints: SavepointController = new SavepointController({
+    ...{ store: savepointStore, flinkJobs: store, engine: typescriptEngine, credentials, clock, log, metrics: new Metrics() },
+    tasks: new ProcessSavepointTasks({ ...processes, onExit: (key) => savepoints.wake(key) }),
+    limits: options.savepointLimits ?? {},
+  });
   return {
     store,
     platform,
     controller,
+    savepoints: { store: savepointStore, controller: savepoints },
     run: async (signal) => {
       try {
-        await controller.run(signal);
+        await Promise.all([controller.run(signal), savepoints.run(signal)]);
       } finally {
         await attempt.lock.release();
       }

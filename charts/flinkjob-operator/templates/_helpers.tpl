@@ -55,6 +55,13 @@ kubelet. hack/helm/chart.test.ts holds this list to both.
 - apiGroups: [flinkjob.dev]
   resources: [flinkjobs/status]
   verbs: [get, update, patch]
+# Savepoints: those of people, and those that a schedule makes and removes.
+- apiGroups: [flinkjob.dev]
+  resources: [flinksavepoints]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [flinkjob.dev]
+  resources: [flinksavepoints/status]
+  verbs: [get, update, patch]
 # A cluster that checks owner references wants this of who sets one that blocks deletion.
 - apiGroups: [flinkjob.dev]
   resources: [flinkjobs/finalizers]

@@ -31,6 +31,8 @@ const inJobNamespace: Rights = {
   'flinkjob.dev/flinkjobs': [...read, 'update', 'patch'],
   'flinkjob.dev/flinkjobs/status': ['get', 'update', 'patch'],
   'flinkjob.dev/flinkjobs/finalizers': ['update'],
+  'flinkjob.dev/flinksavepoints': [...read, ...write],
+  'flinkjob.dev/flinksavepoints/status': ['get', 'update', 'patch'],
   'apps/controllerrevisions': [...read, ...write],
   'apps/deployments': [...read, ...write],
   'apps/statefulsets': [...read, ...write],

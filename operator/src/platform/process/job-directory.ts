@@ -79,6 +79,10 @@ export function purgeSlot(operationId: string): string {
   return `purge-${createHash('sha256').update(operationId).digest('hex').slice(0, 12)}`;
 }
 
+export function savepointTaskSlot(operationId: string): string {
+  return `savepoint-task-${createHash('sha256').update(operationId).digest('hex').slice(0, 12)}`;
+}
+
 /** Operation ids hold slashes. */
 export function preFlightSlot(operationId: string): string {
   return `pre-flight-${createHash('sha256').update(operationId).digest('hex').slice(0, 12)}`;

@@ -1,0 +1,282 @@
+import { type FlinkJobKey, formatKey, parseKey } from '../api/flink-job.ts';
+import type { Problem } from '../api/flink-job-status.ts';
+import { parseFlinkSavepointSpec, type StoredFlinkSavepoint, savepointFinalizer } from '../api/flink-savepoint.ts';
+import { initialSavepointStatus } from '../api/flink-savepoint-status.ts';
+import type { Clock } from '../clock.ts';
+import type { JobCredentials } from '../credentials/job-credentials.ts';
+import type { Engine } from '../engine/engine.ts';
+import { canonicalJson } from '../flink-job/spec-diff.ts';
+import type { TransitionEvent } from '../flink-job/transition-events.ts';
+import type { BackOff } from '../kubernetes/back-off.ts';
+import type { Metrics } from '../kubernetes/metrics.ts';
+import { WorkQueue } from '../kubernetes/work-queue.ts';
+import type { Log } from '../log.ts';
+import type { SavepointTaskFact, SavepointTasks } from '../platform/savepoint-tasks.ts';
+import { type FlinkJobStore, StoreConflictError } from '../store/flink-job-store.ts';
+import type { FlinkSavepointStore } from '../store/flink-savepoint-store.ts';
+import { actOnSavepoint } from './act.ts';
+import { decideSavepoint } from './decide.ts';
+import { awaitedTasks, isTerminal, type SavepointCommand, type SavepointInput } from './decision.ts';
+import { defaultSavepointLimits, type SavepointLimits } from './limits.ts';
+import { type ObservedJob, observeJob } from './observe-job.ts';
+import { savepointEvents } from './savepoint-events.ts';
+import { decideSchedule, type ScheduleDecision } from './schedule.ts';
+
+export interface SavepointControllerOptions {
+  readonly store: FlinkSavepointStore;
+  readonly flinkJobs: FlinkJobStore;
+  readonly tasks: SavepointTasks;
+  readonly engine: Engine;
+  /** What requests to JobManagers are signed with; undefined where their jobs have no keys. */
+  readonly credentials?: JobCredentials | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Told what has happened to a FlinkSavepoint, after that is stored. May not throw. */
+  readonly record?: (savepoint: StoredFlinkSavepoint, event: TransitionEvent) => void;
+  readonly limits?: Partial<SavepointLimits>;
+}
+
+/** Many hints at once are one. */
+const hintsTogetherMs = 50;
+/** A pass waits for others most of its time; some that hang must not hold up the rest. */
+const concurrentPassesMax = 32;
+const failedPassBackOff: BackOff = { initialMs: 1_000, maxMs: 60_000 };
+
+/**
+ * The loop over the savepoints of each FlinkJob: observe → decide → store the status → act. One pass is about all savepoints of one job, and two passes of a job never
+ * overlap: so the order in which they are taken needs no agreement between them.
+ */
+export class SavepointController {
+  readonly #options: SavepointControllerOptions;
+  readonly #limits: SavepointLimits;
+  readonly #queue: WorkQueue;
+  readonly #memories = new Map<string, PassMemory>();
+
+  constructor(options: SavepointControllerOptions) {
+    const { clock, log, metrics } = options;
+    this.#options = options;
+    this.#limits = { ...defaultSavepointLimits, ...options.limits };
+    this.#queue = new WorkQueue({
+      ...{ name: 'flink-savepoints', concurrency: concurrentPassesMax, backOff: failedPassBackOff, clock, log, metrics },
+      work: (key) => this.#pass(key),
+    });
+  }
+
+  /** For who knows that something of this job may have changed. */
+  wake(flinkJob: FlinkJobKey): void {
+    this.#queue.addAfter(formatKey(flinkJob), hintsTogetherMs);
+  }
+
+  /** Runs until the signal aborts. Resolves when the passes under way are over. */
+  async run(signal: AbortSignal): Promise<void> {
+    let stopped: Promise<void> | undefined;
+    const stop = () => {
+      stopped ??= this.#queue.stop();
+      return stopped;
+    };
+    // It is awaited below.
+    signal.addEventListener('abort', () => void stop(), { once: true });
+    try {
+      await this.#options.store.watch((key) => this.wake(key), signal);
+    } finally {
+      await stop();
+    }
+  }
+
+  /** One pass; public for tests that drive time themselves. Milliseconds until the next one, undefined when there is nothing to look after. */
+  async reconcile(flinkJob: FlinkJobKey, memory: PassMemory = newMemory()): Promise<number | undefined> {
+    const { store, flinkJobs, clock } = this.#options;
+    const [stored, savepoints] = await Promise.all([flinkJobs.get(flinkJob), store.listOf(flinkJob)]);
+    const asksJobManager = savepoints.some(
+      ({ metadata, status }) => metadata.deletionTimestamp !== undefined || !isSettled(status),
+    );
+    const job = stored && (await observeJob(stored, { ...this.#options, store: flinkJobs }, { asksJobManager }));
+    const tasks = await this.#observeTasks(job, savepoints, memory);
+    const nowMs = clock.nowMs();
+    const schedule = scheduleOf(job, savepoints, nowMs);
+    let againAtMs = Math.min(nowMs + this.#limits.idlePollMs, schedule?.wakeAtMs ?? Number.POSITIVE_INFINITY);
+    const refusals = memory.refusals;
+    memory.refusals = [];
+    for (const savepoint of savepoints) {
+      const decided = await this.#advance(savepoint, { job, savepoints, tasks, schedule, refusals, nowMs }, memory);
+      againAtMs = Math.min(againAtMs, decided);
+    }
+    await this.#keepSchedule(schedule);
+    if (savepoints.length === 0 && schedule === undefined && !memory.hasTasks) {
+      return undefined;
+    }
+    // What was made just now is looked at at once.
+    return schedule?.create === undefined ? Math.max(0, againAtMs - nowMs) : 0;
+  }
+
+  async #pass(id: string): Promise<{ readonly againAfterMs: number } | undefined> {
+    const memory = this.#memories.get(id) ?? newMemory();
+    this.#memories.set(id, memory);
+    try {
+      const againAfterMs = await this.reconcile(parseKey(id), memory);
+      if (againAfterMs === undefined) {
+        this.#memories.delete(id);
+        return undefined;
+      }
+      return { againAfterMs: Math.max(hintsTogetherMs, againAfterMs) };
+    } catch (error) {
+      // Somebody wrote in between: the next pass reads that.
+      if (error instanceof StoreConflictError) {
+        return { againAfterMs: hintsTogetherMs };
+      }
+      throw error;
+    }
+  }
+
+  /** Asked for also when none is awaited but one may be left: it is ended then. */
+  async #observeTasks(
+    job: ObservedJob | undefined,
+    savepoints: readonly StoredFlinkSavepoint[],
+    memory: PassMemory,
+  ): Promise<readonly SavepointTaskFact[]> {
+    const awaited = savepoints.flatMap(({ status }) => (status === undefined ? [] : awaitedTasks(status)));
+    if (job === undefined || (awaited.length === 0 && !memory.hasTasks)) {
+      return [];
+    }
+    const facts = await this.#options.tasks.observeSavepointTasks({ ...job.key, uid: job.facts.uid }, awaited);
+    memory.hasTasks = awaited.length > 0;
+    return facts;
+  }
+
+  /** When to look at it again. */
+  async #advance(found: StoredFlinkSavepoint, pass: Pass, memory: PassMemory): Promise<number> {
+    const { store, record, log } = this.#options;
+    const savepoint = await this.#withFinalizer(found);
+    const before = savepoint.status ?? initialSavepointStatus;
+    const decision = decideSavepoint(this.#inputOf(savepoint, pass));
+    const changed = canonicalJson(savepoint.status) !== canonicalJson(decision.status);
+    const written = changed ? await store.updateStatus(savepoint, decision.status) : savepoint;
+    if (before.state !== decision.status.state) {
+      const { state, path, problem } = decision.status;
+      log.info({ flinkSavepoint: formatKey(written.metadata), state, path, problem }, 'FlinkSavepoint changed');
+    }
+    for (const event of savepointEvents(before, decision.status)) {
+      record?.(written, event);
+    }
+    for (const command of decision.commands) {
+      await this.#carryOut(command, written, pass, memory);
+    }
+    return decision.againAtMs;
+  }
+
+  #inputOf(savepoint: StoredFlinkSavepoint, { job, savepoints, tasks, schedule, refusals, nowMs }: Pass): SavepointInput {
+    const { uid, generation, creationTimestamp, deletionTimestamp } = savepoint.metadata;
+    return {
+      ...{ uid, generation, tasks, refusals, nowMs, limits: this.#limits, job: job?.facts },
+      createdAtMs: Date.parse(creationTimestamp),
+      deleting: deletionTimestamp !== undefined,
+      spec: parseFlinkSavepointSpec(savepoint.spec),
+      status: savepoint.status ?? initialSavepointStatus,
+      waitsFor: waitsFor(savepoint, savepoints, nowMs),
+      drillScheduleTime: schedule?.drill?.uid === uid ? schedule.drill.scheduleTime : undefined,
+    };
+  }
+
+  /** From the first sight on the resource waits until what it has in storage is dealt with. */
+  async #withFinalizer(savepoint: StoredFlinkSavepoint): Promise<StoredFlinkSavepoint> {
+    const { finalizers, deletionTimestamp } = savepoint.metadata;
+    if (finalizers.includes(savepointFinalizer) || deletionTimestamp !== undefined) {
+      return savepoint;
+    }
+    return (await this.#options.store.updateFinalizers(savepoint, [...finalizers, savepointFinalizer])) ?? savepoint;
+  }
+
+  async #carryOut(command: SavepointCommand, savepoint: StoredFlinkSavepoint, pass: Pass, memory: PassMemory): Promise<void> {
+    const { store, tasks, engine, log, record } = this.#options;
+    const { job } = pass;
+    const key = formatKey(savepoint.metadata);
+    const reference = job && { ...job.key, uid: job.facts.uid };
+    if (command.type === 'RunTask') {
+      memory.hasTasks = true;
+    }
+    const outcome = await actOnSavepoint(command, savepoint, {
+      ...{ tasks, engine, store },
+      credentials: reference && this.#options.credentials?.callerOf(reference, 'Controller'),
+      job: job && reference && { reference, revision: job.revision },
+      forget: async () => {
+        const rest = savepoint.metadata.finalizers.filter((name) => name !== savepointFinalizer);
+        await store.updateFinalizers(savepoint, rest);
+      },
+    });
+    if (command.type === 'Forget' && command.orphaned !== undefined) {
+      const { message, remedy } = command.orphaned;
+      record?.(savepoint, { type: 'Warning', reason: 'DataOrphaned', action: 'Delete', note: `${message}. ${remedy}` });
+      log.warn({ flinkSavepoint: key, problem: command.orphaned }, 'deleted without what it has in storage');
+    }
+    if (outcome.type === 'Refused') {
+      memory.refusals = [...memory.refusals, outcome];
+    }
+    if (outcome.type !== 'Done') {
+      log.warn({ flinkSavepoint: key, command: command.type, problem: outcome.problem }, 'command failed');
+    }
+  }
+
+  async #keepSchedule(schedule: ScheduleDecision | undefined): Promise<void> {
+    const { store, log } = this.#options;
+    if (schedule?.create !== undefined) {
+      await store.create(schedule.create);
+      log.info({ flinkSavepoint: formatKey(schedule.create) }, 'a savepoint of the schedule is due');
+    }
+    for (const savepoint of schedule?.remove ?? []) {
+      await store.delete(savepoint);
+      log.info({ flinkSavepoint: formatKey(savepoint.metadata) }, 'a savepoint of the schedule is no longer kept');
+    }
+  }
+}
+
+interface Pass {
+  readonly job: ObservedJob | undefined;
+  readonly savepoints: readonly StoredFlinkSavepoint[];
+  readonly tasks: readonly SavepointTaskFact[];
+  readonly schedule: ScheduleDecision | undefined;
+  readonly refusals: PassMemory['refusals'];
+  readonly nowMs: number;
+}
+
+/** What is remembered from one pass to the next; losing it costs nothing but time. */
+export interface PassMemory {
+  refusals: readonly { readonly operationId: string; readonly problem: Problem }[];
+  /** Tasks of the job may be there. At first sight nobody knows. */
+  hasTasks: boolean;
+}
+
+function newMemory(): PassMemory {
+  return { refusals: [], hasTasks: true };
+}
+
+function isSettled(status: StoredFlinkSavepoint['status']): boolean {
+  return status !== undefined && isTerminal(status);
+}
+
+function scheduleOf(
+  job: ObservedJob | undefined,
+  savepoints: readonly StoredFlinkSavepoint[],
+  nowMs: number,
+): ScheduleDecision | undefined {
+  const schedule = job?.spec?.savepoints;
+  if (job === undefined || schedule === undefined || job.facts.deleting) {
+    return undefined;
+  }
+  const createdAtMs = Date.parse(job.stored.metadata.creationTimestamp);
+  const flinkJob = { ...job.key, uid: job.facts.uid, createdAtMs };
+  return decideSchedule({ flinkJob, schedule, isUp: job.facts.presence === 'Up', savepoints, nowMs });
+}
+
+/** The one that is under way, or else the oldest that could begin. */
+function waitsFor(
+  savepoint: StoredFlinkSavepoint,
+  savepoints: readonly StoredFlinkSavepoint[],
+  nowMs: number,
+): string | undefined {
+  const unsettled = savepoints.filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && !isSettled(status));
+  const first =
+    unsettled.find(({ status }) => status?.state === 'InProgress') ??
+    unsettled.find(({ status }) => Date.parse(status?.step?.retryTime ?? new Date(0).toISOString()) <= nowMs);
+  return first === undefined || first.metadata.uid === savepoint.metadata.uid ? undefined : first.metadata.name;
+}

@@ -1,0 +1,135 @@
+import type { Problem } from '../api/flink-job-status.ts';
+import type { FlinkSavepointStatus } from '../api/flink-savepoint-status.ts';
+import { operationIdOf, operationOf, type SavepointInput, type SavepointStep, taskOf, toTime } from './decision.ts';
+import { retryDelayMs } from './limits.ts';
+
+type Deletion = NonNullable<FlinkSavepointStatus['deletion']>;
+
+/**
+ * Deleting the resource: what it has in storage is released, by the JobManager that runs or else by a task, unless `deletionPolicy: Retain` says otherwise. What a deletion
+ * of the FlinkJob does with storage is said by its `checkpoints.onDelete` alone: a savepoint whose job is gone, or going, stays or is purged with it.
+ */
+export function decideDeletion(input: SavepointInput): SavepointStep {
+  const { status, nowMs, limits, job, uid } = input;
+  const deletion: Deletion = status.deletion ?? {
+    operationId: operationIdOf(uid, 'dispose', 1),
+    ...{ try: 1, by: 'JobManager', startedTime: toTime(nowMs), deadlineTime: toTime(nowMs + limits.deletionTimeoutMs) },
+  };
+  const next: FlinkSavepointStatus = { ...status, state: 'Deleting', deletion };
+  const forget = (orphaned?: Problem): SavepointStep => ({ status: next, commands: [{ type: 'Forget', orphaned }] });
+  const { spec } = input;
+  const location = ownSavepoint(next);
+  if (!spec.ok || spec.value.deletionPolicy === 'Retain' || job?.purges === true) {
+    return forget();
+  }
+  if (job === undefined || job.deleting) {
+    return forget(
+      location === undefined ? undefined : orphan(location, 'its FlinkJob is gone, and nobody else may delete there'),
+    );
+  }
+  const late = nowMs >= Date.parse(deletion.deadlineTime);
+  if (location === undefined) {
+    return mayYetComplete(next, input) && !late ? awaitTaking(next, input) : forget();
+  }
+  if (late) {
+    return forget(orphan(location, status.problem?.message ?? 'it could not be deleted in time'));
+  }
+  return dispose({ ...input, status: next }, { deletion, location, forget });
+}
+
+/** A checkpoint belongs to the engine; what was imported is one. */
+function ownSavepoint({ path, kind }: FlinkSavepointStatus): string | undefined {
+  return kind === 'Savepoint' ? path : undefined;
+}
+
+/** It was asked for, and its outcome is not known: going now would leave a savepoint that nobody knows of. */
+function mayYetComplete({ step }: FlinkSavepointStatus, { job }: SavepointInput): boolean {
+  return step?.by === 'JobManager' && step.retryTime === undefined && job?.presence === 'Up';
+}
+
+function awaitTaking(status: FlinkSavepointStatus, { job, nowMs, limits }: SavepointInput): SavepointStep {
+  const operation = status.step && operationOf(job, status.step.operationId);
+  const wakeAtMs = nowMs + limits.busyPollMs;
+  if (operation?.state === 'Completed') {
+    const { location: path, checkpointId } = operation;
+    return { status: { ...status, path, checkpointId, kind: 'Savepoint' }, commands: [], wakeAtMs };
+  }
+  // A JobManager that knows nothing of it never heard of it.
+  const isOver = operation?.state === 'Failed' || (operation === undefined && job?.jobManager !== undefined);
+  return isOver ? { status, commands: [{ type: 'Forget', orphaned: undefined }] } : { status, commands: [], wakeAtMs };
+}
+
+interface Disposal {
+  readonly deletion: Deletion;
+  readonly location: string;
+  readonly forget: (orphaned?: Problem) => SavepointStep;
+}
+
+function dispose(input: SavepointInput, { deletion, location, forget }: Disposal): SavepointStep {
+  const { status, job, nowMs, limits } = input;
+  const wakeAtMs = Math.min(nowMs + limits.busyPollMs, Date.parse(deletion.deadlineTime));
+  if (deletion.by === 'Task') {
+    return disposeByTask(input, { deletion, location, forget });
+  }
+  const operation = operationOf(job, deletion.operationId);
+  const refusal = input.refusals.find(({ operationId }) => operationId === deletion.operationId);
+  // Unknown to the lineage: it is gone already, or was never there.
+  if (operation?.state === 'Completed' || refusal?.problem.code === 'SavepointUnknown') {
+    return forget();
+  }
+  if (operation?.state === 'Failed' || refusal !== undefined) {
+    return tryAgain(input, { deletion, problem: operation?.error ?? refusal?.problem });
+  }
+  const address = job?.jobManager?.address;
+  if (address !== undefined) {
+    const { operationId } = deletion;
+    return { status, commands: operation === undefined ? [{ type: 'Release', operationId, address, location }] : [], wakeAtMs };
+  }
+  const silentMs = nowMs - Date.parse(deletion.startedTime);
+  if (job?.canRunTasks === true && (job.presence !== 'Up' || silentMs >= limits.jobManagerSilentMs)) {
+    const byTask: Deletion = { ...deletion, by: 'Task' };
+    return disposeByTask({ ...input, status: { ...status, deletion: byTask } }, { deletion: byTask, location, forget });
+  }
+  return { status, commands: [], wakeAtMs };
+}
+
+function disposeByTask(input: SavepointInput, { deletion, location, forget }: Disposal): SavepointStep {
+  const { status, nowMs, limits } = input;
+  const { operationId } = deletion;
+  const fact = taskOf(input, operationId);
+  if (fact?.state === 'Answered' && fact.result.ok) {
+    // Released at least: what is still needed goes when it is not any more.
+    return forget();
+  }
+  if (fact?.state === 'Answered' || fact?.state === 'Failed') {
+    return tryAgain(input, { deletion, problem: fact.state === 'Failed' ? fact.problem : fact.result.problem });
+  }
+  const wakeAtMs = Math.min(nowMs + limits.busyPollMs, Date.parse(deletion.deadlineTime));
+  return fact === undefined
+    ? { status, commands: [{ type: 'RunTask', operationId, task: { type: 'Dispose', location } }], wakeAtMs }
+    : { status: { ...status, problem: fact.problem }, commands: [], wakeAtMs };
+}
+
+function tryAgain(
+  { status, nowMs, limits, uid }: SavepointInput,
+  { deletion, problem }: { readonly deletion: Deletion; readonly problem: Problem | undefined },
+): SavepointStep {
+  const why = problem && { code: problem.code, message: problem.message, remedy: problem.remedy };
+  const retryTime = deletion.retryTime ?? toTime(nowMs + retryDelayMs(limits, deletion.try));
+  const wakeAtMs = Math.min(Date.parse(retryTime), Date.parse(deletion.deadlineTime));
+  if (nowMs < Date.parse(retryTime)) {
+    return { status: { ...status, problem: why, deletion: { ...deletion, retryTime } }, commands: [], wakeAtMs };
+  }
+  const count = deletion.try + 1;
+  const { retryTime: _retryTime, ...rest } = deletion;
+  const next: Deletion = { ...rest, try: count, by: 'JobManager', operationId: operationIdOf(uid, 'dispose', count) };
+  return { status: { ...status, problem: why, deletion: next }, commands: [], wakeAtMs: nowMs };
+}
+
+function orphan(location: string, why: string): Problem {
+  return {
+    code: 'DataOrphaned',
+    message: `${location} stays in storage: ${why}`,
+    remedy: '`flinkjob savepoint release` gives it free when nobody needs it.',
+  };
+}
