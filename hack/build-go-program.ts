@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -22,8 +22,10 @@ export interface GoProgram {
   readonly title: string;
   /** Directory that holds `go.mod` and `go.sum`. */
   readonly module: string;
-  /** The package to build. */
+  /** The package to build; one that begins with `./` lies in the module itself. */
   readonly command: string;
+  /** Build tags. */
+  readonly tags?: string;
   readonly fileName: string;
   /** How long the first build takes on an idle machine, in words. */
   readonly expected: string;
@@ -66,14 +68,14 @@ function makeCurrent(cache: string, directory: string): void {
   renameSync(temporary, link);
 }
 
-async function build({ title, module, command, expected }: GoProgram, file: string): Promise<void> {
+async function build({ title, module, command, tags, expected }: GoProgram, file: string): Promise<void> {
   await expectGo();
   const startedAt = performance.now();
   const seconds = (): number => Math.round((performance.now() - startedAt) / 1_000);
   const say = (what: string): void => void process.stderr.write(`building ${title}: ${what}\n`);
   say(`fetching and compiling; ${expected}, once …`);
   const progress = setInterval(() => say(`still at it, ${seconds()} s …`), progressIntervalMs);
-  const child = spawn('go', ['build', ...flags, '-o', file, command], {
+  const child = spawn('go', ['build', ...flags, ...(tags === undefined ? [] : ['-tags', tags]), '-o', file, command], {
     cwd: module,
     env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '' },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -102,9 +104,12 @@ function ended(child: ChildProcess): Promise<{ readonly code: number | null; rea
 }
 
 /** Whatever Go is there makes the same of it: one that is missing matters only when there is something to build. */
-function digest({ module, command }: GoProgram): string {
-  const hash = createHash('sha256').update(JSON.stringify([command, flags, process.platform, process.arch]));
-  for (const name of ['go.mod', 'go.sum']) {
+function digest({ module, command, tags }: GoProgram): string {
+  const hash = createHash('sha256').update(
+    JSON.stringify([command, flags, process.platform, process.arch, ...(tags === undefined ? [] : [tags])]),
+  );
+  const own = command.startsWith('./') ? globSync(`${command}/*.go`, { cwd: module }).toSorted() : [];
+  for (const name of ['go.mod', 'go.sum', ...own]) {
     hash.update(readFileSync(join(module, name)));
   }
   return hash.digest('hex').slice(0, 16);
