@@ -37,6 +37,10 @@ const notStructural: readonly (readonly [string, SchemaNode, RegExp])[] = [
   ],
 ];
 
+test('the emitter rejects a value that kubectl would read as a boolean', () => {
+  assert.throws(() => assertStructural({ type: 'string', enum: ['Automatic', 'Off'] }, 'mode'), /kubectl reads Off/);
+});
+
 for (const [name, node, message] of notStructural) {
   test(`the emitter rejects ${name}`, () => {
     assert.throws(() => assertStructural(node, 'spec'), message);

@@ -2,9 +2,32 @@ import { z } from 'zod';
 import { FlinkJobSpec } from './flink-job-spec.ts';
 import { FlinkJobStatus } from './flink-job-status.ts';
 import { group, kind, version } from './labels.ts';
+import { dnsLabelBeginningWithLetter, stringFormOf } from './string-forms.ts';
 
 /** JSON data of one OpenAPI schema node. */
 export type SchemaNode = { readonly [name: string]: unknown };
+
+/** What holds where there is an API server, while the process platform knows no image, and takes a path that counts from the YAML file. */
+const inCluster: readonly object[] = [
+  // Pods carry the name and a suffix, and a label may have 63 characters.
+  { rule: 'self.metadata.name.size() <= 45', message: 'metadata.name must have at most 45 characters' },
+  {
+    rule: `self.metadata.name.matches('${dnsLabelBeginningWithLetter.source}')`,
+    message: 'metadata.name must be lower-case letters, digits and dashes, beginning with a letter',
+  },
+  {
+    rule: 'has(self.spec.image)',
+    message: 'is needed in a cluster: name the image that holds the job module',
+    fieldPath: '.spec.image',
+    reason: 'FieldValueRequired',
+  },
+  {
+    rule: "!self.spec.state.checkpointStorage.startsWith('file:') || self.spec.state.checkpointStorage.matches('^file:(//)?/')",
+    message: 'must be absolute in a cluster, where no YAML file is that a path could count from: file:///directory',
+    fieldPath: '.spec.state.checkpointStorage',
+    reason: 'FieldValueInvalid',
+  },
+];
 
 /** The CustomResourceDefinition of FlinkJob, made from the zod schema. Throws when the schema is not structural. */
 export function flinkJobDefinition(): object {
@@ -19,10 +42,7 @@ export function flinkJobDefinition(): object {
       spec: { description: 'What is wished for.', ...structural(FlinkJobSpec, 'spec') },
       status: { description: 'What the controller has decided and seen.', ...structural(FlinkJobStatus, 'status') },
     },
-    // Pods carry the name and a suffix, and a label may have 63 characters.
-    'x-kubernetes-validations': [
-      { rule: 'self.metadata.name.size() <= 45', message: 'metadata.name must have at most 45 characters' },
-    ],
+    'x-kubernetes-validations': inCluster,
   };
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
@@ -103,7 +123,7 @@ function repair(node: SchemaNode): SchemaNode {
   }
   // A format speaks for itself; the pattern that zod adds to it is long and only repeats it.
   if (pattern !== undefined && rest['format'] === undefined) {
-    fixed['pattern'] = pattern;
+    Object.assign(fixed, matching(String(pattern), rest));
   }
   if (rest['maximum'] === Number.MAX_SAFE_INTEGER) {
     delete fixed['maximum'];
@@ -114,7 +134,26 @@ function repair(node: SchemaNode): SchemaNode {
   if (rest['type'] === 'integer') {
     fixed['format'] = 'int64';
   }
+  if (typeof rest['minimum'] === 'number' && !Number.isInteger(rest['minimum'])) {
+    // API servers cut a bound off to a whole number before they compare a whole number with it: 0 would pass for 0.1.
+    const { minimum } = rest;
+    fixed['x-kubernetes-validations'] = [{ rule: `self >= ${minimum}`, message: `must be at least ${minimum}` }];
+  }
   return fixed;
+}
+
+/** A rule, whose message people understand, where the pattern is one that can be said in words. */
+function matching(pattern: string, { maxLength, 'x-kubernetes-validations': rules = [] }: SchemaNode): SchemaNode {
+  const form = stringFormOf(pattern);
+  return form === undefined
+    ? { pattern }
+    : {
+        maxLength: maxLength ?? form.lengthMax,
+        'x-kubernetes-validations': [
+          { rule: `self.matches(${JSON.stringify(pattern)})`, message: `must be ${form.meaning}` },
+          ...(rules as readonly object[]),
+        ],
+      };
 }
 
 const allowedKeys = new Set([
@@ -138,6 +177,8 @@ const allowedKeys = new Set([
   'nullable',
 ]);
 const extensionPrefix = 'x-kubernetes-';
+/** By YAML 1.1, which kubectl keeps to. */
+const readOtherwise = /^(y|yes|n|no|on|off|true|false|null|~)$/i;
 const types = new Set(['object', 'array', 'string', 'integer', 'number', 'boolean']);
 
 /**
@@ -155,7 +196,12 @@ export function assertStructural(node: SchemaNode, path: string): void {
   if (unknown !== undefined) {
     refuse(`${unknown} is not allowed`);
   }
-  const { properties, additionalProperties, items } = node;
+  const { properties, additionalProperties, items, enum: values } = node;
+  const misread = (values as readonly string[] | undefined)?.find((value) => readOtherwise.test(value));
+  // Nobody writes a status by hand.
+  if (misread !== undefined && !path.startsWith('status')) {
+    throw new Error(`${path}: kubectl reads ${misread}, unless it is in quotes, as a boolean or as nothing; choose another word`);
+  }
   if (properties !== undefined && additionalProperties !== undefined) {
     refuse('properties and additionalProperties exclude each other');
   }
