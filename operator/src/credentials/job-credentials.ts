@@ -3,7 +3,7 @@ import { deriveJobKeys, type KeyedJob } from './derive-job-keys.ts';
 import type { RootKeys } from './root-keys.ts';
 
 /** How long a key signs. Somebody who has copied the keys of a job can use them for two of these at the longest. */
-export const keyPeriodMsDefault = 86_400_000;
+const keyPeriodMsDefault = 86_400_000;
 
 export interface JobCredentialsOptions {
   readonly roots: () => RootKeys;

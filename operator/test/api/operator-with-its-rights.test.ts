@@ -58,11 +58,6 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
   });
   const rootKeys = join(dirname(server.kubeconfigFile), 'root-key');
   await ensureRootKey(rootKeys);
-  const password: Secret = {
-    ...{ apiVersion: 'v1', kind: 'Secret', metadata: { namespace, name: 'database' }, type: 'Opaque' },
-    data: { password: Buffer.from('hunter2').toString('base64') },
-  };
-  await client.create(password);
 
   const controllers = new PretendedControllers({
     ...{ client, namespace, podNetwork: '127.0.78' },
@@ -107,7 +102,6 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
       ours.map(({ metadata, data }) => [metadata.ownerReferences?.[0]?.name, Object.keys(data)]),
       [[name, ['keys.json']]],
     );
-    await cannotTouch(password, kubeconfig);
     await client.delete({ apiVersion, kind, namespace, name });
     await eventually('it is gone', async () => (await read()) === undefined, limitMs);
     const events = await client.list<KubernetesObject & { readonly reason: string }>(
@@ -131,21 +125,6 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
     await stepping;
   }
 });
-
-/** Whoever may patch Secrets is answered with their content: without a policy the right to write would be one to read. */
-async function cannotTouch(secret: Secret, kubeconfig: string): Promise<void> {
-  const asOperator = createObjectClient(createApiAccess({ connection: connectToApi(await openClusterAccess({ kubeconfig })) }));
-  const { metadata, apiVersion: version, kind: secretKind } = secret;
-  const bare = { apiVersion: version, kind: secretKind, metadata };
-  await assert.rejects(asOperator.get({ ...bare, ...metadata }), { status: 403 });
-  for (const attempt of [bare, { ...bare, type: 'flinkjob.dev/job-keys' }, { ...bare, metadata: { ...metadata, name: 'new' } }]) {
-    await assert.rejects(asOperator.apply(attempt), (error: Error) => {
-      assert.doesNotMatch(error.message, /hunter2|aHVudGVyMg/);
-      assert.match(error.message, /the operator writes Secrets of the type flinkjob\.dev\/job-keys only/);
-      return true;
-    });
-  }
-}
 
 async function install(client: ObjectClient): Promise<void> {
   const args = ['template', 'fj', chart, '--namespace', home, '--kube-version', '1.34.0'];
