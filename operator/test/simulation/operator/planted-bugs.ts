@@ -1,0 +1,185 @@
+import { keyOf, type StoredFlinkJob } from '../../../src/api/flink-job.ts';
+import { parseFlinkJobSpec } from '../../../src/api/parse-flink-job.ts';
+import { buildRevision } from '../../../src/flink-job/build-revision.ts';
+import type { ControllerOptions } from '../../../src/flink-job/controller.ts';
+import { decide } from '../../../src/flink-job/decide.ts';
+import type { DecideInput, Decision } from '../../../src/flink-job/decision.ts';
+import type { FlinkJobStore } from '../../../src/store/flink-job-store.ts';
+import { planWith } from '../../fakes/flink-job-builders.ts';
+import type { SimulationOptions } from './simulation.ts';
+
+export interface PlantedBug extends SimulationOptions {
+  /** The simulator must notice it within so many seeds from the first one on. */
+  readonly seedCount: number;
+  /** How it shows. */
+  readonly violation: RegExp;
+}
+
+/** Another mind. */
+function thinking(wrong: (input: DecideInput) => Decision): Pick<SimulationOptions, 'replace'> {
+  return { replace: (options) => ({ ...options, decide: wrong }) };
+}
+
+/** Another way to the FlinkJobs. */
+function storing(
+  wrong: (store: FlinkJobStore, options: ControllerOptions) => Partial<FlinkJobStore>,
+): Pick<SimulationOptions, 'replace'> {
+  return {
+    replace: (options) => {
+      const { store } = options;
+      const right: FlinkJobStore = {
+        get: (...given) => store.get(...given),
+        list: (...given) => store.list(...given),
+        apply: (...given) => store.apply(...given),
+        delete: (...given) => store.delete(...given),
+        updateStatus: (...given) => store.updateStatus(...given),
+        updateFinalizers: (...given) => store.updateFinalizers(...given),
+        putRevision: (...given) => store.putRevision(...given),
+        getRevision: (...given) => store.getRevision(...given),
+        listRevisions: (...given) => store.listRevisions(...given),
+        pruneRevisions: (...given) => store.pruneRevisions(...given),
+        watch: (...given) => store.watch(...given),
+      };
+      return { ...options, store: { ...right, ...wrong(store, options) } };
+    },
+  };
+}
+
+/** Each of these mistakes would break a promise, so the simulator must notice it. */
+export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
+  'stale cache acted on': {
+    ...{ seedCount: 100, violation: /attempt number|not stored|look before|receipt|one action per id/ },
+    // A mirror that is some seconds behind, and a write that takes the newest version "to avoid conflicts".
+    ...storing((store, { clock }) => {
+      const mirror = new Map<string, { readonly atMs: number; readonly object: StoredFlinkJob | undefined }>();
+      return {
+        get: async (key) => {
+          const name = `${key.namespace}/${key.name}`;
+          const known = mirror.get(name);
+          if (known?.object !== undefined && clock.nowMs() - known.atMs < 4_000) {
+            return known.object;
+          }
+          const object = await store.get(key);
+          mirror.set(name, { atMs: clock.nowMs(), object });
+          return object;
+        },
+        updateStatus: async (read, status) => {
+          const newest = await store.get(keyOf(read));
+          return store.updateStatus(newest?.metadata.uid === read.metadata.uid ? newest : read, status);
+        },
+      };
+    }),
+  },
+  'operation id not stored before it is sent': {
+    ...{ seedCount: 20, violation: /not stored/ },
+    ...storing((store) => ({
+      updateStatus: async (read, status) => {
+        // Somebody else's problem, a moment later.
+        void store.updateStatus(read, status).catch(() => undefined);
+        return { ...read, status };
+      },
+    })),
+  },
+  'timer not reset in a new rollout': {
+    ...{ seedCount: 300, violation: /late before its time/ },
+    ...thinking((input) => {
+      const decision = decide(input);
+      const [was, is] = [input.status.rollout, decision.status.rollout];
+      const { stateTime } = was ?? {};
+      const isOther = was !== undefined && is !== undefined && was.id !== is.id && was.deadlineTime !== undefined;
+      return isOther && stateTime !== undefined
+        ? { ...decision, status: { ...decision.status, rollout: { ...is, deadlineTime: was.deadlineTime } } }
+        : decision;
+    }),
+  },
+  'receipt not awaited': {
+    ...{ seedCount: 100, violation: /receipt/ },
+    ...thinking((input) => {
+      const { document } = input.facts;
+      const operationId = input.status.rollout?.operationId;
+      return document?.state === 'Stopping' && operationId !== undefined && input.status.rollout?.state === 'Stopping'
+        ? decide({
+            ...input,
+            facts: {
+              ...input.facts,
+              document: {
+                ...document,
+                state: 'Stopped',
+                closed: { reason: 'StoppedWithSavepoint', checkpointId: 1, operationId },
+              },
+            },
+          })
+        : decide(input);
+    }),
+  },
+  'finalizer without deadline': {
+    ...{ seedCount: 200, violation: /not arrived/ },
+    ...thinking((input) => {
+      const never = 400 * 24 * 3_600_000;
+      return decide({ ...input, limits: { ...input.limits, deletionTimeoutMs: never } });
+    }),
+  },
+  'attempt number used again': {
+    ...{ seedCount: 50, violation: /attempt number/ },
+    ...thinking((input) => {
+      const decision = decide(input);
+      const [was, is] = [input.status.attempt, decision.status.attempt];
+      return was !== undefined && is !== undefined && is.number > was.number
+        ? { ...decision, status: { ...decision.status, attempt: { ...is, number: was.number } } }
+        : decision;
+    }),
+  },
+  'a leader that does not look at its lease': {
+    ...{ seedCount: 100, violation: /two leaders/ },
+    heedsLease: false,
+  },
+  'start without pre-flight': {
+    ...{ seedCount: 20, violation: /look before you/ },
+    ...thinking((input) => {
+      const { rollout } = input.status;
+      return rollout?.state === 'PreFlight' && rollout.operationId !== undefined
+        ? decide({
+            ...input,
+            facts: { ...input.facts, preFlight: { operationId: rollout.operationId, state: 'Completed', result: planWith() } },
+          })
+        : decide(input);
+    }),
+  },
+  'revision rendered from what the spec says by then': {
+    ...{ seedCount: 100, violation: /immutable/ },
+    ...storing((store) => ({
+      getRevision: async (key, uid, name) => {
+        const stored = await store.getRevision(key, uid, name);
+        const found = await store.get(key);
+        const parsed = found === undefined ? undefined : parseFlinkJobSpec(found.spec);
+        return parsed?.ok === true && found !== undefined && stored !== undefined
+          ? { ...buildRevision(parsed.value, found.metadata), name }
+          : stored;
+      },
+    })),
+  },
+  'retry without back-off': {
+    ...{ seedCount: 100, violation: /without a pause|hot loop/ },
+    ...thinking((input) =>
+      decide({ ...input, limits: { ...input.limits, retryDelayFirstMs: 0, retryDelayMaxMs: 0, busyPollMs: 0 } }),
+    ),
+  },
+  'state forgotten with the storage': {
+    ...{ seedCount: 300, violation: /silently empty/ },
+    ...thinking((input) => decide({ ...input, status: { ...input.status, lastCheckpoint: undefined } })),
+  },
+  'purge although the spec does not say so': {
+    ...{ seedCount: 200, violation: /restore point/ },
+    ...thinking((input) => {
+      const { desired } = input;
+      if (!desired.valid) {
+        return decide(input);
+      }
+      const spec = {
+        ...desired.revision.spec,
+        checkpoints: { ...desired.revision.spec.checkpoints, onDelete: 'Purge' as const },
+      };
+      return decide({ ...input, desired: { valid: true, revision: { ...desired.revision, spec } } });
+    }),
+  },
+};

@@ -1,0 +1,638 @@
+import { JobError } from '@flinkjob/runtime/rest';
+import { labels } from '../../../src/api/labels.ts';
+import type { JobClient } from '../../../src/engine/engine.ts';
+import type { KubernetesObject, ObjectReference } from '../../../src/kubernetes/object-client.ts';
+import {
+  type ConfigMap,
+  type Deployment,
+  type Job,
+  kinds,
+  type Pod,
+} from '../../../src/platform/kubernetes/kubernetes-objects.ts';
+import { type Change, type DeletionOptions, holdPrefix, Refusal, type StoredObject } from '../../fakes/api-objects.ts';
+import { planWith } from '../../fakes/flink-job-builders.ts';
+import type { SimulatedApiServer } from './simulated-api-server.ts';
+import { type JobConfig, SimulatedJobManager } from './simulated-job-manager.ts';
+import type { SimulatedNode } from './simulated-node.ts';
+import { configMapNameOf, type SimulatedPod } from './simulated-pod.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import type { SimulatedStorage } from './simulated-storage.ts';
+import type { SimulationWorld } from './simulation-world.ts';
+
+const kubeletHold = `${holdPrefix}kubelet`;
+const foregroundHold = `${holdPrefix}foreground`;
+/** As kubelets have it. */
+const crashBackOffFirstMs = 10_000;
+const crashBackOffMaxMs = 300_000;
+const livenessAfterMs = 60_000;
+const restTimeoutMs = 3_000;
+
+/** What holds an object when it is deleted: pods until their processes have ended, Deployments that go in the foreground until their pods have. */
+export function heldBy(object: StoredObject, { policy, gracePeriodSeconds }: DeletionOptions): readonly string[] {
+  switch (object.kind) {
+    case 'Pod':
+      return gracePeriodSeconds === 0 ? [] : [kubeletHold];
+    case 'Deployment':
+      return policy === 'Foreground' ? [foregroundHold] : [];
+    default:
+      return [];
+  }
+}
+
+export interface ClusterObserver {
+  accepted(jobManager: SimulatedJobManager, type: 'Stop' | 'Cancel', operationId: string): void;
+  commanded(
+    by: SimulatedProcess,
+    command: { readonly type: 'Stop' | 'Cancel'; readonly operationId: string; readonly content: string },
+  ): void;
+  planned(config: JobConfig, result: { readonly ok: boolean; readonly attemptNumber: number }, pod: SimulatedPod): void;
+}
+
+/** Controllers of Deployments and Jobs, scheduler and kubelets, machines, and what runs in the pods. */
+export class SimulatedCluster {
+  readonly #world: SimulationWorld;
+  readonly #storage: SimulatedStorage;
+  readonly #observer: ClusterObserver;
+  readonly #nodes: readonly SimulatedNode[] = ['node-a', 'node-b', 'node-c'].map((name) => ({ name, state: 'Ready' }));
+  /** By uid; also those that the API has forgotten. */
+  readonly #pods = new Map<string, SimulatedPod>();
+  readonly #syncs = new Set<string>();
+  #server: SimulatedApiServer | undefined;
+  #count = 0;
+
+  constructor(world: SimulationWorld, storage: SimulatedStorage, observer: ClusterObserver) {
+    this.#world = world;
+    this.#storage = storage;
+    this.#observer = observer;
+  }
+
+  attach(server: SimulatedApiServer): void {
+    this.#server = server;
+  }
+
+  get #api(): SimulatedApiServer {
+    if (this.#server === undefined) {
+      throw new Error('the cluster has no API server');
+    }
+    return this.#server;
+  }
+
+  /** Whatever lives, whether the API knows it or not. */
+  pods(): readonly SimulatedPod[] {
+    return [...this.#pods.values()];
+  }
+
+  jobManagers(): readonly SimulatedJobManager[] {
+    return this.pods().flatMap(({ jobManager }) => (jobManager?.isAlive === true ? [jobManager] : []));
+  }
+
+  /** It does what it is asked, so nobody has a reason to go past it. */
+  isReachable(jobManager: SimulatedJobManager): boolean {
+    const pod = this.#pods.get(jobManager.podUid);
+    return pod !== undefined && pod.node.state === 'Ready' && !pod.isHung && !pod.isTerminating && this.#isOurs(pod);
+  }
+
+  // --- Controllers ---
+
+  /** To be told of every change of an object. */
+  changed({ type, object, previous }: Change): void {
+    const { kind, metadata } = object;
+    switch (kind) {
+      case 'Deployment':
+      case 'Job':
+        if (type !== 'DELETED') {
+          this.#syncSoon(referenceOf(object));
+        }
+        return;
+      case 'Pod':
+        if (type === 'ADDED') {
+          this.#later(50, 800, () => this.#schedulePod(referenceOf(object), metadata.uid));
+        } else if (type === 'DELETED') {
+          this.#podGone(metadata.uid);
+        } else if (metadata.deletionTimestamp !== previous?.metadata.deletionTimestamp) {
+          this.#terminate(metadata.uid, referenceOf(object));
+        }
+        this.#syncOwner(object);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #syncOwner(object: StoredObject): void {
+    const [owner] = (object.metadata.ownerReferences ?? []) as readonly { uid: string; name?: string; kind?: string }[];
+    if (owner?.kind === 'Deployment' || owner?.kind === 'Job') {
+      const kind = owner.kind === 'Deployment' ? kinds.deployment : kinds.job;
+      this.#syncSoon({ ...kind, namespace: object.metadata.namespace, name: owner.name ?? '' });
+    }
+  }
+
+  #syncSoon(reference: ObjectReference): void {
+    const key = `${reference.kind}/${reference.namespace}/${reference.name}`;
+    if (this.#syncs.has(key)) {
+      return;
+    }
+    this.#syncs.add(key);
+    const slow = this.#world.fault(0.02, 'a controller of the cluster is slow');
+    this.#later(10, slow ? 10_000 : 300, () => {
+      this.#syncs.delete(key);
+      if (reference.kind === 'Deployment') {
+        this.#syncDeployment(reference);
+      } else {
+        this.#syncJob(reference);
+      }
+    });
+  }
+
+  #syncDeployment(reference: ObjectReference): void {
+    const deployment = this.#api.find<Deployment>(reference);
+    if (deployment === undefined) {
+      return;
+    }
+    const pods = this.#podsOf(deployment);
+    if (deployment.metadata.deletionTimestamp !== undefined) {
+      for (const pod of pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)) {
+        this.#delete(referenceOf(pod));
+      }
+      if (pods.length === 0) {
+        const finalizers = (deployment.metadata.finalizers ?? []).filter((name) => name !== foregroundHold);
+        this.#api.by('cluster', (requests) => requests.patch(reference, { metadata: { finalizers } }));
+      }
+      return;
+    }
+    const active = pods.filter(
+      ({ metadata, status }) =>
+        metadata.deletionTimestamp === undefined && status?.phase !== 'Failed' && status?.phase !== 'Succeeded',
+    );
+    // Recreate: the next one comes when the one before is gone.
+    const leaving = pods.length > active.length && deployment.spec.replicas === 1 && this.#world.random.chance(0.5);
+    for (let count = active.length; count < deployment.spec.replicas && !leaving; count += 1) {
+      this.#makePod(deployment, {});
+    }
+    for (const pod of active.slice(deployment.spec.replicas)) {
+      this.#delete(referenceOf(pod));
+    }
+    if (leaving) {
+      this.#syncSoon(reference);
+    }
+  }
+
+  #syncJob(reference: ObjectReference): void {
+    const job = this.#api.find<Job>(reference);
+    if (job === undefined || job.metadata.deletionTimestamp !== undefined || job.status?.conditions !== undefined) {
+      return;
+    }
+    const [pod] = this.#podsOf(job);
+    if (pod === undefined && !this.#started.has(job.metadata.uid ?? '')) {
+      this.#started.add(job.metadata.uid ?? '');
+      this.#makePod(job, { 'batch.kubernetes.io/job-name': job.metadata.name });
+    } else if (pod === undefined || pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded') {
+      const type = pod?.status?.phase === 'Succeeded' ? 'Complete' : 'Failed';
+      const status = { conditions: [{ type, status: 'True', reason: 'BackoffLimitExceeded' }] };
+      this.#api.by('cluster', (requests) => requests.patch(reference, { status }, 'status'));
+    }
+  }
+
+  readonly #started = new Set<string>();
+
+  #podsOf({ metadata }: KubernetesObject): readonly Pod[] {
+    return this.#api
+      .list<Pod>(kinds.pod)
+      .filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
+  }
+
+  #makePod(owner: Deployment | Job, more: Readonly<Record<string, string>>): void {
+    this.#count += 1;
+    const { apiVersion, kind, metadata, spec } = owner;
+    const { namespace, name, uid = '' } = metadata;
+    if (
+      this.#api.find({ apiVersion: 'v1', kind: 'Namespace', name: namespace ?? '' })?.metadata.deletionTimestamp !== undefined
+    ) {
+      return;
+    }
+    this.#api.by('cluster', (requests) =>
+      requests.create({
+        ...kinds.pod,
+        metadata: {
+          ...spec.template.metadata,
+          ...{ name: `${name}-${this.#count}`, ...(namespace === undefined ? {} : { namespace }) },
+          labels: { ...spec.template.metadata.labels, ...more },
+          ownerReferences: [{ apiVersion, kind, name, uid, controller: true }],
+        },
+        spec: spec.template.spec,
+      }),
+    );
+  }
+
+  #delete(reference: ObjectReference): void {
+    this.#api.by('cluster', (requests) => requests.remove(reference));
+  }
+
+  // --- Scheduler and kubelets ---
+
+  #schedulePod(reference: ObjectReference, uid: string): void {
+    const pod = this.#api.find<Pod>(reference);
+    if (pod?.metadata.uid !== uid || this.#pods.has(uid)) {
+      return;
+    }
+    const ready = this.#nodes.filter(({ state }) => state === 'Ready');
+    if (ready.length === 0) {
+      const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: 'no node is ready' }];
+      this.#setStatus(reference, { phase: 'Pending', conditions });
+      this.#later(2_000, 5_000, () => this.#schedulePod(reference, uid));
+      return;
+    }
+    const own = pod.metadata.labels ?? {};
+    const [container] = (pod.spec?.containers ?? []) as readonly { readonly image?: string }[];
+    this.#count += 1;
+    const made: SimulatedPod = {
+      ...{ uid, namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, component: own[labels.component] ?? '' },
+      ...{ flinkJobUid: own[labels.uid] ?? '', attemptNumber: Number(own[labels.attempt] ?? 0) },
+      ...{ node: this.#world.random.pick(ready), ip: `10.0.${this.#count >> 8}.${this.#count & 255}` },
+      ...{
+        restartPolicy: (pod.spec as { restartPolicy?: string }).restartPolicy ?? 'Always',
+        configMapName: configMapNameOf(pod),
+      },
+      ...{ process: 'Starting', isHung: false, readyAtMs: 0, restarts: 0, slots: 1, jobManager: undefined, lastEnd: undefined },
+      ...{ startedAtMs: 0, isTerminating: false },
+    };
+    this.#pods.set(uid, made);
+    this.#setStatus(reference, { phase: 'Pending', conditions: [], podIP: made.ip });
+    if (pod.metadata.deletionTimestamp !== undefined) {
+      this.#terminate(uid, reference);
+    } else if (container?.image?.includes('missing') === true) {
+      const message = 'manifest unknown';
+      this.#setContainer(made, { state: { waiting: { reason: 'ErrImagePull', message } } });
+      this.#later(1_000, 5_000, () => this.#setContainer(made, { state: { waiting: { reason: 'ImagePullBackOff', message } } }));
+    } else {
+      this.#later(100, 1_500, () => this.#startContainer(made));
+    }
+  }
+
+  #startContainer(pod: SimulatedPod): void {
+    if (!this.#isOurs(pod) || pod.process === 'Running' || pod.isTerminating) {
+      return;
+    }
+    const config = this.#api.find<ConfigMap>({ ...kinds.configMap, namespace: pod.namespace, name: pod.configMapName });
+    if (config === undefined) {
+      this.#later(1_000, 4_000, () => this.#startContainer(pod));
+      return;
+    }
+    const { time, random } = this.#world;
+    pod.process = 'Running';
+    pod.startedAtMs = time.nowMs();
+    pod.isHung = false;
+    this.#showRunning(pod, { started: false });
+    const content = JSON.parse(config.data['config.json'] ?? '{}') as JobConfig & {
+      readonly slots?: number;
+      readonly attemptNumber?: number;
+    };
+    const { restarts } = pod;
+    const still = () => pod.process === 'Running' && pod.restarts === restarts && this.#pods.has(pod.uid);
+    switch (pod.component) {
+      case 'jobmanager':
+        pod.jobManager = new SimulatedJobManager(content, pod, {
+          world: this.#world,
+          storage: this.#storage,
+          isHung: () => pod.isHung,
+          taskManagers: () => this.#taskManagersOf(pod),
+          exit: (code, words) => (still() ? this.exit(pod, code, words) : undefined),
+          accepted: (jobManager, type, id) => this.#observer.accepted(jobManager, type, id),
+        });
+        break;
+      case 'taskmanager':
+        pod.slots = content.slots ?? 1;
+        pod.readyAtMs = time.nowMs() + random.between(300, 3_000);
+        break;
+      case 'preflight':
+        this.#later(300, 3_000, () => (still() ? this.#plan(pod, content) : undefined));
+        return;
+      default:
+        this.#later(300, 3_000, () => (still() ? this.#purge(pod, content) : undefined));
+        return;
+    }
+    this.#later(200, 2_000, () => (still() ? this.#showRunning(pod, { started: true }) : undefined));
+  }
+
+  #showRunning(pod: SimulatedPod, { started }: { readonly started: boolean }): void {
+    const { lastEnd } = pod;
+    this.#setContainer(pod, {
+      ...{ started, restartCount: pod.restarts, state: { running: { startedAt: new Date(pod.startedAtMs).toISOString() } } },
+      ...(lastEnd === undefined ? {} : { lastState: { terminated: lastEnd } }),
+    });
+  }
+
+  #plan(pod: SimulatedPod, config: JobConfig): void {
+    if (!this.#storage.isAvailable) {
+      if (this.#world.random.chance(0.5)) {
+        this.exit(
+          pod,
+          1,
+          JSON.stringify({ level: 50, err: { code: 'StorageUnavailable', message: 'the storage does not answer' } }),
+        );
+      } else {
+        this.#later(1_000, 5_000, () => (pod.process === 'Running' ? this.#plan(pod, config) : undefined));
+      }
+      return;
+    }
+    const lineage = this.#storage.lineageOf(config.lineage);
+    const attemptNumber = lineage.attempt?.number ?? 0;
+    const { restore, job } = config;
+    const isBroken = job.args['broken'] === 'plan';
+    const restorePath = restore.from === 'Path' ? lineage.find(restore.path)?.path : lineage.head?.path;
+    const missing = restore.from === 'Path' && restorePath === undefined;
+    const problem = isBroken
+      ? { code: 'JobModuleThrew', message: 'the module throws', remedy: 'Correct it.' }
+      : { code: 'RestorePathMissing', message: 'there is no such checkpoint', remedy: 'Name another.' };
+    const result = planWith({
+      ...{ ok: !isBroken && !missing, problems: isBroken || missing ? [problem] : [], slotsRequired: job.parallelism },
+      lineage: { attemptNumber, epoch: lineage.epoch, restorePath, owner: undefined },
+    });
+    this.#observer.planned(config, { ok: result.ok, attemptNumber }, pod);
+    this.exit(pod, 0, JSON.stringify(result));
+  }
+
+  #purge(pod: SimulatedPod, config: JobConfig & { readonly attemptNumber?: number }): void {
+    if (!this.#storage.isAvailable) {
+      this.exit(pod, 1, '');
+      return;
+    }
+    const ok = this.#storage.lineageOf(config.lineage).purge(config.attemptNumber ?? 0);
+    const problem = { code: 'AttemptSuperseded', message: 'the lineage has a newer attempt' };
+    this.exit(pod, 0, JSON.stringify(ok ? { ok } : { ok, problem }));
+  }
+
+  /** The container's process ends; the kubelet starts it again where that is wanted. */
+  exit(pod: SimulatedPod, exitCode: number, message: string): void {
+    pod.jobManager?.end();
+    pod.jobManager = undefined;
+    pod.process = 'Ended';
+    pod.restarts += 1;
+    pod.lastEnd = { exitCode, message };
+    if (pod.node.state !== 'Ready' || !this.#isOurs(pod)) {
+      return;
+    }
+    const terminated = { exitCode, message, finishedAt: new Date(this.#world.time.nowMs()).toISOString() };
+    if (pod.restartPolicy === 'Never') {
+      this.#setContainer(pod, { state: { terminated } }, exitCode === 0 ? 'Succeeded' : 'Failed');
+      return;
+    }
+    const waiting = { reason: 'CrashLoopBackOff' };
+    this.#setContainer(pod, { restartCount: pod.restarts, started: false, state: { waiting }, lastState: { terminated } });
+    const backOffMs = pod.restarts === 1 ? 1_000 : Math.min(crashBackOffMaxMs, crashBackOffFirstMs * 2 ** (pod.restarts - 2));
+    this.#world.time.schedule(backOffMs, () => this.#startContainer(pod));
+  }
+
+  #terminate(uid: string, reference: ObjectReference): void {
+    const pod = this.#pods.get(uid);
+    const object = this.#api.find<Pod>(reference);
+    if (object?.metadata.uid !== uid || object.metadata.deletionTimestamp === undefined) {
+      return;
+    }
+    if (pod === undefined) {
+      // On no node yet: the API server itself removes it.
+      this.#release(reference, uid);
+      return;
+    }
+    pod.isTerminating = true;
+    if (pod.node.state !== 'Ready') {
+      return;
+    }
+    const leftMs = Math.max(0, Date.parse(object.metadata.deletionTimestamp) - this.#world.time.nowMs());
+    const quick = pod.isHung ? leftMs : this.#world.random.between(50, 2_000);
+    this.#world.time.schedule(Math.min(leftMs, quick), () => {
+      if (this.#pods.get(uid) === pod && pod.node.state === 'Ready') {
+        this.#kill(pod);
+        this.#later(10, 300, () => this.#release(reference, uid));
+      }
+    });
+  }
+
+  #release(reference: ObjectReference, uid: string): void {
+    const object = this.#api.find<Pod>(reference);
+    if (object?.metadata.uid === uid) {
+      const finalizers = (object.metadata.finalizers ?? []).filter((name) => name !== kubeletHold);
+      this.#api.by('cluster', (requests) => requests.patch(reference, { metadata: { finalizers } }));
+    }
+  }
+
+  /** The API has forgotten it: a node that can be reached ends it, another one does not know. */
+  #podGone(uid: string): void {
+    const pod = this.#pods.get(uid);
+    if (pod !== undefined && pod.node.state === 'Ready') {
+      this.#kill(pod);
+      this.#pods.delete(uid);
+    }
+  }
+
+  #kill(pod: SimulatedPod): void {
+    pod.jobManager?.end();
+    pod.jobManager = undefined;
+    pod.process = 'Ended';
+  }
+
+  #setContainer(pod: SimulatedPod, container: object, phase = 'Running'): void {
+    const reference = { ...kinds.pod, namespace: pod.namespace, name: pod.name };
+    if (this.#isOurs(pod) && pod.node.state === 'Ready') {
+      this.#setStatus(reference, { phase, podIP: pod.ip, containerStatuses: [{ name: 'flinkjob', ...container }] });
+    }
+  }
+
+  #setStatus(reference: ObjectReference, status: object): void {
+    try {
+      this.#api.by('cluster', (requests) => requests.patch(reference, { status }, 'status'));
+    } catch (error) {
+      if (!(error instanceof Refusal)) {
+        throw error;
+      }
+    }
+  }
+
+  /** The API still means this very pod. */
+  #isOurs(pod: SimulatedPod): boolean {
+    return this.#api.find<Pod>({ ...kinds.pod, namespace: pod.namespace, name: pod.name })?.metadata.uid === pod.uid;
+  }
+
+  #taskManagersOf(jobManager: SimulatedPod): { readonly ids: readonly string[]; readonly slots: number } {
+    const nowMs = this.#world.time.nowMs();
+    const reaches = (pod: SimulatedPod) =>
+      pod.node === jobManager.node || (pod.node.state === 'Ready' && jobManager.node.state === 'Ready');
+    const ours = this.pods().filter(
+      (pod) =>
+        pod.component === 'taskmanager' &&
+        pod.flinkJobUid === jobManager.flinkJobUid &&
+        pod.attemptNumber === jobManager.attemptNumber &&
+        pod.process === 'Running' &&
+        !pod.isHung &&
+        nowMs >= pod.readyAtMs &&
+        reaches(pod),
+    );
+    return { ids: ours.map(({ name }) => name), slots: ours[0]?.slots ?? 1 };
+  }
+
+  // --- Faults ---
+
+  crash(pod: SimulatedPod): void {
+    if (pod.process === 'Running') {
+      this.#world.trace(`container of ${pod.name} crashes`);
+      this.exit(pod, 137, '');
+    }
+  }
+
+  /** As a drain does. */
+  evict(pod: SimulatedPod): void {
+    if (this.#isOurs(pod)) {
+      this.#world.trace(`${pod.name} is evicted`);
+      this.#delete({ ...kinds.pod, namespace: pod.namespace, name: pod.name });
+    }
+  }
+
+  /** Until the kubelet notices, or somebody replaces it, or it wakes up. */
+  hang(pod: SimulatedPod, durationMs: number): void {
+    this.#world.trace(`${pod.name} hangs`);
+    pod.isHung = true;
+    const { restarts } = pod;
+    this.#world.time.schedule(Math.min(durationMs, livenessAfterMs), () => {
+      if (pod.restarts === restarts && pod.isHung) {
+        pod.isHung = false;
+        if (durationMs > livenessAfterMs && pod.component === 'jobmanager') {
+          this.crash(pod);
+        }
+      }
+    });
+  }
+
+  loseNode(state: 'Down' | 'CutOff', durationMs: number): void {
+    const node = this.#world.random.pick(this.#nodes);
+    if (node.state !== 'Ready') {
+      return;
+    }
+    this.#world.trace(`${node.name} is ${state}`);
+    node.state = state;
+    if (state === 'Down') {
+      for (const pod of this.#podsOn(node)) {
+        this.#kill(pod);
+      }
+    }
+    // Taints and tolerations: the cluster gives its pods up.
+    this.#later(5_000, 40_000, () => {
+      if (node.state !== 'Ready') {
+        for (const pod of this.#podsOn(node).filter((it) => this.#isOurs(it))) {
+          this.#delete({ ...kinds.pod, namespace: pod.namespace, name: pod.name });
+        }
+      }
+    });
+    this.#world.time.schedule(durationMs, () => this.#recover(node));
+  }
+
+  heal(): void {
+    for (const node of this.#nodes) {
+      this.#recover(node);
+    }
+    for (const pod of this.pods()) {
+      pod.isHung &&= pod.component === 'taskmanager' && this.#world.random.chance(0.5);
+    }
+  }
+
+  /** Its kubelet compares what it has with what the API says. */
+  #recover(node: SimulatedNode): void {
+    if (node.state === 'Ready') {
+      return;
+    }
+    this.#world.trace(`${node.name} is back`);
+    node.state = 'Ready';
+    for (const pod of this.#podsOn(node)) {
+      const reference = { ...kinds.pod, namespace: pod.namespace, name: pod.name };
+      if (!this.#isOurs(pod)) {
+        this.#kill(pod);
+        this.#pods.delete(pod.uid);
+      } else if (pod.isTerminating || this.#api.find(reference)?.metadata.deletionTimestamp !== undefined) {
+        this.#terminate(pod.uid, reference);
+      } else if (pod.process !== 'Running') {
+        this.exit(pod, 137, '');
+      }
+    }
+  }
+
+  #podsOn(node: SimulatedNode): readonly SimulatedPod[] {
+    return this.pods().filter((pod) => pod.node === node);
+  }
+
+  // --- REST ---
+
+  /** The operator's client of a JobManager: as the real one behaves, over a network that delays and loses. */
+  clientOf(process: SimulatedProcess, address: string): JobClient {
+    const ip = address.slice(0, address.lastIndexOf(':'));
+    const call = <T>(request: (client: JobClient) => Promise<T>) => this.#call(process, ip, request);
+    const command = (type: 'Stop' | 'Cancel', operationId: string, content: object) =>
+      this.#observer.commanded(process, { type, operationId, content: JSON.stringify(content) });
+    return {
+      readStatus: () => call((client) => client.readStatus()),
+      savepoint: (...request) => call((client) => client.savepoint(...request)),
+      releaseSavepoint: (...request) => call((client) => client.releaseSavepoint(...request)),
+      stop: ({ operationId, deadlineSeconds }) => {
+        command('Stop', operationId, { deadlineSeconds });
+        return call((client) => client.stop({ operationId, deadlineSeconds }));
+      },
+      cancel: (operationId) => {
+        command('Cancel', operationId, {});
+        return call((client) => client.cancel(operationId));
+      },
+    };
+  }
+
+  #call<T>(process: SimulatedProcess, ip: string, request: (client: JobClient) => Promise<T>): Promise<T> {
+    const { time, random } = this.#world;
+    const lost = this.#world.fault(0.02, 'a request to a JobManager is lost')
+      ? random.pick(['Before', 'After'] as const)
+      : undefined;
+    return new Promise<T>((resolve, reject) => {
+      const unreachable = () =>
+        reject(
+          new JobError(`the JobManager at ${ip} does not answer`, {
+            ...{ domain: 'external', retry: 'backoff', code: 'JobManagerUnreachable' },
+          }),
+        );
+      const cancelTimeout = process.clock.schedule(restTimeoutMs, unreachable);
+      const answer = (settle: () => void) =>
+        time.schedule(random.between(1, 10), () =>
+          process.deliver(() => {
+            cancelTimeout();
+            settle();
+          }),
+        );
+      time.schedule(random.between(1, 10), () => {
+        const pod = this.pods().find((it) => it.ip === ip);
+        if (pod === undefined || (pod.node.state === 'Ready' && pod.process !== 'Running')) {
+          answer(unreachable);
+          return;
+        }
+        const { jobManager } = pod;
+        if (jobManager === undefined || pod.node.state !== 'Ready' || pod.isHung || lost === 'Before') {
+          return;
+        }
+        time.touchPromises();
+        request(jobManager.client).then(
+          (value) => (lost === undefined ? answer(() => resolve(value)) : undefined),
+          (error) => (lost === undefined ? answer(() => reject(error)) : undefined),
+        );
+      });
+    });
+  }
+
+  #later(fromMs: number, toMs: number, action: () => void): void {
+    this.#world.time.schedule(this.#world.random.between(fromMs, toMs), action);
+  }
+}
+
+function referenceOf({
+  apiVersion,
+  kind,
+  metadata,
+}: {
+  apiVersion: string;
+  kind: string;
+  metadata: { namespace?: string; name: string };
+}): ObjectReference {
+  return { apiVersion, kind, namespace: metadata.namespace, name: metadata.name };
+}
