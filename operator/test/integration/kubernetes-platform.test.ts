@@ -333,7 +333,7 @@ test('a new attempt gets keys, which are written when they turn and never read',
       await platform.ensureJobManager(job, jobManager(1));
       await platform.ensureTaskManagers(job, taskManagers(1, 1));
       for (const { spec } of server.list<Deployment>(kinds.deployment)) {
-        assert.ok(spec.template.spec.containers[0].args.join(' ').includes('--credentials /etc/flinkjob-keys/keys.json'));
+        assert.ok(spec.template.spec.containers[0].args.join(' ').includes('--credentials /var/lib/flinkjob/keys/keys.json'));
       }
       const keysOf = (): string => {
         const [secret] = server.list<KeySecret>(kinds.secret);

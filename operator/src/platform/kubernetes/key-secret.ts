@@ -7,7 +7,8 @@ import { keySecretName, metadataOf } from './names.ts';
 const keySecretType = 'flinkjob.dev/job-keys';
 
 const volumeName = 'flinkjob-keys';
-const mountPath = '/etc/flinkjob-keys';
+/** Where an author's mounts are refused. */
+const mountPath = '/var/lib/flinkjob/keys';
 const fileName = 'keys.json';
 
 /** Where the pods of a job find its keys. */

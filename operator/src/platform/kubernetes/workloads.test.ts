@@ -379,9 +379,9 @@ test('both roles find the keys of the job in a file of its own Secret, and a pre
     const volume = pod.volumes.find(({ secret: named }) => named !== undefined);
     assert.deepEqual(volume, { name: 'flinkjob-keys', secret: { secretName: secret.metadata.name } });
     const mount = pod.containers[0].volumeMounts.find(({ name }) => name === 'flinkjob-keys');
-    assert.deepEqual(mount, { name: 'flinkjob-keys', mountPath: '/etc/flinkjob-keys', readOnly: true });
+    assert.deepEqual(mount, { name: 'flinkjob-keys', mountPath: '/var/lib/flinkjob/keys', readOnly: true });
   }
-  assert.equal(keyFilePath, '/etc/flinkjob-keys/keys.json');
+  assert.equal(keyFilePath, '/var/lib/flinkjob/keys/keys.json');
   assert.ok(!preFlight().spec.template.spec.volumes.some(({ secret: named }) => named !== undefined));
   assert.notEqual(keySecretOf({ ...job, uid: 'uid-2' }, '').metadata.name, secret.metadata.name);
 });
