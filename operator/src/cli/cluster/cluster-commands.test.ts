@@ -165,11 +165,34 @@ test('rollback writes the older spec back, and leaves the wishes of now alone', 
   });
 });
 
+test('rollback without a wish goes to the last stable revision, also when that is the one that runs instead of the spec', async () => {
+  await withCluster(async (cluster) => {
+    const { printed } = await run(cluster, 'history', 'word-count', '-o', 'json');
+    const [older] = JSON.parse(printed) as { readonly revision: { readonly name: string } }[];
+    const problem = { code: 'RolledBack', message: 'it was not stable' };
+    const rolledBack = { revision: 'bad', generation: 1, time: '2026-01-01T00:00:00Z', problem };
+    const rollbackTarget = {
+      revision: older?.revision.name,
+      check: 'Unreadable',
+      checkpointId: 4,
+      problem: { code: 'X', message: 'no such state' },
+    };
+    const stable = { revision: older?.revision.name, time: '2026-01-01T00:00:00Z' };
+    cluster.server.patch(job, { status: { revision: older?.revision.name, stable, rolledBack, rollbackTarget } }, 'status');
+    assert.match((await run(cluster, 'status', 'word-count')).printed, /RolledBack: it was not stable/);
+    assert.match((await run(cluster, 'history', 'word-count')).printed, /words:1 {2}running, stable\n/);
+    const { reported } = await run(cluster, 'rollback', 'word-count');
+    assert.match(reported, /To revision 1 /);
+    assert.match(reported, /cannot read that state: no such state/);
+    assert.equal(specOf(cluster).image, 'words:1');
+  });
+});
+
 test('history says what changed from one revision to the next, without credentials', async () => {
   await withCluster(async (cluster) => {
     const { printed } = await run(cluster, 'history', 'word-count');
     assert.match(printed, /^REVISION {2}NAME/);
-    assert.match(printed, /words:2 {2}current\n +spec\.image: "words:1" → "words:2"/);
+    assert.match(printed, /words:2 {2}running, in the spec\n +spec\.image: "words:1" → "words:2"/);
     assert.match(printed, /apiToken: none → "\(hidden\)"/);
   });
 });

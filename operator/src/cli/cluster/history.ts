@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import type { PastRollout } from '../../api/flink-job-status.ts';
 import { exitCodes } from '../command.ts';
 import { formatAge } from '../format.ts';
 import { tableLines } from '../table.ts';
@@ -25,7 +26,8 @@ export const history = clusterCommand(
   },
   async (cluster, parsed, output) => {
     const name = parsed.positionals[0] ?? '';
-    const revisions = await readRevisions(cluster, await getFlinkJob(cluster, name));
+    const flinkJob = await getFlinkJob(cluster, name);
+    const revisions = await readRevisions(cluster, flinkJob);
     const wanted = parsed.text('revision');
     const chosen = wanted === undefined ? undefined : chooseRevision(revisions, wanted, name);
     const format = parsed.text('output') ?? (chosen === undefined ? undefined : 'yaml');
@@ -38,18 +40,20 @@ export const history = clusterCommand(
       output.report(`${name} has no revision yet: no operator has looked at it, or its spec cannot be used.`);
       return exitCodes.ok;
     }
-    historyLines(revisions, Date.now()).forEach(output.print);
+    const nowMs = Date.now();
+    historyLines(revisions, nowMs).forEach(output.print);
+    rolloutLines(flinkJob.status?.history ?? [], nowMs).forEach(output.print);
     return exitCodes.ok;
   },
 );
 
 /** Pure. */
-export function historyLines(revisions: readonly KnownRevision[], nowMs: number): readonly string[] {
+function historyLines(revisions: readonly KnownRevision[], nowMs: number): readonly string[] {
   const [titles = '', ...rows] = tableLines([
     ['REVISION', 'NAME', 'AGE', 'IMAGE', ''],
-    ...revisions.map(({ number, revision, createdAtMs, isCurrent }) => [
+    ...revisions.map(({ number, revision, createdAtMs, roles }) => [
       ...[String(number), revision.name, formatAge(nowMs - createdAtMs), revision.spec.image ?? '–'],
-      isCurrent ? 'current' : '',
+      roles.join(', '),
     ]),
   ]);
   return [
@@ -60,4 +64,20 @@ export function historyLines(revisions: readonly KnownRevision[], nowMs: number)
       return before === undefined ? [row] : [row, ...changeLines(specChanges(before, after)).map((line) => `        ${line}`)];
     }),
   ];
+}
+
+/** Pure. What has become of the last rollouts, newest first. */
+function rolloutLines(history: readonly PastRollout[], nowMs: number): readonly string[] {
+  return history.length === 0
+    ? []
+    : [
+        '',
+        ...tableLines([
+          ['ROLLOUT', 'FOR', 'REVISION', 'OUTCOME', 'ENDED', 'WHY'],
+          ...history.map(({ id, reason, revision, outcome, endedTime, problem }) => [
+            ...[String(id), reason, revision ?? '–', outcome, `${formatAge(nowMs - Date.parse(endedTime))} ago`],
+            problem === undefined ? '' : `${problem.code}: ${problem.message}`,
+          ]),
+        ]),
+      ];
 }

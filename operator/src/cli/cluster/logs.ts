@@ -93,7 +93,7 @@ function noPods(pods: readonly JobPod[], name: string, wanted: string | undefine
 }
 
 /** Pure. `jobmanager` and `taskmanager` are what people type after years with Flink. */
-export function selectPods(pods: readonly JobPod[], wanted: string | undefined): readonly JobPod[] {
+function selectPods(pods: readonly JobPod[], wanted: string | undefined): readonly JobPod[] {
   if (wanted === undefined) {
     return pods;
   }

@@ -80,7 +80,7 @@ function actionOf(before: FlinkJobObject | undefined, changes: readonly SpecChan
 }
 
 /** Pure. */
-export function planLines({ before, after, changes }: PlanFacts): readonly string[] {
+function planLines({ before, after, changes }: PlanFacts): readonly string[] {
   const { namespace, name } = after.metadata;
   const action = actionOf(before, changes);
   return [

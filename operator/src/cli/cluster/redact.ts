@@ -21,7 +21,7 @@ const innocentNames: ReadonlySet<string> = new Set([
   ...['token', 'restoreToken', 'author', 'authored'],
 ]);
 
-export function isSecretName(name: string): boolean {
+function isSecretName(name: string): boolean {
   return !innocentNames.has(name) && secretName.test(name);
 }
 

@@ -1,4 +1,6 @@
 import { apiVersion, group, kind } from '../../api/labels.ts';
+import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { buildRevision } from '../../flink-job/build-revision.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { KubernetesObject } from '../../kubernetes/object-client.ts';
 import { CommandFailure } from '../command.ts';
@@ -11,13 +13,15 @@ interface RevisionObject extends KubernetesObject {
 }
 
 export interface KnownRevision {
-  /** Counts the revisions that are kept, oldest first; what `--to-revision` takes. */
+  /** The rollout that brought it first; what `--to-revision` takes. */
   readonly number: number;
   readonly revision: Revision;
   readonly createdAtMs: number;
-  /** The one that runs, or ran last. */
-  readonly isCurrent: boolean;
+  /** What it is to the job now, in words. */
+  readonly roles: readonly Role[];
 }
+
+type Role = 'running' | 'stable' | 'rolled back' | 'in the spec';
 
 export async function readRevisions(cluster: Cluster, flinkJob: FlinkJobObject): Promise<readonly KnownRevision[]> {
   const { name, uid } = flinkJob.metadata;
@@ -28,28 +32,36 @@ export async function readRevisions(cluster: Cluster, flinkJob: FlinkJobObject):
   const own = found.filter(({ metadata }) =>
     metadata.ownerReferences?.some((owner) => owner.apiVersion === apiVersion && owner.kind === kind && owner.uid === uid),
   );
-  return numbered(own, flinkJob.status?.revision);
+  return known(own, flinkJob);
 }
 
-/** Pure. By their own numbers where they have different ones, else by age. */
-function numbered(objects: readonly RevisionObject[], current: string | undefined): readonly KnownRevision[] {
-  const hasNumbers = new Set(objects.map(({ revision }) => revision)).size === objects.length;
-  const createdAtMs = ({ metadata }: RevisionObject) => Date.parse(metadata.creationTimestamp ?? '') || 0;
-  return [...objects]
-    .sort((a, b) => a.revision - b.revision || createdAtMs(a) - createdAtMs(b))
-    .map((object, index) => ({
-      number: hasNumbers ? object.revision : index + 1,
+/** Pure. Oldest first. */
+function known(objects: readonly RevisionObject[], { spec, status, metadata }: FlinkJobObject): readonly KnownRevision[] {
+  const parsed = parseFlinkJobSpec(spec);
+  const named: readonly (readonly [Role, string | undefined])[] = [
+    ['running', status?.ended === undefined ? status?.revision : undefined],
+    ['stable', status?.stable?.revision],
+    ['rolled back', status?.rolledBack?.revision],
+    ['in the spec', parsed.ok ? buildRevision(parsed.value, metadata).name : undefined],
+  ];
+  return objects
+    .map((object) => ({
+      number: object.revision,
       revision: object.data,
-      createdAtMs: createdAtMs(object),
-      isCurrent: object.data.name === current,
-    }));
+      createdAtMs: Date.parse(object.metadata.creationTimestamp ?? '') || 0,
+      roles: named.flatMap(([role, name]) => (name === object.data.name ? [role] : [])),
+    }))
+    .sort((a, b) => a.number - b.number || a.createdAtMs - b.createdAtMs);
 }
 
-/** Pure. The one that is asked for by number or name or, without a wish, the newest before the one that runs. */
+/**
+ * Pure. The one that is asked for by number or name. Without a wish: the last that was stable, unless that is the one in the spec; then the newest
+ * before it that was not rolled back.
+ */
 export function chooseRevision(revisions: readonly KnownRevision[], wanted: string | undefined, name: string): KnownRevision {
   const list = `kubectl flinkjob history ${name} lists the revisions that are kept.`;
   if (wanted !== undefined) {
-    const found = revisions.find(
+    const found = revisions.findLast(
       ({ number, revision }) => String(number) === wanted || (wanted.length >= 4 && revision.name.startsWith(wanted)),
     );
     if (found === undefined) {
@@ -57,13 +69,16 @@ export function chooseRevision(revisions: readonly KnownRevision[], wanted: stri
     }
     return found;
   }
-  const currentAt = revisions.findIndex(({ isCurrent }) => isCurrent);
-  const before = (currentAt === -1 ? revisions : revisions.slice(0, currentAt)).at(-1);
-  if (before === undefined) {
+  const has = (role: Role) => (each: KnownRevision) => each.roles.includes(role);
+  const inSpecAt = revisions.findIndex(has('in the spec'));
+  const others = revisions.filter((each) => !has('in the spec')(each) && !has('rolled back')(each));
+  const earlier = inSpecAt === -1 ? others : others.filter((each) => revisions.indexOf(each) < inSpecAt);
+  const chosen = others.find(has('stable')) ?? earlier.at(-1);
+  if (chosen === undefined) {
     throw new CommandFailure(
-      `${name} has no revision before the one that runs`,
+      `${name} has no revision before the one in its spec`,
       `The operator keeps none that is older. ${list} An older file can be applied with kubectl apply.`,
     );
   }
-  return before;
+  return chosen;
 }

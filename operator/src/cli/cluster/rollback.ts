@@ -14,12 +14,17 @@ export const rollback = clusterCommand(
     summary: 'Write the spec of an older revision into the job again, as kubectl rollout undo does',
     details: [
       'State goes forward: the older revision starts from the newest state, not from that of its own time, and pre-flight proves that it can read it before the job is touched.',
-      'spec.job.desiredState, spec.upgrade and spec.restore stay as they are: they say what should happen to the job, not what it is made of.',
+      'spec.job.desiredState, upgrade, restore, savepoints, recovery and the like stay as they are: they say what should happen to the job, not what it is made of.',
       'To go back in state too, point spec.restore at a savepoint or checkpoint.',
     ],
     positionals: [{ name: 'NAME', required: true, meaning: 'the job' }],
     options: {
-      'to-revision': { type: 'string', value: 'N', default: 'the one before', meaning: 'number or name of the revision' },
+      'to-revision': {
+        type: 'string',
+        value: 'N',
+        default: 'the last stable one, or the one before',
+        meaning: 'number or name of the revision',
+      },
       'dry-run': { type: 'boolean', meaning: 'show the difference, have the cluster check it, change nothing' },
       ...waitOptions,
     },
@@ -49,17 +54,18 @@ export const rollback = clusterCommand(
   },
 );
 
+/** Fields that say what should happen to a job, and when. `restartNonce` would restart it once more. */
+const notOfARevision: readonly string[] = [
+  ...['upgrade', 'restore', 'savepoints', 'recovery', 'restartNonce', 'ttlSecondsAfterFinished', 'revisionHistoryLimit'],
+];
+
 /** Pure. What a revision is made of is the old one's; what should happen to the job stays as it is wished for now. */
-export function rolledBack(present: FlinkJobObject['spec'], old: FlinkJobSpec): FlinkJobObject['spec'] {
-  const kept = Object.fromEntries(
-    ['upgrade', 'restore', 'restartNonce', 'savepoints'].flatMap((name) => (name in present ? [[name, present[name]]] : [])),
-  );
-  const { upgrade: _upgrade, restore: _restore, ...rest } = old;
+function rolledBack(present: FlinkJobObject['spec'], old: FlinkJobSpec): FlinkJobObject['spec'] {
+  const kept = Object.fromEntries(notOfARevision.flatMap((name) => (name in present ? [[name, present[name]]] : [])));
+  const rest = Object.fromEntries(Object.entries(old).filter(([name]) => !notOfARevision.includes(name)));
   const { desiredState } = (present['job'] ?? {}) as { readonly desiredState?: unknown };
   // Without `undefined`, which the API does not know.
-  return JSON.parse(
-    JSON.stringify({ ...rest, savepoints: undefined, restartNonce: undefined, ...kept, job: { ...rest.job, desiredState } }),
-  );
+  return JSON.parse(JSON.stringify({ ...rest, ...kept, job: { ...old.job, desiredState } }));
 }
 
 function report(
@@ -70,6 +76,10 @@ function report(
   output.report(`To revision ${number} (${revision.name}), ${formatAge(Date.now() - createdAtMs)} old:`);
   lines.forEach(output.report);
   output.report(`It starts ${startsFrom(found)}.`);
+  const target = found.status?.rollbackTarget;
+  if (target?.revision === revision.name && target.check === 'Unreadable') {
+    output.report(`A pre-flight has found that it cannot read that state: ${target.problem?.message ?? 'no reason is given'}.`);
+  }
 }
 
 /** Pure. From which state the next start continues, as far as the resource says. */

@@ -35,6 +35,7 @@ export function statusTree(facts: StatusFacts): readonly Line[] {
     line: rootLine(facts),
     children: [
       ...problemBranches(facts),
+      ...pausedBranches(facts),
       ...rolloutBranches(facts),
       attemptBranch(facts),
       ...otherPodBranches(facts),
@@ -88,6 +89,7 @@ function problemBranches({ flinkJob, job }: StatusFacts): readonly Branch[] {
     status?.error,
     status?.rollout?.problem,
     status?.ended?.problem,
+    status?.rolledBack?.problem,
     job.ok ? job.value.error : undefined,
   ].filter((problem) => problem !== undefined);
   const distinct = [...new Map(found.map((problem) => [`${problem.code} ${problem.message}`, problem])).values()];
@@ -95,6 +97,12 @@ function problemBranches({ flinkJob, job }: StatusFacts): readonly Branch[] {
     line: [{ text: `${code}: ${message}`, tone: 'bad' }],
     children: remedy === undefined ? [] : [{ line: [{ text: `What to do: ${remedy}`, tone: 'plain' }] }],
   }));
+}
+
+function pausedBranches({ flinkJob, nowMs }: StatusFacts): readonly Branch[] {
+  const since = flinkJob.status?.pausedTime;
+  const text = `Paused for ${formatAge(nowMs - Date.parse(since ?? ''))} by the annotation flinkjob.dev/paused: the operator changes nothing until it is removed`;
+  return since === undefined ? [] : [{ line: [{ text, tone: 'busy' }] }];
 }
 
 function rolloutBranches({ flinkJob, nowMs }: StatusFacts): readonly Branch[] {
@@ -107,6 +115,7 @@ function rolloutBranches({ flinkJob, nowMs }: StatusFacts): readonly Branch[] {
   const deadline =
     rollout.deadlineTime === undefined ? '' : `, given up in ${formatAge(Date.parse(rollout.deadlineTime) - nowMs)}`;
   const revision = rollout.revision === undefined ? '' : ` to revision ${rollout.revision}`;
+  const counted = rollout.state === 'Stabilizing' ? `, ${plural(rollout.completedCheckpoints ?? 0, 'checkpoint')} completed` : '';
   const isStuck = rollout.state === 'Blocked' || rollout.state === 'StopFailed';
   return [
     {
@@ -114,7 +123,7 @@ function rolloutBranches({ flinkJob, nowMs }: StatusFacts): readonly Branch[] {
         { text: `Rollout ${rollout.id}`, tone: 'strong' },
         { text: `  ${rollout.reason}${revision}: `, tone: 'plain' },
         { text: rollout.state, tone: isStuck ? 'bad' : 'busy' },
-        { text: ` for ${since}, try ${rollout.try}${isStuck ? next : deadline}`, tone: 'plain' },
+        { text: ` for ${since}, try ${rollout.try}${counted}${isStuck ? next : deadline}`, tone: 'plain' },
       ],
     },
   ];
