@@ -44,12 +44,13 @@ export const FlinkSavepointSpec = z
   })
   .meta({
     'x-kubernetes-validations': [
+      // `import` is a word of CEL: a field of that name is called so in a rule.
       {
-        rule: 'self.flinkJobName == oldSelf.flinkJobName && self.format == oldSelf.format && self.drill == oldSelf.drill && self.startDeadlineSeconds == oldSelf.startDeadlineSeconds && has(self.import) == has(oldSelf.import) && (!has(self.import) || self.import == oldSelf.import)',
+        rule: 'self.flinkJobName == oldSelf.flinkJobName && self.format == oldSelf.format && self.drill == oldSelf.drill && self.startDeadlineSeconds == oldSelf.startDeadlineSeconds && has(self.__import__) == has(oldSelf.__import__) && (!has(self.__import__) || self.__import__.path == oldSelf.__import__.path)',
         message: 'only deletionPolicy and ttlSeconds of a FlinkSavepoint may be changed; make another one for another savepoint',
       },
       {
-        rule: "!has(self.import) || !has(self.format) || self.format == 'Native'",
+        rule: "!has(self.__import__) || !has(self.format) || self.format == 'Native'",
         message: 'format says how a savepoint is taken; one that is imported stays as it is',
       },
     ],
