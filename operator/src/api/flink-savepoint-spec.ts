@@ -17,6 +17,8 @@ export const FlinkSavepointSpec = z
       .strictObject({
         path: z
           .string()
+          // The longest that a rule may be asked to compare: without a bound an API server refuses the definition for its cost.
+          .max(1024)
           .regex(/^(file:|s3:\/\/).+$/)
           .meta({
             description: 'URL, file: or s3:, of an exported savepoint, or of a checkpoint or savepoint in another lineage.',
