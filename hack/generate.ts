@@ -26,6 +26,7 @@ const generators: readonly {
   { command: process.execPath, args: ['hack/generate-configuration.ts'], cwd: '.', outputs: 'docs/configuration.md' },
   { command: process.execPath, args: ['hack/generate-bad-specs.ts'], cwd: '.', outputs: 'docs/bad-specs.md' },
   { command: process.execPath, args: ['hack/generate-metrics.ts'], cwd: '.', outputs: 'docs/metrics.md' },
+  { command: process.execPath, args: ['hack/generate-lifecycle.ts'], cwd: '.', outputs: 'docs/lifecycle.md' },
 ];
 
 const stale: string[] = [];

@@ -90,6 +90,11 @@ const Rollout = z.strictObject({
   taskManagers: z.int().min(1).optional().meta({ description: 'How many TaskManagers the start gets.' }),
   checkpointId: z.int().min(0).optional().meta({ description: 'While Stabilizing: the newest checkpoint that was counted.' }),
   completedCheckpoints: z.int().min(0).optional().meta({ description: 'While Stabilizing: how many have been completed.' }),
+  restarts: z
+    .int()
+    .min(0)
+    .optional()
+    .meta({ description: 'While Stabilizing: the automatic restarts before those checkpoints.' }),
   pendingRecordsBefore: z
     .number()
     .min(0)
@@ -214,6 +219,8 @@ export const FlinkJobStatus = z.strictObject({
       savepoint: z
         .strictObject({
           try: z.int().min(1).meta({ description: 'Which try it is.' }),
+          stopTimeoutSeconds: z.int().min(1).meta({ description: 'The deadline that the stop is sent with.' }),
+          savepointFormat: z.enum(['Native', 'Canonical']).meta({ description: 'The format that it is asked for in.' }),
           deadlineTime: time().meta({ description: 'When the deletion goes on without one.' }),
           retryTime: time().optional().meta({ description: 'When a try that failed is followed by the next.' }),
           problem: Problem.optional().meta({ description: 'Why the last try failed.' }),

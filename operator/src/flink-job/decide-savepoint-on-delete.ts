@@ -26,7 +26,12 @@ export function decideSavepointOnDelete(input: DecideInput, operationId: string)
     return { savepoint: known && { ...known, state: 'NothingToTake' }, commands: [] };
   }
   const deadlineTime = known?.deadlineTime ?? toTime(nowMs + policies.deleteTimeoutSeconds * 1000);
-  const savepoint: SavepointOnDelete = known ?? { try: 1, deadlineTime, state: 'InProgress' };
+  const { stopTimeoutSeconds, savepointFormat, deleteTimeoutSeconds } = policies;
+  const savepoint: SavepointOnDelete = known ?? {
+    ...{ try: 1, deadlineTime, state: 'InProgress', savepointFormat },
+    // What is sent under one id stays what it is, whatever the spec says by then.
+    stopTimeoutSeconds: Math.min(stopTimeoutSeconds, deleteTimeoutSeconds),
+  };
   if (!wantsProcesses(status) || status.attempt?.ranTime === undefined || currentJobManager(status, input.facts) === undefined) {
     return { savepoint: { ...savepoint, state: isTaken(input, operationId) ? 'Taken' : 'NothingToTake' }, commands: [] };
   }
@@ -53,25 +58,27 @@ function advance(input: DecideInput, savepoint: SavepointOnDelete, root: string)
     if (nowMs < toMs(retryTime)) {
       return { savepoint: waiting, commands: [] };
     }
-    return stop(input, { try: savepoint.try + 1, deadlineTime: savepoint.deadlineTime, state: 'InProgress', problem }, root);
+    const { retryTime: _retryTime, ...rest } = savepoint;
+    return stop(input, { ...rest, try: savepoint.try + 1, problem }, root);
   }
   return stop(input, savepoint, root);
 }
 
 /** Sent until it is seen to be under way. */
 function stop(input: DecideInput, savepoint: SavepointOnDelete, root: string): SavepointStep {
-  const { status, facts, nowMs } = input;
-  const { stopTimeoutSeconds, savepointFormat } = policiesOf(input);
+  const { status, facts } = input;
+  const { stopTimeoutSeconds, savepointFormat } = savepoint;
   const address = currentJobManager(status, facts)?.restAddress;
   const operationId = operationOf(savepoint, root);
   const isKnown = facts.document?.operations.some((operation) => operation.operationId === operationId) === true;
   if (address === undefined || isKnown || currentDocument(status, facts)?.state !== 'Running') {
     return { savepoint, commands: [] };
   }
-  const leftSeconds = Math.max(1, Math.floor((toMs(savepoint.deadlineTime) - nowMs) / 1000));
-  const deadlineSeconds = Math.min(stopTimeoutSeconds, leftSeconds);
   const format = savepointFormat === 'Canonical' ? { stateFormat: savepointFormat } : {};
-  return { savepoint, commands: [{ ...{ type: 'StopJob', operationId, address, deadlineSeconds }, ...format }] };
+  return {
+    savepoint,
+    commands: [{ ...{ type: 'StopJob', operationId, address, deadlineSeconds: stopTimeoutSeconds }, ...format }],
+  };
 }
 
 function isTaken({ facts }: DecideInput, root: string): boolean {

@@ -5,7 +5,7 @@ import { foldFacts } from './fold-facts.ts';
 import { keepProcesses } from './keep-processes.ts';
 import { lifecycleState } from './lifecycle-state.ts';
 import { foldPause } from './pause.ts';
-import { policiesOf } from './policies.ts';
+import { isRejected, policiesOf } from './policies.ts';
 import { advanceRollout } from './rollout.ts';
 import { describeStatus } from './status.ts';
 import type { Move } from './transitions.ts';
@@ -27,7 +27,7 @@ export function decide(input: DecideInput): Decision {
   if (input.deleting) {
     return decideDeletion(input);
   }
-  const paused = { ...input, status: foldPause(input) };
+  const paused = { ...input, status: forgetRejected({ ...input, status: foldPause(input) }) };
   const folded = foldFacts(paused);
   const ended = endMove(paused.status, folded);
   const seen = { ...input, status: folded };
@@ -45,6 +45,12 @@ export function decide(input: DecideInput): Decision {
   const { idlePollMs, busyPollMs } = input.limits;
   const moves = ended === undefined ? advance.moves : [ended, ...advance.moves];
   return { status, commands, moves, requeueAfterMs: isQuiet ? idlePollMs : busyPollMs };
+}
+
+/** Once the spec has asked for something else, it may ask for the same again. */
+function forgetRejected(input: DecideInput): FlinkJobStatus {
+  const { status, desired } = input;
+  return status.rolledBack !== undefined && desired.valid && !isRejected(input) ? { ...status, rolledBack: undefined } : status;
 }
 
 /** Within a rollout an attempt that ends is one of the things that the rollout sees; without one it is a move of its own. */

@@ -83,6 +83,22 @@ test('another nonce tries a rolled back revision again, and another spec is a ro
   assert.equal(conditionOf(controller, 'Ready'), 'True Running');
 });
 
+test('once the spec has asked for something else, it may ask for a rolled back revision again', () => {
+  const { world, controller } = running();
+  world.failing.add(bad().name);
+  controller.apply(bad());
+  controller.run(24);
+  controller.apply(revisionWith());
+  controller.run(3);
+  assert.equal(conditionOf(controller, 'Ready'), 'True Running');
+  assert.equal(controller.status.attempt?.number, 3, 'the stable revision runs already');
+  world.failing.clear();
+  controller.apply(bad());
+  controller.run(14);
+  assert.equal(controller.status.revision, bad().name);
+  assert.equal(conditionOf(controller, 'Ready'), 'True Running');
+});
+
 test('a suspend and a resume do not bring a rolled back revision again', () => {
   const { world, controller } = running();
   world.failing.add(bad().name);

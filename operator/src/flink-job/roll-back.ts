@@ -51,7 +51,7 @@ export function notStable(
   const ended = endRollout(status, { outcome: 'RolledBack', nowMs, problem: why.problem });
   const rolledBack = { revision: rollout.revision, generation, time: toTime(nowMs), problem };
   const next = newRollout({ ...input, status: { ...ended, rolledBack } }, { reason: 'Rollback', revision: stable });
-  if (isUnreadableNow && from !== 'Blocked') {
+  if (isUnreadableNow && from === 'Stabilizing') {
     return rollbackImpossible({ ...input, status: next.status }, from, rollbackTarget?.problem ?? why.problem);
   }
   return { ...next, move: { from, event: 'NotStable', to: 'PreFlight' } };
@@ -63,11 +63,7 @@ function late(status: FlinkJobStatus, problem: Problem): FlinkJobStatus {
 }
 
 /** Neither revision can go on: the job stops, and people have to say what is to be given up. */
-export function rollbackImpossible(
-  input: DecideInput,
-  from: Extract<Leaving, 'Starting' | 'Stabilizing'> | 'PreFlight',
-  unreadable: Problem,
-): Step {
+export function rollbackImpossible(input: DecideInput, from: 'Stabilizing' | 'PreFlight', unreadable: Problem): Step {
   const { status, nowMs, generation } = input;
   const path = status.rollbackTarget?.rewindPath;
   const givenUp = path === undefined ? 'what it has completed' : `what it has completed and goes back to ${path}`;

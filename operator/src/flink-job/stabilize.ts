@@ -71,8 +71,7 @@ export function stabilizing(input: DecideInput): Step {
   if (unmet === undefined) {
     return stable(next, counted);
   }
-  const overBudget = status.restarts > policies.rollback.maxRestarts;
-  const isOver = overBudget || (rollout.deadlineTime !== undefined && nowMs >= toMs(rollout.deadlineTime));
+  const isOver = unmet.code === tooManyRestarts || (rollout.deadlineTime !== undefined && nowMs >= toMs(rollout.deadlineTime));
   if (isOver) {
     const step = notStable(next, 'Stabilizing', { problem: unmet, mustStop: unmet.code !== lagGrew });
     return step.move === undefined ? askRollbackCheck({ ...next, status: step.status }) : step;
@@ -80,14 +79,21 @@ export function stabilizing(input: DecideInput): Step {
   return askRollbackCheck(next);
 }
 
-/** By their ids: one that was completed between two looks is not counted, which only makes it wait for another. */
-function countCheckpoints({ lastCheckpoint }: FlinkJobStatus, rollout: Rollout): Rollout {
+/**
+ * By their ids: one that was completed between two looks is not counted, which only makes it wait for another. A restart begins the count anew: they are to follow
+ * each other.
+ */
+function countCheckpoints({ lastCheckpoint, restarts }: FlinkJobStatus, rollout: Rollout): Rollout {
+  if (restarts !== (rollout.restarts ?? 0)) {
+    return { ...rollout, restarts, checkpointId: lastCheckpoint?.id ?? 0, completedCheckpoints: 0 };
+  }
   const { checkpointId = 0, completedCheckpoints = 0 } = rollout;
   const newest = lastCheckpoint?.id ?? 0;
   return newest > checkpointId ? { ...rollout, checkpointId: newest, completedCheckpoints: completedCheckpoints + 1 } : rollout;
 }
 
 const lagGrew = 'LagGrew';
+const tooManyRestarts = 'TooManyRestarts';
 
 /** What a stable revision does and this one does not, yet; undefined when there is nothing. */
 function unmetCriterion(
@@ -98,9 +104,10 @@ function unmetCriterion(
 ): Problem | undefined {
   const { restarts } = input.status;
   const completed = rollout.completedCheckpoints ?? 0;
-  if (restarts > rollback.maxRestarts) {
+  // Where there is nothing to go back to, a run without another restart makes up for those that were.
+  if (restarts > rollback.maxRestarts && isBackAvailable(input, rollout)) {
     const message = `it restarted ${restarts} times before it was stable; spec.upgrade.rollback.maxRestarts is ${rollback.maxRestarts}`;
-    return { code: 'TooManyRestarts', message };
+    return { code: tooManyRestarts, message };
   }
   if (document?.state !== 'Running') {
     return { code: 'NotRunning', message: `it is ${document?.state ?? 'not answering'}` };

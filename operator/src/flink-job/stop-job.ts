@@ -63,6 +63,10 @@ function beginStop(input: DecideInput, rollout: Rollout): Step {
   const { status, desired, current, facts, nowMs, limits } = input;
   const upgrade = (desired.valid ? desired.revision : current)?.spec.upgrade;
   const mode = rollout.reason === 'Suspend' ? 'Savepoint' : (upgrade?.mode ?? 'Savepoint');
+  // A stop that was begun before, or the end of all input: they end by themselves, in a receipt or in Running.
+  if (endsByItself.has(facts.document?.state)) {
+    return rest(status);
+  }
   if (rollout.reason === 'Rollback') {
     const stopReason = 'the revision is not stable, so its last completed checkpoint is used';
     return sendStop(input, { ...rollout, stopMode: 'Cancel', stopReason });
@@ -78,12 +82,6 @@ function beginStop(input: DecideInput, rollout: Rollout): Step {
         stopTimeoutSeconds: upgrade?.stopTimeoutSeconds ?? 120,
         ...(upgrade?.savepointFormat === 'Canonical' ? { savepointFormat: 'Canonical' } : {}),
       });
-    // These end by themselves: in a receipt, or in Running.
-    case 'Stopping':
-    case 'Finishing':
-    case 'Stopped':
-    case 'Finished':
-      return rest(status);
     default: {
       // What never ran has made nothing that a savepoint could hold, and may never come to run.
       const neverRan = status.attempt?.ranTime === undefined;
@@ -96,6 +94,8 @@ function beginStop(input: DecideInput, rollout: Rollout): Step {
     }
   }
 }
+
+const endsByItself: ReadonlySet<string | undefined> = new Set(['Stopping', 'Finishing', 'Stopped', 'Finished']);
 
 /** Status holds the operation before it is sent. */
 function sendStop(input: DecideInput, chosen: Rollout): Step {

@@ -62,7 +62,6 @@ export const lifecycle = {
     exits: {
       Running: ['Stabilizing'],
       NotStable: ['PreFlight'],
-      RollbackImpossible: ['Failed'],
       FinishedEarlierStop: ['PreFlight'],
       HigherAttemptNeeded: ['Blocked'],
       Ended: endings,

@@ -50,11 +50,14 @@ export class FakeWorld {
   readonly stuck = new Set<string>();
   /** Revisions whose checkpoints no other revision can read. */
   readonly unreadable = new Set<string>();
+  /** Set: commands that are answered with a refusal, until the next pass has seen it. */
+  refuse: ((command: Command) => Problem | undefined) | undefined;
   /** Set: what sources have not read yet. */
   pendingRecords: number | undefined;
   /** Set: stops with savepoint fail. */
   savepointsFail = false;
   #pods = 0;
+  #refusals: Facts['refusals'] = [];
 
   facts(status: FlinkJobStatus): Facts {
     const jobManagers: JobManagerFact[] = this.jobManagers.map((it) => ({
@@ -84,12 +87,23 @@ export class FakeWorld {
     return {
       ...partial,
       document: answers && isOurs ? this.#document(jobManager) : undefined,
-      refusals: [],
+      refusals: this.#takeRefusals(),
       hindrance: undefined,
     };
   }
 
+  #takeRefusals(): Facts['refusals'] {
+    const refusals = this.#refusals;
+    this.#refusals = [];
+    return refusals;
+  }
+
   act(command: Command): void {
+    const refusal = this.refuse?.(command);
+    if (refusal !== undefined) {
+      this.#refusals = [...this.#refusals, { operationId: command.operationId, problem: refusal }];
+      return;
+    }
     switch (command.type) {
       case 'RunPreFlight':
         if (!this.preFlights.some((it) => it.operationId === command.operationId)) {
@@ -415,6 +429,15 @@ export class FakeWorld {
     const id = lineage.stopping?.operationId;
     lineage.operations = lineage.operations.map((it) => (it.operationId === id ? operation(it.operationId, 'Failed') : it));
     lineage.stopping = undefined;
+  }
+
+  /** Somebody stops it with a savepoint, past its resource. */
+  stopFromOutside(jobManager: FakeJobManager): void {
+    if (this.#isWriter(jobManager) && jobManager.state === 'Running') {
+      this.#checkpoint('Savepoint', jobManager.revision);
+      this.lineage.closed = { reason: 'StoppedWithSavepoint', checkpointId: this.lineage.checkpoints, operationId: 'somebody' };
+      jobManager.state = 'Stopped';
+    }
   }
 
   /** All input has ended. */

@@ -3,7 +3,8 @@ import { findCondition } from '../../src/api/conditions.ts';
 import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
 import type { Command } from '../../src/flink-job/decision.ts';
 import type { Revision } from '../../src/flink-job/revision.ts';
-import { FakeWorld } from '../fakes/fake-world.ts';
+import type { Move } from '../../src/flink-job/transitions.ts';
+import { type FakeJobManager, FakeWorld } from '../fakes/fake-world.ts';
 import { revisionWith, type SpecChoices } from '../fakes/flink-job-builders.ts';
 import { PureController } from '../fakes/pure-controller.ts';
 import { Random } from '../fakes/random.ts';
@@ -14,12 +15,15 @@ import { Random } from '../fakes/random.ts';
  * storing the status and carrying out its commands. What must never happen is checked at every command, and at the end, with the faults
  * gone and a good spec applied, the job must arrive: no state is without a way out.
  */
-export function walk(seed: number, steps: number): void {
+export function walk(seed: number, steps: number): readonly Move[] {
   const random = new Random(seed);
   const world = new FakeWorld();
   const controller = new PureController(world, revisionWith());
   const watch = new Watch(world);
-  controller.onCommand((command, status) => watch.check(command, status));
+  controller.onCommand((command, status) => {
+    assert.ok(!controller.paused || controller.deleting, `${command.type} while paused`);
+    watch.check(command, status);
+  });
   for (let step = 0; step < steps; step += 1) {
     disturb(random, world, controller);
     controller.pass(random.chance(0.15) ? random.below(2) : Number.POSITIVE_INFINITY);
@@ -28,7 +32,13 @@ export function walk(seed: number, steps: number): void {
     }
     world.nowMs += random.pick([100, 500, 1_000, 1_000, 5_000, 40_000]);
   }
-  arrive(random, world, controller);
+  if (random.chance(0.7)) {
+    arrive(random, world, controller);
+  }
+  if (random.chance(0.5)) {
+    leave(random, world, controller);
+  }
+  return controller.moves;
 }
 
 /** A spec of the walk; few values, so that walks come back to what they had. */
@@ -42,7 +52,15 @@ function anySpec(random: Random): Revision {
     upgrade: {
       mode: random.pick(['Savepoint', 'Savepoint', 'LastState', 'Stateless']),
       stopTimeoutSeconds: random.pick([10, 120]),
+      rollback: {
+        mode: random.chance(0.9) ? 'Automatic' : 'Manual',
+        stableCheckpoints: random.pick([1, 2, 2, 6]),
+        deadlineSeconds: random.pick([5, 60, 600]),
+        allowRewind: random.chance(0.3),
+      },
     },
+    recovery: { restarts: random.pick([0, 1, 3]) },
+    checkpoints: { onDelete: random.pick(['Savepoint', 'Retain', 'Purge']), deleteTimeoutSeconds: random.pick([30, 300]) },
     restore: random.chance(0.15) ? { from: 'None', token: random.pick(['a', 'b']) } : {},
   };
   return revisionWith(choices, random.pick(['digest-1', 'digest-2']));
@@ -55,9 +73,18 @@ function disturb(random: Random, world: FakeWorld, controller: PureController): 
     if (random.chance(0.25)) {
       world.broken.add(revision.name);
     }
-    if (random.chance(0.15)) {
-      world.doomed.add(revision.name);
+    for (const fate of [world.doomed, world.failing, world.stuck, world.unreadable, world.unreadable]) {
+      if (random.chance(0.12)) {
+        fate.add(revision.name);
+      }
     }
+  }
+  if (random.chance(controller.paused ? 0.3 : 0.01)) {
+    controller.paused = !controller.paused;
+  }
+  if (random.chance(0.02)) {
+    world.failing.clear();
+    world.stuck.clear();
   }
   if (random.chance(0.02)) {
     controller.applyInvalid();
@@ -78,9 +105,8 @@ function disturb(random: Random, world: FakeWorld, controller: PureController): 
     if (random.chance(0.005)) {
       world.finish(jobManager);
     }
-    if (random.chance(0.005) && jobManager.state === 'Running') {
-      jobManager.state = 'Failed';
-      jobManager.error = 'RestartsExhausted';
+    if (random.chance(0.02) && jobManager.state === 'Running') {
+      endFromOutside(random, world, jobManager);
     }
   }
   for (const taskManager of world.taskManagers) {
@@ -105,12 +131,37 @@ function disturb(random: Random, world: FakeWorld, controller: PureController): 
   }
 }
 
+function endFromOutside(random: Random, world: FakeWorld, jobManager: FakeJobManager): void {
+  const how = random.pick(['Failed', 'Canceled', 'Stopped', 'Unusable', 'Restarted'] as const);
+  switch (how) {
+    case 'Failed':
+      jobManager.state = 'Failed';
+      jobManager.error = 'RestartsExhausted';
+      jobManager.errorRetry = random.pick(['never', 'backoff']);
+      return;
+    case 'Canceled':
+      jobManager.state = 'Canceled';
+      return;
+    case 'Stopped':
+      world.stopFromOutside(jobManager);
+      return;
+    case 'Unusable':
+      jobManager.process = { state: 'Ended', exit: { kind: 'Unusable', problem: undefined } };
+      return;
+    case 'Restarted':
+      jobManager.restarts += 5;
+  }
+}
+
 /** Enough passes for the longest back-offs and deadlines to run out many times. */
 const roundsToArrive = 400;
 
 function arrive(random: Random, world: FakeWorld, controller: PureController): void {
-  world.broken.clear();
+  for (const fate of [world.broken, world.failing, world.stuck, world.unreadable]) {
+    fate.clear();
+  }
   world.savepointsFail = false;
+  controller.paused = false;
   for (const jobManager of world.jobManagers) {
     jobManager.paused = jobManager.paused && random.chance(0.5);
   }
@@ -138,8 +189,32 @@ function arrive(random: Random, world: FakeWorld, controller: PureController): v
 /** The ends that only another spec leads out of; they have to say so. */
 function waitsForSpec({ status }: PureController): boolean {
   const stalled = findCondition(status.conditions, 'Stalled')?.status === 'True';
-  const { ended, rollout } = status;
-  return rollout === undefined && stalled && (ended?.state === 'Failed' || ended?.state === 'Fenced');
+  const { ended, rollout, rolledBack } = status;
+  const waits = ended === undefined ? rolledBack !== undefined : ended.state !== 'Suspended' && ended.state !== 'Finished';
+  return rollout === undefined && stalled && waits && ended?.startableAgain !== true;
+}
+
+/** Whatever is broken, and stays broken: a deletion ends. */
+function leave(random: Random, world: FakeWorld, controller: PureController): void {
+  controller.deleting = true;
+  const isDying = random.chance(0.3);
+  world.refuse = (command) =>
+    isDying && command.type === 'RunPurge'
+      ? { code: 'NamespaceTerminating', message: 'the namespace is being terminated' }
+      : undefined;
+  world.purgesFail = random.chance(0.3) ? { code: 'CheckpointStorageUnavailable', message: 'no answer' } : undefined;
+  world.savepointsFail = random.chance(0.3);
+  const isImmortal = random.chance(0.2);
+  for (let round = 0; round < roundsToArrive && !controller.released; round += 1) {
+    const { jobManagers } = world;
+    controller.pass(random.chance(0.15) ? 0 : Number.POSITIVE_INFINITY);
+    if (isImmortal) {
+      world.jobManagers = jobManagers;
+    }
+    world.progress();
+    world.nowMs += 2_000;
+  }
+  assert.ok(controller.released, `not released: ${JSON.stringify(controller.status, undefined, 2)}`);
 }
 
 /** What no command may ever do. */
@@ -161,6 +236,9 @@ class Watch {
         return;
       case 'StopJob':
       case 'CancelJob':
+        if (status.deletion !== undefined) {
+          return;
+        }
         assert.ok(
           status.rollout?.reason === 'Suspend' || status.rollout?.leastAttempt !== undefined,
           `${command.type} without a passed pre-flight: ${JSON.stringify(status.rollout)}`,
@@ -196,6 +274,7 @@ class Watch {
     this.#attempts.set(attempt, meaning);
     const highest = this.#highest.get(uid) ?? 0;
     assert.ok(number > highest, `attempt ${number} after ${highest}`);
+    assert.notEqual(command.revision, status.rolledBack?.revision, 'a revision that was rolled back is started again');
     this.#highest.set(uid, number);
     this.#hasPreFlight(command, { number, rolloutId: status.rollout?.id });
     this.#hasReceipt(number);
