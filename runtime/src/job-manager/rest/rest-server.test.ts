@@ -1,6 +1,8 @@
 // REST over real HTTP, of a JobManager on virtual time. What the JobManager does with a request is tested with it.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { credentialsOf, jobKeys } from '../../../test/fakes/job-credentials.ts';
 import { JobManagerHarness, jobManagerConfig, type StartedJobManager } from '../../../test/fakes/job-manager-harness.ts';
@@ -353,3 +355,21 @@ test('arguments of the job are shown by name only, and a URL without its passwor
 });
 
 const brokenSink = { code: 'SinkFailed', domain: 'external', retry: 'backoff' } as const;
+
+test('somebody who holds very many connections open keeps no other one out', async () => {
+  const { hostname, port } = new URL(`http://${server.address}`);
+  const silent: Socket[] = [];
+  const firstGone = Promise.withResolvers<void>();
+  for (let count = 0; count < 600; count += 1) {
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => {});
+    socket.once('close', () => (count === 0 ? firstGone.resolve() : undefined));
+    silent.push(socket);
+  }
+  await Promise.all(silent.map((socket) => once(socket, 'connect')));
+  await firstGone.promise;
+  assert.equal((await call('GET', '/config')).status, 200);
+  for (const socket of silent) {
+    socket.destroy();
+  }
+});

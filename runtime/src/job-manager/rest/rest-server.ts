@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { JobError, toErrorInfo } from '../../core/job-error.ts';
 import type { Credentials } from '../../credentials/credentials.ts';
 import { verifyRestCall } from '../../credentials/rest-authorization.ts';
@@ -14,7 +14,10 @@ const bodySizeBytesMax = 64 * 1024;
 const requestTimeoutMs = 10_000;
 /** Between looks at what has not arrived in time, a connection that says nothing among them. */
 const connectionsCheckingIntervalMs = 5_000;
-/** Controllers, Prometheus, probes and some people with a dashboard. Those beyond are refused at once, and this process keeps its files for its job. */
+/**
+ * Controllers, Prometheus, probes and some people with a dashboard; this process keeps its files for its job. When there are more, the oldest connection goes and not the new
+ * one: whoever opens many gets in his own way, and the probes, by which a pod lives, come through.
+ */
 const connectionCountMax = 512;
 
 export interface RestServer {
@@ -46,7 +49,7 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
       void serve(options, request, response);
     },
   );
-  server.maxConnections = connectionCountMax;
+  limitConnections(server);
   await listen(server, { host, port });
   const bound = server.address() as AddressInfo;
   return {
@@ -57,6 +60,19 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
         server.closeAllConnections();
       }),
   };
+}
+
+function limitConnections(server: Server): void {
+  /** Oldest first. */
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    if (sockets.size > connectionCountMax) {
+      const [oldest] = sockets;
+      oldest?.destroy();
+    }
+  });
 }
 
 function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
