@@ -146,15 +146,30 @@ test('suspend and resume write spec.job.desiredState, as kubectl-flinkjob', asyn
   assert.equal((await stored()).spec.job.desiredState, 'Running');
 });
 
+test('a restart counts spec.restartNonce up', async () => {
+  await flinkjob('restart', name);
+  assert.equal((await flinkjob('restart', name)).stdout, 'flinkjob.flinkjob.dev/words restarted\n');
+  assert.equal((await stored()).spec.restartNonce, 2);
+});
+
+test('a savepoint that is asked for is a FlinkSavepoint that the API server takes', async () => {
+  const { code, stderr } = await flinkjob('savepoint', name, '--name', 'before-upgrade', '--drill', '--retain', '--no-wait');
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /flinksavepoint\.flinkjob\.dev\/before-upgrade created/);
+  const made = await client.get<FlinkJobObject>({ apiVersion, kind: 'FlinkSavepoint', namespace, name: 'before-upgrade' });
+  const expected = { flinkJobName: name, format: 'Native', drill: 'Once', deletionPolicy: 'Retain', startDeadlineSeconds: 3600 };
+  assert.deepEqual(made?.spec, expected);
+});
+
 test('a plan shows the difference as the API server would store it, and changes nothing', async () => {
   const { resourceVersion } = (await stored()).metadata;
-  const rescaled = await flinkjob('plan', planFile({ job: { ...spec.job, parallelism: 4 } }));
+  const rescaled = await flinkjob('plan', planFile({ restartNonce: 2, job: { ...spec.job, parallelism: 4 } }));
   assert.match(
     rescaled.stdout,
     /^FlinkJob streams\/words: would be changed:\n {2}spec\.job\.parallelism: 2 → 4 {2}\(rescales the job\)\n/,
   );
   assert.match(rescaled.stdout, /Not checked from here/);
-  assert.match((await flinkjob('plan', planFile({}))).stdout, /nothing would change/);
+  assert.match((await flinkjob('plan', planFile({ restartNonce: 2 }))).stdout, /nothing would change/);
   const refused = await flinkjob('plan', planFile({ job: { ...spec.job, parallelism: 500 } }));
   assert.equal(refused.code, 2, refused.stderr);
   assert.match(refused.stderr, /at most spec\.job\.maxParallelism/);
