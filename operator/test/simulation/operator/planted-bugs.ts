@@ -24,25 +24,17 @@ function thinking(wrong: (input: DecideInput) => Decision): Pick<SimulationOptio
 function storing(
   wrong: (store: FlinkJobStore, options: ControllerOptions) => Partial<FlinkJobStore>,
 ): Pick<SimulationOptions, 'replace'> {
-  return {
-    replace: (options) => {
-      const { store } = options;
-      const right: FlinkJobStore = {
-        get: (...given) => store.get(...given),
-        list: (...given) => store.list(...given),
-        apply: (...given) => store.apply(...given),
-        delete: (...given) => store.delete(...given),
-        updateStatus: (...given) => store.updateStatus(...given),
-        updateFinalizers: (...given) => store.updateFinalizers(...given),
-        putRevision: (...given) => store.putRevision(...given),
-        getRevision: (...given) => store.getRevision(...given),
-        listRevisions: (...given) => store.listRevisions(...given),
-        pruneRevisions: (...given) => store.pruneRevisions(...given),
-        watch: (...given) => store.watch(...given),
-      };
-      return { ...options, store: { ...right, ...wrong(store, options) } };
+  return { replace: (options) => ({ ...options, store: partlyReplaced(options.store, wrong(options.store, options)) }) };
+}
+
+/** All that is not wrong is as it was. */
+function partlyReplaced<T extends object>(right: T, wrong: Partial<T>): T {
+  return new Proxy(right, {
+    get: (target, name) => {
+      const found: unknown = Reflect.get(wrong, name) ?? Reflect.get(target, name);
+      return typeof found === 'function' ? found.bind(target) : found;
     },
-  };
+  });
 }
 
 /** Each of these mistakes would break a promise, so the simulator must notice it. */
@@ -147,16 +139,22 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
   },
   'revision rendered from what the spec says by then': {
     ...{ seedCount: 100, violation: /immutable/ },
-    ...storing((store) => ({
-      getRevision: async (key, uid, name) => {
-        const stored = await store.getRevision(key, uid, name);
-        const found = await store.get(key);
-        const parsed = found === undefined ? undefined : parseFlinkJobSpec(found.spec);
-        return parsed?.ok === true && found !== undefined && stored !== undefined
-          ? { ...buildRevision(parsed.value, found.metadata), name }
-          : stored;
-      },
-    })),
+    replace: (options) => {
+      const { platform, store } = options;
+      return {
+        ...options,
+        platform: partlyReplaced(platform, {
+          ensureJobManager: async (job, request) => {
+            const found = await store.get(job);
+            const parsed = found === undefined ? undefined : parseFlinkJobSpec(found.spec);
+            const { name } = request.revision;
+            const revision =
+              parsed?.ok === true && found ? { ...buildRevision(parsed.value, found.metadata), name } : request.revision;
+            return platform.ensureJobManager(job, { ...request, revision });
+          },
+        }),
+      };
+    },
   },
   'retry without back-off': {
     ...{ seedCount: 100, violation: /without a pause|hot loop/ },
@@ -166,7 +164,13 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
   },
   'state forgotten with the storage': {
     ...{ seedCount: 300, violation: /silently empty/ },
-    ...thinking((input) => decide({ ...input, status: { ...input.status, lastCheckpoint: undefined } })),
+    ...thinking((input) => {
+      const { attempt } = input.status;
+      return decide({
+        ...input,
+        status: { ...input.status, lastCheckpoint: undefined, attempt: attempt && { ...attempt, ranTime: undefined } },
+      });
+    }),
   },
   'purge although the spec does not say so': {
     ...{ seedCount: 200, violation: /restore point/ },

@@ -72,9 +72,6 @@ export class SimulatedUser {
     for (const name of this.#names) {
       const found = this.#find(name);
       if (found !== undefined && random.chance(0.2)) {
-        if (random.chance(0.3)) {
-          this.#holdPod(name);
-        }
         this.#delete(name);
       } else if (found?.metadata.deletionTimestamp !== undefined || !this.#isGood(name) || random.chance(0.4)) {
         this.#apply(name, this.#goodSpec(this.#storageOf(name)));
@@ -86,9 +83,7 @@ export class SimulatedUser {
   /** Reads what is wrong, and does what it says. */
   correct(): void {
     for (const name of this.#names) {
-      if (this.#find(name) === undefined) {
-        this.#letPodsGo(name);
-      }
+      this.#letPodsGo(name);
       const storage = this.#storageOf(name);
       const wish = this.wishes.get(name);
       const { error, rolledBack } = this.#find(name)?.status ?? {};
@@ -191,6 +186,9 @@ export class SimulatedUser {
   }
 
   #delete(name: string): void {
+    if (this.#world.random.chance(0.4)) {
+      this.#holdPod(name);
+    }
     this.#world.trace(`user deletes ${name}`);
     this.wishes.set(name, { state: 'Absent' });
     const permitted = this.permissions.get(name);
@@ -272,14 +270,21 @@ export class SimulatedUser {
 
   /** Somebody else's controller holds a pod, and is away: as far as the operator can see, its processes never end. */
   #holdPod(name: string): void {
-    for (const { metadata } of this.#podsOf(name).slice(0, 1)) {
+    const workers = this.#podsOf(name).filter(({ metadata }) => metadata.labels?.[labels.attempt] !== undefined);
+    for (const { metadata } of workers.slice(0, 1)) {
+      this.#world.trace(`${metadata.name} is held by another controller`);
       const finalizers = [...(metadata.finalizers ?? []), foreignFinalizer];
       this.#patch({ ...kinds.pod, ...metadata }, { metadata: { finalizers } });
     }
   }
 
+  /** Once the FlinkJob that they belong to is gone. */
   #letPodsGo(name: string): void {
-    for (const { metadata } of this.#podsOf(name).filter((pod) => pod.metadata.finalizers?.includes(foreignFinalizer) === true)) {
+    const uid = this.#find(name)?.metadata.uid;
+    const held = this.#podsOf(name).filter(
+      ({ metadata }) => metadata.finalizers?.includes(foreignFinalizer) === true && metadata.labels?.[labels.uid] !== uid,
+    );
+    for (const { metadata } of held) {
       const finalizers = metadata.finalizers?.filter((it) => it !== foreignFinalizer);
       this.#patch({ ...kinds.pod, ...metadata }, { metadata: { finalizers } });
     }
