@@ -83,6 +83,15 @@ test('status leaves out what it has no right to ask for, and says so', async () 
   });
 });
 
+test('status does not wait long for a JobManager that the API server does not reach', async () => {
+  await withCluster(async (cluster) => {
+    cluster.server.interfere({ type: 'Hang' }, { path: /\/proxy\// });
+    const { code, printed } = await run(cluster, 'status', 'word-count');
+    assert.equal(code, 0);
+    assert.match(printed, /the API server does not reach pod word-count-jm-\S+; does a network policy keep it out\?/);
+  });
+});
+
 test('a job that is not ready is exit code 1, and what is wrong comes first', async () => {
   await withCluster(async (cluster) => {
     const error = { code: 'ImagePullFailed', message: 'image words:3 cannot be had', remedy: 'Correct spec.image.' };

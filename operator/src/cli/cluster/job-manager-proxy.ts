@@ -1,7 +1,6 @@
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import { ApiError } from '../../kubernetes/api-error.ts';
-import type { Cluster } from './cluster.ts';
-import { answerTimeoutMs } from './cluster.ts';
+import { answerTimeoutMs, type Cluster } from './cluster.ts';
 import { componentOf, type JobPod } from './job-objects.ts';
 
 /** What a process in a pod answers to a GET, by way of the API server: that needs the right to get `pods/proxy`, and no way into the pods' network. */
@@ -9,6 +8,8 @@ import { componentOf, type JobPod } from './job-objects.ts';
 /** Or why there is no answer. */
 export type Asked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly why: string };
 
+/** A pod answers in milliseconds. One that a network policy keeps the API server from never does, and nobody should wait long for what is left out then. */
+const reachTimeoutMs = 5_000;
 /** The longest answer is the metrics of a large job. */
 const answerSizeMaxBytes = 64 * 2 ** 20;
 
@@ -28,11 +29,11 @@ export async function askPod(
   try {
     const body = await cluster.connection.open(
       { method: 'GET', path: `${prefix}${path}` },
-      { timeoutMs: answerTimeoutMs, signal: limit.signal },
+      { timeoutMs: reachTimeoutMs, signal: limit.signal },
     );
     return { ok: true, value: await textOf(body) };
   } catch (error) {
-    return { ok: false, why: reasonOf(error, cluster.namespace) };
+    return { ok: false, why: reasonOf(error, { namespace: cluster.namespace, name }) };
   } finally {
     clearTimeout(timer);
   }
@@ -93,9 +94,15 @@ async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-function reasonOf(error: unknown, namespace: string): string {
-  if (error instanceof ApiError && error.status === 403) {
+function reasonOf(error: unknown, { namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  if (!(error instanceof ApiError)) {
+    return (error as Error).message;
+  }
+  if (error.status === 403) {
     return `you may not get pods/proxy in namespace ${namespace}`;
   }
-  return error instanceof ApiError ? (error.said ?? error.message) : (error as Error).message;
+  // What the API server says when it cannot connect to the pod is a 503; before that it tries for longer than anybody waits.
+  return error.reason === 'Timeout' || error.status === 503
+    ? `the API server does not reach pod ${name}; does a network policy keep it out?`
+    : (error.said ?? error.message);
 }
