@@ -143,6 +143,9 @@ test('a JobManager shows what it does to everybody, and takes orders and TaskMan
     },
   ]);
   assert.equal((await status())?.state, 'Running');
+  const refusal = jobManager.log.find(({ msg }) => msg === 'a peer was refused');
+  assert.equal(refusal?.['code'], 'CredentialMissing');
+  assert.match(String(refusal?.['peer']), /127\.0\.0\.1/);
 });
 
 test('a TaskManager shows its metrics, and takes records from nobody unknown', async () => {

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Credentials } from '../credentials/credentials.ts';
 import { openKeyFile } from '../credentials/key-file.ts';
+import { refusalLog } from '../credentials/refusal-log.ts';
 import type { Role } from '../credentials/token.ts';
 import type { Log } from '../log.ts';
 import { systemClock } from '../system-clock.ts';
@@ -16,5 +17,5 @@ export function openCredentials(role: Role, argv: readonly string[], log: Log): 
     return undefined;
   }
   const keys = openKeyFile(values.credentials, { log, monotonicMs: () => systemClock.monotonicMs() });
-  return new Credentials({ role, keys, nowMs: Date.now });
+  return new Credentials({ role, keys, nowMs: Date.now, onRefused: refusalLog(log, () => systemClock.monotonicMs()) });
 }

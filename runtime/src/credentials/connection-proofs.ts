@@ -34,10 +34,10 @@ export function proveConnection(credentials: Credentials, { audience, listener, 
 export function answerConnection(
   credentials: Credentials,
   token: string | undefined,
-  { audience, address }: Omit<Kind, 'listener'>,
+  { audience, address, peer }: Omit<Kind, 'listener'> & { readonly peer: string | undefined },
 ): string {
   const roles: readonly Role[] = ['TaskManager'];
-  credentials.verify(token, { audience, roles, what: 'a connection', ...(address === undefined ? {} : { boundTo: address }) });
+  credentials.verify(token, { audience, roles, what: 'a connection', boundTo: address, peer });
   return credentials.prove({ audience, boundTo: digestOf(token ?? '') });
 }
 

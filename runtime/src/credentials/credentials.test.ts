@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { credentialsOf, jobKey, jobKeys } from '../../test/fakes/job-credentials.ts';
 import { answerConnection, proveConnection } from './connection-proofs.ts';
+import { Credentials } from './credentials.ts';
+import { refusalLog } from './refusal-log.ts';
 import { authorizeAnyRestCall, authorizeRestCall, verifyRestCall } from './rest-authorization.ts';
 import { clockSkewMsMax, signToken, tokenLengthMax, tokenLifetimeMs } from './token.ts';
 
@@ -78,13 +80,16 @@ test('tokens of the period before and of the one to come are accepted, in both d
 test('a connection is answered by the JobManager of the job, to this very question', () => {
   const ask = () => proveConnection(credentialsOf('TaskManager', keys), { audience: 'Control', listener: 'JobManager' });
   const asked = ask();
-  const answer = answerConnection(jobManager(), asked.token, { audience: 'Control' });
+  const answer = answerConnection(jobManager(), asked.token, { audience: 'Control', peer: undefined });
   assert.throws(() => ask().checkAnswer(answer), { message: /another peer or another question/ });
   assert.throws(() => asked.checkAnswer(undefined), { code: 'CredentialMissing' });
   assert.throws(() => asked.checkAnswer(asked.token), { code: 'CredentialRefused' });
   asked.checkAnswer(answer);
   const byTaskManager = ask();
-  const impostor = answerConnection(credentialsOf('TaskManager', keys), byTaskManager.token, { audience: 'Control' });
+  const impostor = answerConnection(credentialsOf('TaskManager', keys), byTaskManager.token, {
+    audience: 'Control',
+    peer: undefined,
+  });
   assert.throws(() => byTaskManager.checkAnswer(impostor), { code: 'CredentialForbidden' });
 });
 
@@ -95,8 +100,11 @@ test('a token for the data port of one TaskManager opens no other', () => {
     address: '10.0.0.1:6122',
   });
   const consumer = credentialsOf('TaskManager', keys);
-  assert.throws(() => answerConnection(consumer, proof.token, { audience: 'Data', address: '10.0.0.2:6122' }), /another peer/);
-  proof.checkAnswer(answerConnection(consumer, proof.token, { audience: 'Data', address: '10.0.0.1:6122' }));
+  assert.throws(
+    () => answerConnection(consumer, proof.token, { audience: 'Data', address: '10.0.0.2:6122', peer: undefined }),
+    /another peer/,
+  );
+  proof.checkAnswer(answerConnection(consumer, proof.token, { audience: 'Data', address: '10.0.0.1:6122', peer: undefined }));
 });
 
 test('a controller authorises one request and no other; a tool any one; a TaskManager none', () => {
@@ -118,3 +126,27 @@ test('a controller authorises one request and no other; a tool any one; a TaskMa
 function claims() {
   return { job: keys.job, role: 'TaskManager', audience: 'Control', issuedAtMs: 1_000_000, nonce: 'n' } as const;
 }
+
+test('who was refused is said, and not once for every try', () => {
+  const lines: object[] = [];
+  const log = { debug: () => {}, info: () => {}, warn: (fields: object) => lines.push(fields), error: () => {} };
+  let nowMs = 0;
+  const onRefused = refusalLog(log, () => nowMs);
+  const verifier = new Credentials({ role: 'JobManager', keys: () => keys, nowMs: () => 1_000_000, onRefused });
+  for (let count = 0; count < 5; count += 1) {
+    assert.throws(() => verifier.verify(undefined, { ...expected, peer: '10.0.0.9' }));
+  }
+  nowMs += 10_000;
+  assert.throws(() => verifier.verify('nonsense', { ...expected, peer: '10.0.0.8' }));
+  verifier.verify(credentialsOf('TaskManager', keys).prove({ audience: 'Control' }), expected);
+  assert.deepEqual(
+    lines.map((line) => {
+      const { code, what, peer, unsaid } = line as Record<string, unknown>;
+      return [code, what, peer, unsaid];
+    }),
+    [
+      ['CredentialMissing', 'a connection', '10.0.0.9', 0],
+      ['CredentialRefused', 'a connection', '10.0.0.8', 4],
+    ],
+  );
+});

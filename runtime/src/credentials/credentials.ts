@@ -1,3 +1,4 @@
+import { JobError } from '../core/job-error.ts';
 import type { JobKeys } from './job-keys.ts';
 import {
   type Audience,
@@ -19,6 +20,19 @@ export interface CredentialsOptions {
   /** Asked at every use: keys turn while the process runs. */
   readonly keys: () => JobKeys;
   readonly nowMs: () => number;
+  /** Told of every peer that proves nothing. */
+  readonly onRefused?: (refusal: { readonly error: JobError; readonly what: string; readonly peer: string | undefined }) => void;
+}
+
+/** What a token has to be good for. */
+export interface Expected {
+  readonly audience: Audience;
+  readonly roles: readonly Role[];
+  readonly boundTo?: string | undefined;
+  /** What is being done, for messages. */
+  readonly what: string;
+  /** By whom, as far as its address says it. */
+  readonly peer?: string | undefined;
 }
 
 /** Past it the oldest is forgotten. A whole cluster that registers at once needs a hundredth; only tokens with a good signature are counted. */
@@ -46,16 +60,18 @@ export class Credentials {
    * Throws `CredentialMissing`, `CredentialRefused` or `CredentialForbidden`. What the token is bound to is left to the caller when `boundTo` is absent: a
    * request's body is read after it is known who sends it.
    */
-  verify(
-    token: string | undefined,
-    expected: {
-      readonly audience: Audience;
-      readonly roles: readonly Role[];
-      readonly boundTo?: string;
-      /** What is being done, for the message. */
-      readonly what: string;
-    },
-  ): Claims {
+  verify(token: string | undefined, expected: Expected): Claims {
+    try {
+      return this.#verify(token, expected);
+    } catch (error) {
+      if (error instanceof JobError) {
+        this.#options.onRefused?.({ error, what: expected.what, peer: expected.peer });
+      }
+      throw error;
+    }
+  }
+
+  #verify(token: string | undefined, expected: Expected): Claims {
     const { keys, nowMs: now } = this.#options;
     const { audience, roles, boundTo, what } = expected;
     if (token === undefined || token === '') {

@@ -30,12 +30,17 @@ export function authorizeAnyRestCall(credentials: Credentials): string {
  */
 export function verifyRestCall(
   credentials: Credentials,
-  request: { readonly method: string; readonly path: string; readonly authorization: string | undefined },
+  request: {
+    readonly method: string;
+    readonly path: string;
+    readonly authorization: string | undefined;
+    readonly peer?: string | undefined;
+  },
 ): (body: string) => void {
-  const { method, path, authorization } = request;
+  const { method, path, authorization, peer } = request;
   const token = authorization?.startsWith(`${scheme} `) === true ? authorization.slice(scheme.length + 1) : undefined;
   const { role, boundTo } = credentials.verify(token, {
-    ...{ audience: 'Rest', roles: rolesThatMayChange },
+    ...{ audience: 'Rest', roles: rolesThatMayChange, peer },
     what: `${method} ${path.split('?')[0]}`,
   });
   if (boundTo === undefined && role !== 'Tool') {

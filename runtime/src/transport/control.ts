@@ -101,7 +101,10 @@ export async function listenForTaskManagers(options: {
 function answerProof(call: ServerDuplexStream<TaskManagerWire, object>, credentials: Credentials): boolean {
   const [token] = call.metadata.get(proofHeader);
   try {
-    const answer = answerConnection(credentials, typeof token === 'string' ? token : undefined, { audience: 'Control' });
+    const answer = answerConnection(credentials, typeof token === 'string' ? token : undefined, {
+      audience: 'Control',
+      peer: call.getPeer(),
+    });
     const metadata = new Metadata();
     metadata.set(answerHeader, answer);
     call.sendMetadata(metadata);

@@ -153,7 +153,10 @@ async function readAuthorized(request: IncomingMessage, credentials: Credentials
     return readBody(request);
   }
   const { method = '', url: path = '/' } = request;
-  const verifyBody = verifyRestCall(credentials, { method, path, authorization: request.headers.authorization });
+  const verifyBody = verifyRestCall(credentials, {
+    ...{ method, path, authorization: request.headers.authorization },
+    peer: request.socket.remoteAddress,
+  });
   const body = await readBody(request);
   verifyBody(body);
   return body;

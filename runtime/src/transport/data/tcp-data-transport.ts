@@ -60,7 +60,9 @@ async function listen(
       oldest?.destroy();
     }
     receive(socket, {
-      answer: credentials && ((token) => answerConnection(credentials, token, { audience: 'Data', address })),
+      answer:
+        credentials &&
+        ((token) => answerConnection(credentials, token, { audience: 'Data', address, peer: socket.remoteAddress })),
       onStream: (stream) => {
         unknown.delete(socket);
         onStream(stream);
