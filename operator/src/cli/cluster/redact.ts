@@ -37,7 +37,8 @@ export function redactValue(value: unknown, name?: string): unknown {
     return Object.fromEntries(
       Object.entries(value)
         .filter(([key]) => key !== 'managedFields' && key !== 'kubectl.kubernetes.io/last-applied-configuration')
-        .map(([key, nested]) => [key, redactValue(nested, key)]),
+        // What an author calls an argument is not one of the fields that are known to be innocent.
+        .map(([key, nested]) => [key, name === 'args' && secretName.test(key) ? hidden : redactValue(nested, key)]),
     );
   }
   return value;
@@ -57,7 +58,7 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----/g, hidden],
   // name=value and "name": "value"
   [
-    /((?:[\w.-]*(?:passw(?:or)?d|passphrase|secret|credential|api[-_]?key|access[-_]?key|private[-_]?key|signature)[\w.-]*|[\w.-]+token|x-amz-[\w-]+)"?\s*[=:]\s*"?)([^\s"',;&}]+)/gi,
+    /((?:[\w.-]*(?:passw(?:or)?d|passphrase|secret|credential|api[-_]?key|access[-_]?key|private[-_]?key|signature)[\w.-]*|[\w.-]*token|x-amz-[\w-]+)"?\s*[=:]\s*"?)([^\s"',;&}]+)/gi,
     `$1${hidden}`,
   ],
 ];
