@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { findCondition } from '../../src/api/conditions.ts';
+import { type Condition, findCondition } from '../../src/api/conditions.ts';
 import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
 import type { Command } from '../../src/flink-job/decision.ts';
 import type { Revision } from '../../src/flink-job/revision.ts';
@@ -27,6 +27,7 @@ export function walk(seed: number, steps: number): readonly Move[] {
   for (let step = 0; step < steps; step += 1) {
     disturb(random, world, controller);
     controller.pass(random.chance(0.15) ? random.below(2) : Number.POSITIVE_INFINITY);
+    checkConditions(controller);
     if (random.chance(0.8)) {
       world.progress();
     }
@@ -39,6 +40,13 @@ export function walk(seed: number, steps: number): readonly Move[] {
     leave(random, world, controller);
   }
   return controller.moves;
+}
+
+/** What is not as it should be is either on its way or in need of a person, and not both: nobody waits in front of a state that says neither. */
+function checkConditions({ status, paused }: PureController): void {
+  const is = (type: Condition['type']) => findCondition(status.conditions, type)?.status === 'True';
+  assert.ok(!(is('Reconciling') && is('Stalled')), `on its way and in need of a person: ${JSON.stringify(status.conditions)}`);
+  assert.ok(paused || is('Ready') || is('Reconciling') || is('Stalled'), `neither: ${JSON.stringify(status.conditions)}`);
 }
 
 /** A spec of the walk; few values, so that walks come back to what they had. */

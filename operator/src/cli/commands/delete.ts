@@ -1,6 +1,6 @@
 import { formatKey } from '../../api/flink-job.ts';
 import type { Problem } from '../../api/flink-job-status.ts';
-import { asksForPurge } from '../../api/parse-flink-job.ts';
+import { asksForPurge, parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
 import { type Command, CommandFailure, exitCodes } from '../command.ts';
 import { pause } from '../file-watch.ts';
 import { openController } from '../open-controller.ts';
@@ -14,9 +14,8 @@ import {
 } from '../work-directory.ts';
 
 const pollIntervalMs = 200;
-/** A little more than the controller gives itself, without a purge and with one. */
+/** A little more than the controller gives itself to end the processes; what the policy asks for comes before or after that. */
 const waitMsMax = 75_000;
-const purgeWaitMsMax = 375_000;
 
 export const deleteCommand: Command = {
   description: {
@@ -43,7 +42,7 @@ export const deleteCommand: Command = {
       // Nobody else would: the processes outlive the controller that started them.
       await (await openController(workDirectory)).finishDeletion(key);
     }
-    const deadlineMs = Date.now() + (isPurged ? purgeWaitMsMax : waitMsMax);
+    const deadlineMs = Date.now() + waitMsMax + policyTimeoutMs(spec);
     let problem: Problem | undefined;
     while (wait) {
       const left = await store.get(key);
@@ -71,3 +70,9 @@ export const deleteCommand: Command = {
     return exitCodes.ok;
   },
 };
+
+/** A spec that cannot be read asks for nothing that takes time. */
+function policyTimeoutMs(spec: unknown): number {
+  const parsed = parseFlinkJobSpec(spec);
+  return parsed.ok && parsed.value.checkpoints.onDelete !== 'Retain' ? parsed.value.checkpoints.deleteTimeoutSeconds * 1000 : 0;
+}

@@ -112,15 +112,12 @@ async function killProcesses(operator: LocalOperator, flinkJob: StoredFlinkJob):
   );
 }
 
-/** Modules that a process of an earlier session may be running. */
+/** Modules that a process of an earlier session may be running, or that a rollback would start again. */
 async function modulesInUse(store: FlinkJobStore): Promise<readonly string[]> {
   const modules: string[] = [];
   for (const flinkJob of await store.list()) {
-    const { status, metadata } = flinkJob;
-    for (const name of [status?.revision, status?.rollout?.revision]) {
-      const revision = name === undefined ? undefined : await store.getRevision(keyOf(flinkJob), metadata.uid, name);
-      modules.push(...(revision === undefined ? [] : [revision.spec.job.module]));
-    }
+    const kept = await store.listRevisions(keyOf(flinkJob), flinkJob.metadata.uid);
+    modules.push(...kept.map(({ revision }) => revision.spec.job.module));
     const spec = parseFlinkJobSpec(flinkJob.spec);
     modules.push(...(spec.ok ? [spec.value.job.module] : []));
   }
