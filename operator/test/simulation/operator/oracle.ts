@@ -12,6 +12,7 @@ import type { LineageObserver, Opening, SimulatedLineage } from './simulated-lin
 import type { SimulatedPod } from './simulated-pod.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import { simulatedLimits } from './simulated-replica.ts';
+import type { RestObserver } from './simulated-rest.ts';
 import type { FlinkJobObject } from './simulated-user.ts';
 
 /** Of two clocks of machines, and of a status time's precision. */
@@ -64,7 +65,7 @@ export interface OracleOptions {
 }
 
 /** Watches all that the operator does and says when a promise is broken. It knows nothing of how the operator decides. */
-export class Oracle implements ServerObserver, ClusterObserver, LineageObserver {
+export class Oracle implements ServerObserver, ClusterObserver, RestObserver, LineageObserver {
   readonly #options: OracleOptions;
   readonly #jobs = new Map<string, JobRecord>();
   readonly #meanings = new Map<string, string>();

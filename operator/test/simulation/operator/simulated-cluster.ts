@@ -1,54 +1,27 @@
-import { JobError } from '@flinkjob/runtime/rest';
 import { labels } from '../../../src/api/labels.ts';
-import type { JobClient } from '../../../src/engine/engine.ts';
-import type { KubernetesObject, ObjectReference } from '../../../src/kubernetes/object-client.ts';
-import {
-  type ConfigMap,
-  type Deployment,
-  type Job,
-  kinds,
-  type Pod,
-} from '../../../src/platform/kubernetes/kubernetes-objects.ts';
-import { type Change, type DeletionOptions, holdPrefix, Refusal, type StoredObject } from '../../fakes/api-objects.ts';
+import type { ObjectReference } from '../../../src/kubernetes/object-client.ts';
+import { type ConfigMap, kinds, type Pod } from '../../../src/platform/kubernetes/kubernetes-objects.ts';
+import { type Change, Refusal } from '../../fakes/api-objects.ts';
 import { planWith } from '../../fakes/flink-job-builders.ts';
 import type { SimulatedApiServer } from './simulated-api-server.ts';
+import { kubeletHold, referenceOf, SimulatedControllers } from './simulated-controllers.ts';
 import { type JobConfig, SimulatedJobManager } from './simulated-job-manager.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { configMapNameOf, type SimulatedPod } from './simulated-pod.ts';
-import type { SimulatedProcess } from './simulated-process.ts';
 import type { SimulatedStorage } from './simulated-storage.ts';
 import type { SimulationWorld } from './simulation-world.ts';
 
-const kubeletHold = `${holdPrefix}kubelet`;
-const foregroundHold = `${holdPrefix}foreground`;
 /** As kubelets have it. */
 const crashBackOffFirstMs = 10_000;
 const crashBackOffMaxMs = 300_000;
 const livenessAfterMs = 60_000;
-const restTimeoutMs = 3_000;
-
-/** What holds an object when it is deleted: pods until their processes have ended, Deployments that go in the foreground until their pods have. */
-export function heldBy(object: StoredObject, { policy, gracePeriodSeconds }: DeletionOptions): readonly string[] {
-  switch (object.kind) {
-    case 'Pod':
-      return gracePeriodSeconds === 0 ? [] : [kubeletHold];
-    case 'Deployment':
-      return policy === 'Foreground' ? [foregroundHold] : [];
-    default:
-      return [];
-  }
-}
 
 export interface ClusterObserver {
   accepted(jobManager: SimulatedJobManager, type: 'Stop' | 'Cancel', operationId: string): void;
-  commanded(
-    by: SimulatedProcess,
-    command: { readonly type: 'Stop' | 'Cancel'; readonly operationId: string; readonly content: string },
-  ): void;
   planned(config: JobConfig, result: { readonly ok: boolean; readonly attemptNumber: number }, pod: SimulatedPod): void;
 }
 
-/** Controllers of Deployments and Jobs, scheduler and kubelets, machines, and what runs in the pods. */
+/** Scheduler and kubelets, machines, and what runs in the pods; with the controllers that make these. */
 export class SimulatedCluster {
   readonly #world: SimulationWorld;
   readonly #storage: SimulatedStorage;
@@ -56,8 +29,8 @@ export class SimulatedCluster {
   readonly #nodes: readonly SimulatedNode[] = ['node-a', 'node-b', 'node-c'].map((name) => ({ name, state: 'Ready' }));
   /** By uid; also those that the API has forgotten. */
   readonly #pods = new Map<string, SimulatedPod>();
-  readonly #syncs = new Set<string>();
   #server: SimulatedApiServer | undefined;
+  #controllers: SimulatedControllers | undefined;
   #count = 0;
 
   constructor(world: SimulationWorld, storage: SimulatedStorage, observer: ClusterObserver) {
@@ -68,6 +41,7 @@ export class SimulatedCluster {
 
   attach(server: SimulatedApiServer): void {
     this.#server = server;
+    this.#controllers = new SimulatedControllers(this.#world, server);
   }
 
   get #api(): SimulatedApiServer {
@@ -92,136 +66,22 @@ export class SimulatedCluster {
     return pod !== undefined && pod.node.state === 'Ready' && !pod.isHung && !pod.isTerminating && this.#isOurs(pod);
   }
 
-  // --- Controllers ---
-
   /** To be told of every change of an object. */
   changed({ type, object, previous }: Change): void {
     const { kind, metadata } = object;
-    switch (kind) {
-      case 'Deployment':
-      case 'Job':
-        if (type !== 'DELETED') {
-          this.#syncSoon(referenceOf(object));
-        }
-        return;
-      case 'Pod':
-        if (type === 'ADDED') {
-          this.#later(50, 800, () => this.#schedulePod(referenceOf(object), metadata.uid));
-        } else if (type === 'DELETED') {
-          this.#podGone(metadata.uid);
-        } else if (metadata.deletionTimestamp !== previous?.metadata.deletionTimestamp) {
-          this.#terminate(metadata.uid, referenceOf(object));
-        }
-        this.#syncOwner(object);
-        return;
-      default:
-        return;
-    }
-  }
-
-  #syncOwner(object: StoredObject): void {
-    const [owner] = (object.metadata.ownerReferences ?? []) as readonly { uid: string; name?: string; kind?: string }[];
-    if (owner?.kind === 'Deployment' || owner?.kind === 'Job') {
-      const kind = owner.kind === 'Deployment' ? kinds.deployment : kinds.job;
-      this.#syncSoon({ ...kind, namespace: object.metadata.namespace, name: owner.name ?? '' });
-    }
-  }
-
-  #syncSoon(reference: ObjectReference): void {
-    const key = `${reference.kind}/${reference.namespace}/${reference.name}`;
-    if (this.#syncs.has(key)) {
+    if (kind !== 'Deployment' && kind !== 'Job' && kind !== 'Pod') {
       return;
     }
-    this.#syncs.add(key);
-    const slow = this.#world.fault(0.02, 'a controller of the cluster is slow');
-    this.#later(10, slow ? 10_000 : 300, () => {
-      this.#syncs.delete(key);
-      if (reference.kind === 'Deployment') {
-        this.#syncDeployment(reference);
-      } else {
-        this.#syncJob(reference);
+    if (kind === 'Pod') {
+      if (type === 'ADDED') {
+        this.#later(50, 800, () => this.#schedulePod(referenceOf(object), metadata.uid));
+      } else if (type === 'DELETED') {
+        this.#podGone(metadata.uid);
+      } else if (metadata.deletionTimestamp !== previous?.metadata.deletionTimestamp) {
+        this.#terminate(metadata.uid, referenceOf(object));
       }
-    });
-  }
-
-  #syncDeployment(reference: ObjectReference): void {
-    const deployment = this.#api.find<Deployment>(reference);
-    if (deployment === undefined) {
-      return;
     }
-    const pods = this.#podsOf(deployment);
-    if (deployment.metadata.deletionTimestamp !== undefined) {
-      for (const pod of pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)) {
-        this.#delete(referenceOf(pod));
-      }
-      if (pods.length === 0) {
-        const finalizers = (deployment.metadata.finalizers ?? []).filter((name) => name !== foregroundHold);
-        this.#api.by('cluster', (requests) => requests.patch(reference, { metadata: { finalizers } }));
-      }
-      return;
-    }
-    const active = pods.filter(
-      ({ metadata, status }) =>
-        metadata.deletionTimestamp === undefined && status?.phase !== 'Failed' && status?.phase !== 'Succeeded',
-    );
-    // Recreate: the next one comes when the one before is gone.
-    const leaving = pods.length > active.length && deployment.spec.replicas === 1 && this.#world.random.chance(0.5);
-    for (let count = active.length; count < deployment.spec.replicas && !leaving; count += 1) {
-      this.#makePod(deployment, {});
-    }
-    for (const pod of active.slice(deployment.spec.replicas)) {
-      this.#delete(referenceOf(pod));
-    }
-    if (leaving) {
-      this.#syncSoon(reference);
-    }
-  }
-
-  #syncJob(reference: ObjectReference): void {
-    const job = this.#api.find<Job>(reference);
-    if (job === undefined || job.metadata.deletionTimestamp !== undefined || job.status?.conditions !== undefined) {
-      return;
-    }
-    const [pod] = this.#podsOf(job);
-    if (pod === undefined && !this.#started.has(job.metadata.uid ?? '')) {
-      this.#started.add(job.metadata.uid ?? '');
-      this.#makePod(job, { 'batch.kubernetes.io/job-name': job.metadata.name });
-    } else if (pod === undefined || pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded') {
-      const type = pod?.status?.phase === 'Succeeded' ? 'Complete' : 'Failed';
-      const status = { conditions: [{ type, status: 'True', reason: 'BackoffLimitExceeded' }] };
-      this.#api.by('cluster', (requests) => requests.patch(reference, { status }, 'status'));
-    }
-  }
-
-  readonly #started = new Set<string>();
-
-  #podsOf({ metadata }: KubernetesObject): readonly Pod[] {
-    return this.#api
-      .list<Pod>(kinds.pod)
-      .filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
-  }
-
-  #makePod(owner: Deployment | Job, more: Readonly<Record<string, string>>): void {
-    this.#count += 1;
-    const { apiVersion, kind, metadata, spec } = owner;
-    const { namespace, name, uid = '' } = metadata;
-    if (
-      this.#api.find({ apiVersion: 'v1', kind: 'Namespace', name: namespace ?? '' })?.metadata.deletionTimestamp !== undefined
-    ) {
-      return;
-    }
-    this.#api.by('cluster', (requests) =>
-      requests.create({
-        ...kinds.pod,
-        metadata: {
-          ...spec.template.metadata,
-          ...{ name: `${name}-${this.#count}`, ...(namespace === undefined ? {} : { namespace }) },
-          labels: { ...spec.template.metadata.labels, ...more },
-          ownerReferences: [{ apiVersion, kind, name, uid, controller: true }],
-        },
-        spec: spec.template.spec,
-      }),
-    );
+    this.#controllers?.changed(object, type);
   }
 
   #delete(reference: ObjectReference): void {
@@ -558,81 +418,7 @@ export class SimulatedCluster {
     return this.pods().filter((pod) => pod.node === node);
   }
 
-  // --- REST ---
-
-  /** The operator's client of a JobManager: as the real one behaves, over a network that delays and loses. */
-  clientOf(process: SimulatedProcess, address: string): JobClient {
-    const ip = address.slice(0, address.lastIndexOf(':'));
-    const call = <T>(request: (client: JobClient) => Promise<T>) => this.#call(process, ip, request);
-    const command = (type: 'Stop' | 'Cancel', operationId: string, content: object) =>
-      this.#observer.commanded(process, { type, operationId, content: JSON.stringify(content) });
-    return {
-      readStatus: () => call((client) => client.readStatus()),
-      savepoint: (...request) => call((client) => client.savepoint(...request)),
-      releaseSavepoint: (...request) => call((client) => client.releaseSavepoint(...request)),
-      stop: ({ operationId, deadlineSeconds }) => {
-        command('Stop', operationId, { deadlineSeconds });
-        return call((client) => client.stop({ operationId, deadlineSeconds }));
-      },
-      cancel: (operationId) => {
-        command('Cancel', operationId, {});
-        return call((client) => client.cancel(operationId));
-      },
-    };
-  }
-
-  #call<T>(process: SimulatedProcess, ip: string, request: (client: JobClient) => Promise<T>): Promise<T> {
-    const { time, random } = this.#world;
-    const lost = this.#world.fault(0.02, 'a request to a JobManager is lost')
-      ? random.pick(['Before', 'After'] as const)
-      : undefined;
-    return new Promise<T>((resolve, reject) => {
-      const unreachable = () =>
-        reject(
-          new JobError(`the JobManager at ${ip} does not answer`, {
-            ...{ domain: 'external', retry: 'backoff', code: 'JobManagerUnreachable' },
-          }),
-        );
-      const cancelTimeout = process.clock.schedule(restTimeoutMs, unreachable);
-      const answer = (settle: () => void) =>
-        time.schedule(random.between(1, 10), () =>
-          process.deliver(() => {
-            cancelTimeout();
-            settle();
-          }),
-        );
-      time.schedule(random.between(1, 10), () => {
-        const pod = this.pods().find((it) => it.ip === ip);
-        if (pod === undefined || (pod.node.state === 'Ready' && pod.process !== 'Running')) {
-          answer(unreachable);
-          return;
-        }
-        const { jobManager } = pod;
-        if (jobManager === undefined || pod.node.state !== 'Ready' || pod.isHung || lost === 'Before') {
-          return;
-        }
-        time.touchPromises();
-        request(jobManager.client).then(
-          (value) => (lost === undefined ? answer(() => resolve(value)) : undefined),
-          (error) => (lost === undefined ? answer(() => reject(error)) : undefined),
-        );
-      });
-    });
-  }
-
   #later(fromMs: number, toMs: number, action: () => void): void {
     this.#world.time.schedule(this.#world.random.between(fromMs, toMs), action);
   }
-}
-
-function referenceOf({
-  apiVersion,
-  kind,
-  metadata,
-}: {
-  apiVersion: string;
-  kind: string;
-  metadata: { namespace?: string; name: string };
-}): ObjectReference {
-  return { apiVersion, kind, namespace: metadata.namespace, name: metadata.name };
 }

@@ -9,8 +9,8 @@ import { Metrics } from '../../../src/kubernetes/metrics.ts';
 import { timeSource } from '../../../src/kubernetes/time-source.ts';
 import type { Log } from '../../../src/log.ts';
 import type { SimulatedApiServer } from './simulated-api-server.ts';
-import type { SimulatedCluster } from './simulated-cluster.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
+import type { SimulatedRest } from './simulated-rest.ts';
 import type { SimulationWorld } from './simulation-world.ts';
 
 export const leaseName = 'flinkjob-operator';
@@ -19,7 +19,7 @@ export const operatorNamespace = 'flinkjob-system';
 export interface ReplicaOptions {
   readonly world: SimulationWorld;
   readonly server: SimulatedApiServer;
-  readonly cluster: SimulatedCluster;
+  readonly rest: SimulatedRest;
   /** What is planted: other parts than the right ones. */
   readonly replace: (options: ControllerOptions) => ControllerOptions;
   /** Planted, too: whether the process heeds its lease. */
@@ -37,7 +37,7 @@ export const simulatedLimits = { preFlightTimeoutMs: 40_000, startTimeoutMs: 60_
  * simulation. Its watchdog, a thread of its own, is the only part that is imitated.
  */
 export async function runReplica(process: SimulatedProcess, stop: AbortSignal, options: ReplicaOptions): Promise<void> {
-  const { world, server, cluster, replace, heedsLease } = options;
+  const { world, server, rest, replace, heedsLease } = options;
   const { clock } = process;
   const log = logOf(process, world);
   const metrics = new Metrics();
@@ -66,7 +66,7 @@ export async function runReplica(process: SimulatedProcess, stop: AbortSignal, o
   const access = createApiAccess({ connection, clock, metrics });
   const client = createObjectClient(access);
   const events = new EventRecorder({ client, instance: process.name, clock, log, metrics });
-  const engine = { ...typescriptEngine, client: (address: string) => cluster.clientOf(process, address) };
+  const engine = { ...typescriptEngine, client: (address: string) => rest.clientOf(process, address) };
   const right = clusterControllerOptions({
     ...{ access, client, engine, events, clusterId: 'cluster', operatorNamespace, clock, log, metrics },
   });

@@ -1,16 +1,14 @@
-import type { FlinkJobStatus } from '../../../src/api/flink-job-status.ts';
-import { labels } from '../../../src/api/labels.ts';
 import type { ControllerOptions } from '../../../src/flink-job/controller.ts';
-import { canonicalJson } from '../../../src/flink-job/spec-diff.ts';
-import type { KubernetesObject } from '../../../src/kubernetes/object-client.ts';
-import { kinds } from '../../../src/platform/kubernetes/kubernetes-objects.ts';
 import type { StoredObject } from '../../fakes/api-objects.ts';
+import { leftovers, statusText, whyNotArrived } from './arrival.ts';
 import { flinkJobKind, Oracle, restRequestsPerMinuteMax } from './oracle.ts';
 import { Random } from './random.ts';
 import { SimulatedApiServer } from './simulated-api-server.ts';
-import { heldBy, SimulatedCluster } from './simulated-cluster.ts';
+import { SimulatedCluster } from './simulated-cluster.ts';
+import { heldBy } from './simulated-controllers.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import { leaseName, operatorNamespace, runReplica } from './simulated-replica.ts';
+import { SimulatedRest } from './simulated-rest.ts';
 import { SimulatedStorage } from './simulated-storage.ts';
 import { type FlinkJobObject, jobNamespace, SimulatedUser } from './simulated-user.ts';
 import type { SimulationWorld } from './simulation-world.ts';
@@ -68,6 +66,7 @@ class Simulation implements SimulationWorld {
   readonly #replicas = new Map<string, { readonly process: SimulatedProcess; readonly stop: AbortController }>();
   readonly #server: SimulatedApiServer;
   readonly #cluster: SimulatedCluster;
+  readonly #rest: SimulatedRest;
   readonly #storage: SimulatedStorage;
   readonly #user: SimulatedUser;
   readonly #oracle: Oracle;
@@ -109,6 +108,7 @@ class Simulation implements SimulationWorld {
       },
     });
     this.#cluster.attach(this.#server);
+    this.#rest = new SimulatedRest(this, { observer: this.#oracle, pods: () => this.#cluster.pods() });
     this.#user = new SimulatedUser(this, this.#server, {
       names: this.#names,
       storageOf: (name) => this.#storage.newestOf(jobNamespace, name),
@@ -148,7 +148,7 @@ class Simulation implements SimulationWorld {
         this.report(`not arrived: ${name} is not as wished ${convergeMs / 1000} s after the last fault: ${why}`);
       }
     }
-    await this.#rest();
+    await this.#stayAtRest();
     return {
       ...{ seed: this.#seed, violations: this.#violations, virtualMs: time.monotonicMs(), faultCount: this.#faultCount },
       ...{ stepCount: this.#steps, requestCount: this.#server.requestCount, trace: this.#trace ?? [] },
@@ -196,7 +196,7 @@ class Simulation implements SimulationWorld {
     this.#replicas.set(name, { process, stop });
     const { replace = (it) => it, heedsLease = true } = this.#options;
     process.deliver(() => {
-      runReplica(process, stop.signal, { world: this, server: this.#server, cluster: this.#cluster, replace, heedsLease }).catch(
+      runReplica(process, stop.signal, { world: this, server: this.#server, rest: this.#rest, replace, heedsLease }).catch(
         (error: Error) => {
           if (process.state !== 'Dead') {
             this.report(`the operator ended with an error: ${error.stack}`);
@@ -337,69 +337,12 @@ class Simulation implements SimulationWorld {
 
   // --- Judgement ---
 
-  /** Undefined when the job is as its user wishes. */
   #whyNotArrived(name: string): string | undefined {
-    const wish = this.#user.wishes.get(name);
-    const found = this.#server.find<FlinkJobObject>({ ...flinkJobKind, namespace: jobNamespace, name });
-    if (wish === undefined || wish.state === 'Absent') {
-      return found === undefined ? this.#leftovers(undefined, name) : `it is still there: ${statusText(found)}`;
-    }
-    if (found === undefined) {
-      return 'it is not there';
-    }
-    const { status } = found;
-    const ready = status?.conditions.find(({ type }) => type === 'Ready');
-    if (
-      canonicalJson(found.spec) !== canonicalJson(wish.spec) ||
-      ready?.status !== 'True' ||
-      ready.observedGeneration !== found.metadata.generation
-    ) {
-      return `it is not Ready: ${statusText(found)}`;
-    }
-    const jobManagers = this.#cluster.jobManagers().filter(({ config }) => config.lineage.name === name);
-    if (wish.spec.job.desiredState === 'Suspended') {
-      return jobManagers.length === 0 ? undefined : `it is suspended and ${jobManagers.length} JobManagers live`;
-    }
-    const [jobManager, ...others] = jobManagers;
-    const { job } = wish.spec;
-    const isRight =
-      jobManager?.state === 'Running' &&
-      jobManager.isWriter &&
-      jobManager.config.job.parallelism === job.parallelism &&
-      canonicalJson(jobManager.config.job.args) === canonicalJson(job.args ?? {});
-    return isRight && others.length === 0
-      ? undefined
-      : `its JobManagers are ${jobManagers.map((it) => `${it.config.attempt.number} ${it.state}`)}: ${statusText(found)}`;
-  }
-
-  /** Objects of FlinkJobs that are gone, or of attempts that are over. */
-  #leftovers(found: FlinkJobObject | undefined, name: string): string | undefined {
-    const { uid } = found?.metadata ?? {};
-    const { attempt, ended } = found?.status ?? {};
-    const owned = [
-      kinds.deployment,
-      kinds.pod,
-      kinds.configMap,
-      kinds.service,
-      kinds.job,
-      kinds.serviceAccount,
-      revisionKind,
-    ].flatMap((kind) =>
-      this.#server.list<KubernetesObject>(kind).filter(({ metadata }) => metadata.labels?.[labels.flinkJob] === name),
-    );
-    const left = owned.filter(({ kind, metadata }) => {
-      const own = metadata.labels ?? {};
-      const number = own[labels.attempt];
-      // What was made for a Deployment that never was goes with the next start, which a job that has ended may never see.
-      const isMinor = ended !== undefined && own[labels.uid] === uid && (kind === 'ConfigMap' || kind === 'Service');
-      const isPast = number !== undefined && !isMinor && (Number(number) !== attempt?.number || ended !== undefined);
-      return own[labels.uid] !== uid || isPast;
-    });
-    return left.length === 0 ? undefined : `left: ${left.map(({ kind, metadata }) => `${kind} ${metadata.name}`).join(', ')}`;
+    return whyNotArrived(name, this.#user.wishes.get(name), { server: this.#server, jobManagers: this.#cluster.jobManagers() });
   }
 
   /** Nothing changes any more, little is asked, and nothing is left. */
-  async #rest(): Promise<void> {
+  async #stayAtRest(): Promise<void> {
     if (this.#violations.length > 0) {
       return;
     }
@@ -421,7 +364,7 @@ class Simulation implements SimulationWorld {
     }
     for (const name of this.#names) {
       const found = this.#server.find<FlinkJobObject>({ ...flinkJobKind, namespace: jobNamespace, name });
-      const why = this.#whyNotArrived(name) ?? this.#leftovers(found, name);
+      const why = this.#whyNotArrived(name) ?? leftovers(found, name, this.#server);
       if (why !== undefined) {
         this.report(`at rest: ${name}: ${why}`);
       }
@@ -443,13 +386,4 @@ class Simulation implements SimulationWorld {
       );
     }
   }
-}
-
-const revisionKind = { apiVersion: 'apps/v1', kind: 'ControllerRevision' };
-
-/** Without what differs from run to run: tokens are unguessable. */
-function statusText({ status }: { readonly status?: FlinkJobStatus }): string {
-  const { state, revision, attempt, rollout, ended, error, deletion } = status ?? {};
-  const { token: _token, ...shown } = attempt ?? {};
-  return JSON.stringify({ state, revision, attempt: shown, rollout, ended, error, deletion });
 }
