@@ -40,4 +40,5 @@ export const builtInKinds: readonly FakeKind[] = [
     hasStatus: true,
     replicasPath: ['job', 'parallelism'],
   },
+  { apiVersion: 'flinkjob.dev/v1alpha1', kind: 'FlinkSavepoint', plural: 'flinksavepoints', namespaced, hasStatus: true },
 ];
