@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { CheckpointSummary } from '@flinkjob/runtime/rest';
 import type { JobClient } from '../../src/engine/engine.ts';
 import { type ConfigMap, type Deployment, kinds, type Pod } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import type { FakeApiServer } from './api-server.ts';
@@ -12,6 +13,7 @@ export class PretendedJobManagers {
   readonly #stopped = new Map<string, string>();
   readonly #canceled = new Set<string>();
   readonly #listening = new Map<string, Server>();
+  #checkpoints = 0;
 
   constructor(server: Pick<FakeApiServer, 'list'>) {
     this.#server = server;
@@ -35,7 +37,7 @@ export class PretendedJobManagers {
         const closed =
           operationId === undefined ? undefined : { checkpointId: 7, reason: 'StoppedWithSavepoint' as const, operationId };
         const state = this.#canceled.has(podUid) ? 'Canceled' : closed === undefined ? 'Running' : 'Stopped';
-        return documentWith({ attempt, revision, podUid, state, closed });
+        return documentWith({ attempt, revision, podUid, state, closed, lastCheckpoint: this.#nextCheckpoint() });
       },
       savepoint: done,
       releaseSavepoint: done,
@@ -46,6 +48,13 @@ export class PretendedJobManagers {
         this.#canceled.add(podUid);
       },
     };
+  }
+
+  /** One for every look at it: what runs completes checkpoints. */
+  #nextCheckpoint(): CheckpointSummary {
+    this.#checkpoints += 1;
+    const id = this.#checkpoints;
+    return { id, kind: 'Checkpoint', path: `chk-${id}-e1`, triggeredAtMs: id, completedAtMs: id, sizeBytes: 1 };
   }
 
   /** A port that is free on this machine; pods have loopback addresses of their own. */

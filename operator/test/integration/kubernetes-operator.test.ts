@@ -48,7 +48,10 @@ class Setting {
     this.cluster = new PretendedCluster(parts.server, '127.0.77');
     this.cluster.answer = (pod) =>
       pod.metadata.labels?.[labels.component] === 'preflight'
-        ? { exitCode: 0, message: JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4 } })) }
+        ? {
+            exitCode: 0,
+            message: JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4, restorePath: 'chk-1-e1' } })),
+          }
         : undefined;
   }
 

@@ -43,7 +43,10 @@ async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
         jobManagers = new PretendedJobManagers(setting.server);
         setting.cluster.answer = (pod) =>
           pod.metadata.labels?.['flinkjob.dev/component'] === 'preflight'
-            ? { exitCode: 0, message: JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4 } })) }
+            ? {
+                exitCode: 0,
+                message: JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4, restorePath: 'chk-1-e1' } })),
+              }
             : undefined;
         const store = new FileFlinkJobStore({ directory, clock: systemClock });
         const { platform } = setting;
