@@ -7,8 +7,8 @@ import { type Job, kinds } from './kubernetes-objects.ts';
 import { jobLabels, jobObjectName, metadataOf, type ShortLivedComponent, selectorLabels, shortLivedName } from './names.ts';
 import { configPath, podTemplateOf, resourcesOf } from './pod-template.ts';
 
-/** The controller gives up earlier; this ends what a controller left behind that is not there any more. */
-const activeDeadlineSeconds = 900;
+/** The controller gives up earlier; this ends what a controller left behind that is not there any more. A task for a savepoint may read, or copy, all state. */
+const activeDeadlineSeconds: Readonly<Record<ShortLivedComponent, number>> = { preflight: 900, purge: 900, savepoint: 7 * 3600 };
 const ttlSecondsAfterFinished = 3600;
 
 /** Where a container says what the API then shows as its termination message. */
@@ -32,7 +32,7 @@ export function shortLivedJobOf(
     metadata: metadataOf(job, name, ownLabels),
     spec: {
       backoffLimit: 0,
-      activeDeadlineSeconds,
+      activeDeadlineSeconds: activeDeadlineSeconds[component],
       ttlSecondsAfterFinished,
       template: podTemplateOf({
         revision,
