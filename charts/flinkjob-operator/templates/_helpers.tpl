@@ -81,10 +81,19 @@ kubelet. hack/helm/chart.test.ts holds this list to both.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create, patch]
-# Pods are made by their workloads, and say in their termination messages what became of them.
+# Pods are made by their workloads, and say in their termination messages what became of them. To create them is asked for as a trial only (dry run),
+# so that a pod that quota or policy refuses is named before a running job is touched; whoever may create Deployments may have pods anyway.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, delete]
+  verbs: [get, list, watch, create, delete]
+# Whether a new revision fits, before the old one is stopped.
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list]
+# Volumes of TaskManagers that are bound to a node that is lost.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, update, patch, delete]

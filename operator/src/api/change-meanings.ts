@@ -68,6 +68,7 @@ export const changeMeanings = {
   'state.checkpointStorage': 'Restart',
   'state.localStorage.size': 'Restart',
   'state.localStorage.storageClassName': 'Restart',
+  'state.localStorage.lifetime': 'Restart',
   'checkpoints.intervalSeconds': 'Restart',
   'checkpoints.timeoutSeconds': 'Restart',
   'checkpoints.retain': 'Restart',

@@ -291,8 +291,16 @@ export const LocalStorage = z
     }),
     storageClassName: z.string().min(1).max(253).optional().meta({
       description:
-        'A volume of this class for each pod, such as one on a local SSD, made and deleted with the pod (a generic ephemeral volume). Default: the node’s own disk (emptyDir).',
+        'A volume of this class for each TaskManager, such as one on a local SSD. Default: the node’s own disk (emptyDir), or with lifetime Attempt the default class of the cluster.',
     }),
+    lifetime: z.enum(['Pod', 'Attempt']).optional().meta({
+      description:
+        'How long what is on it is there. Pod: as long as its pod, so that a pod on a lost node is replaced without the operator (emptyDir or a generic ephemeral volume). Attempt: as long as the job runs without being stopped for a change (a PersistentVolumeClaim for each TaskManager, in a StatefulSet), so that a pod that is evicted or deleted finds its files again. Default: Pod.',
+    }),
+  })
+  .refine(({ size, lifetime }) => lifetime !== 'Attempt' || size !== undefined, {
+    path: ['size'],
+    params: { expected: 'a size, because lifetime is Attempt', remedy: 'Add spec.state.localStorage.size, such as 50Gi.' },
   })
   .refine(({ size, storageClassName }) => storageClassName === undefined || size !== undefined, {
     path: ['size'],
@@ -304,6 +312,10 @@ export const LocalStorage = z
       {
         rule: '!has(self.storageClassName) || has(self.size)',
         message: 'spec.state.localStorage.size is needed with storageClassName',
+      },
+      {
+        rule: "!(has(self.lifetime) && self.lifetime == 'Attempt') || has(self.size)",
+        message: 'spec.state.localStorage.size is needed with lifetime Attempt',
       },
     ],
   });

@@ -8,7 +8,7 @@ import { sizePattern } from './quantity.ts';
 
 /** Of the operator's own volumes and containers. */
 export const reservedNamePrefix = 'flinkjob-';
-const reservedMountPath = '^(/tmp|/(etc|opt|var/lib)/flinkjob(/.*)?)$';
+const reservedMountPath = '^(/tmp|/(etc|opt|var/lib)/flinkjob.*)$';
 const volumesMax = 32;
 
 const objectName = () => z.string().min(1).max(253).meta({ description: 'Of the object, in the namespace of the FlinkJob.' });
@@ -138,18 +138,17 @@ const VolumeMount = z.strictObject({
     .max(1024)
     .refine((path) => !new RegExp(reservedMountPath).test(path), {
       params: {
-        expected: 'another path than /tmp and what is below /etc/flinkjob, /opt/flinkjob and /var/lib/flinkjob',
+        expected: 'another path than /tmp, /etc/flinkjob…, /opt/flinkjob… and /var/lib/flinkjob…',
         remedy: 'Mount it elsewhere: those are the operator’s and the runtime’s.',
       },
     })
     .meta({
       description:
-        'Where it appears. Not /tmp, and not below /etc/flinkjob, /opt/flinkjob or /var/lib/flinkjob: those are the operator’s and the runtime’s.',
+        'Where it appears. Not /tmp, /etc/flinkjob…, /opt/flinkjob… or /var/lib/flinkjob…: those are the operator’s and the runtime’s.',
       'x-kubernetes-validations': [
         {
           rule: `!self.matches('${reservedMountPath}')`,
-          message:
-            "/tmp and what is below /etc/flinkjob, /opt/flinkjob and /var/lib/flinkjob are the operator's and the runtime's",
+          message: "/tmp, /etc/flinkjob…, /opt/flinkjob… and /var/lib/flinkjob… are the operator's and the runtime's",
         },
       ],
     }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planWith, revisionWith } from '../../test/fakes/flink-job-builders.ts';
 import { type FlinkJobStatus, initialStatus } from '../api/flink-job-status.ts';
+import type { Room } from '../platform/platform.ts';
 import type { DecideInput } from './decision.ts';
 import { judgePreFlight } from './judge-pre-flight.ts';
 import { defaultLimits } from './limits.ts';
@@ -44,4 +45,30 @@ test('a job that never ran may move, and one that is told to start from nothing'
 test('pre-flights of two revisions have different ids, also when a deleted status counts its rollouts anew', () => {
   const ids = [here, there].map(({ name }) => enterPreFlight(inputWith({}), { ...common, revision: name }).operationId);
   assert.notEqual(ids[0], ids[1]);
+});
+
+const wide = revisionWith({ job: { parallelism: 4 }, taskManager: { slots: 2, spare: 1 } });
+const problem = { code: 'QuotaExceeded', message: 'quota small leaves 2 of pods', remedy: 'Raise the quota.' };
+
+function verdictWith(room: Room | undefined) {
+  const input = { ...inputWith({}), desired: { valid: true, revision: wide }, target: wide } as const;
+  const rollout = enterPreFlight(input, { ...common, revision: wide.name });
+  const result = planWith({ slotsRequired: 4 });
+  const preFlight = { operationId: rollout.operationId ?? '', state: 'Completed', result, room } as const;
+  return judgePreFlight({ ...input, facts: { ...input.facts, preFlight } }, rollout, result);
+}
+
+test('a revision whose TaskManagers have no room is refused, spare ones counted', () => {
+  assert.deepEqual(verdictWith({ taskManagersMax: 2, problem }), {
+    ok: false,
+    problem: { ...problem, message: 'there is no room for 3 TaskManagers: quota small leaves 2 of pods' },
+  });
+});
+
+test('one that fits, or that nothing limits, may start', () => {
+  for (const room of [undefined, { taskManagersMax: 3, problem }]) {
+    const verdict = verdictWith(room);
+    assert.ok(verdict.ok);
+    assert.equal(verdict.facts.taskManagers, 3);
+  }
 });

@@ -74,12 +74,18 @@ function sizeTaskManagers(input: DecideInput, rollout: Rollout, result: PlanResu
       },
     };
   }
+  const taskManagers = replicas + (revision?.spec.taskManager.spare ?? 0);
+  const { preFlight } = input.facts;
+  const room = preFlight?.state === 'Completed' ? preFlight.room : undefined;
+  if (room !== undefined && taskManagers > room.taskManagersMax) {
+    const { problem } = room;
+    return {
+      ok: false,
+      problem: { ...problem, message: `there is no room for ${taskManagers} TaskManagers: ${problem.message}` },
+    };
+  }
   return {
     ok: true,
-    facts: {
-      leastAttempt: result.lineage.attemptNumber,
-      slotsRequired: result.slotsRequired,
-      taskManagers: replicas + (revision?.spec.taskManager.spare ?? 0),
-    },
+    facts: { leastAttempt: result.lineage.attemptNumber, slotsRequired: result.slotsRequired, taskManagers },
   };
 }

@@ -78,6 +78,13 @@ export function createObjectClient({ requests, paths }: Pick<ApiAccess, 'request
       return send<T>({ method: 'POST', path, query: { fieldManager }, body: object }, { repeatable: false });
     },
 
+    async tryCreate<T extends KubernetesObject>(object: T): Promise<T> {
+      const { apiVersion, kind, metadata } = object;
+      const path = await paths.pathOf({ apiVersion, kind }, { namespace: metadata.namespace });
+      const query = { fieldManager, dryRun: 'All', fieldValidation: 'Strict' };
+      return send<T>({ method: 'POST', path, query, body: object }, { repeatable: true });
+    },
+
     async replace<T extends KubernetesObject>(object: T, options: { readonly subresource?: 'status' } = {}): Promise<T> {
       const path = await pathOf(object, options.subresource);
       if (object.metadata.resourceVersion === undefined) {

@@ -58,6 +58,9 @@ export interface ObjectClient {
   /** `ApiError` with reason `AlreadyExists` when there is one of this name. */
   create<T extends KubernetesObject>(object: T): Promise<T>;
 
+  /** As `create`, up to the end and without it: nothing is stored. Unknown fields are refused. */
+  tryCreate<T extends KubernetesObject>(object: T): Promise<T>;
+
   /** Replaces the very object that was read: reason `Conflict` when its `resourceVersion` is no longer the newest. */
   replace<T extends KubernetesObject>(object: T, options?: { readonly subresource?: 'status' }): Promise<T>;
 

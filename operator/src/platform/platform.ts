@@ -136,9 +136,16 @@ export type PurgeFact =
   | { readonly operationId: string; readonly state: 'Completed' }
   | { readonly operationId: string; readonly state: 'Failed'; readonly problem: Problem };
 
+/** How many TaskManagers of the new revision there is room for once the one before is gone, and `problem`: what limits it. */
+export interface Room {
+  readonly taskManagersMax: number;
+  readonly problem: Problem;
+}
+
 export type PreFlightFact =
   /** `problem`: what keeps it from starting; it may pass by itself, and is the reason when the time is over. */
   | { readonly operationId: string; readonly state: 'Running'; readonly problem?: Problem }
-  | { readonly operationId: string; readonly state: 'Completed'; readonly result: PlanResult }
+  /** `room`: absent where the platform sets no limit that is known beforehand. */
+  | { readonly operationId: string; readonly state: 'Completed'; readonly result: PlanResult; readonly room?: Room | undefined }
   /** It gave no answer: it crashed, was killed or ran out of time. */
   | { readonly operationId: string; readonly state: 'Failed'; readonly problem: Problem };

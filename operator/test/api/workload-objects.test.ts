@@ -10,17 +10,57 @@ import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.
 import { connectToApi } from '../../src/kubernetes/api-connection.ts';
 import { createApiAccess, createObjectClient } from '../../src/kubernetes/api-object-client.ts';
 import { silentLog } from '../../src/log.ts';
-import { type Deployment, type Job, kinds } from '../../src/platform/kubernetes/kubernetes-objects.ts';
+import { type Deployment, type Job, kinds, type StatefulSet } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import { KubernetesPlatform } from '../../src/platform/kubernetes/kubernetes-platform.ts';
-import { revisionWith } from '../fakes/flink-job-builders.ts';
+import { revisionWith, type SpecChoices } from '../fakes/flink-job-builders.ts';
 
 const namespace = 'restricted';
 const job = { namespace, name: 'words', uid: '6dc8a0a4-4a0c-4a31-9d3c-7a9b4c1f0001' };
-const revision = revisionWith({
-  image: 'example/words:1',
-  localStorage: { size: '1Gi', storageClassName: 'local-ssd' },
-  podTemplate: { envFrom: [{ secretRef: { name: 'bucket' } }], env: [{ name: 'AWS_REGION', value: 'eu' }] },
-});
+const podTemplate = {
+  envFrom: [{ secretRef: { name: 'bucket' } }],
+  env: [{ name: 'AWS_REGION', value: 'eu' }],
+  volumes: [
+    { name: 'module', configMap: { name: 'words-1' } },
+    { name: 'ca', secret: { secretName: 'ca', defaultMode: 0o400 } },
+    { name: 'shared', persistentVolumeClaim: { claimName: 'shared' } },
+    { name: 'scratch', emptyDir: { sizeLimit: '1Gi' } },
+    { name: 'token', projected: { sources: [{ serviceAccountToken: { path: 'token', audience: 'cloud' } }] } },
+    { name: 'secrets', csi: { driver: 'secrets-store.csi.k8s.io', readOnly: true } },
+    {
+      name: 'fast',
+      ephemeral: {
+        volumeClaimTemplate: { spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } },
+      },
+    },
+  ],
+  volumeMounts: [
+    { name: 'module', mountPath: '/config', readOnly: true },
+    { name: 'ca', mountPath: '/certificates/ca.pem', subPath: 'ca.pem' },
+  ],
+  securityContext: { runAsUser: 1000, runAsGroup: 1000, fsGroup: 2000, supplementalGroups: [3000] },
+  affinity: {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [{ matchExpressions: [{ key: 'disk', operator: 'In', values: ['ssd'] }] }],
+      },
+    },
+  },
+  topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' }],
+  containers: [{ name: 'proxy', image: 'example/proxy:1', ports: [{ containerPort: 9000 }] }],
+  initContainers: [{ name: 'agent', image: 'example/agent:1', restartPolicy: 'Always' }],
+  terminationGracePeriodSeconds: 30,
+} as const satisfies SpecChoices['podTemplate'];
+const revisionOn = (localStorage: SpecChoices['localStorage']) =>
+  revisionWith({
+    ...{
+      image: 'example/words:1',
+      job: { module: '/config/words.js' },
+      localStorage,
+      podTemplate: podTemplate as SpecChoices['podTemplate'],
+    },
+  });
+const revision = revisionOn({ size: '1Gi', storageClassName: 'local-ssd' });
+const onClaims = revisionOn({ size: '1Gi', storageClassName: 'local-ssd', lifetime: 'Attempt' });
 
 test('a real API server takes all that a FlinkJob is made of, under the restricted Pod Security Standard', async () => {
   await using server = await startApiServer();
@@ -45,6 +85,7 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
     await platform.runPurge(job, { operationId: 'uid/purge/1', revision, attemptNumber: 1 });
     await platform.ensureJobManager(job, { operationId: 'jm', revision, attempt, instance: 1, restore });
     await platform.ensureTaskManagers(job, { operationId: 'tm', revision, attemptNumber: 1, replicas: 2 });
+    await platform.ensureTaskManagers(job, { operationId: 'tm-2', revision: onClaims, attemptNumber: 2, replicas: 1 });
   };
   const everything = async () =>
     (
@@ -59,7 +100,8 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
     [...new Set(made.map(({ kind }) => kind))].sort(),
     Object.values(kinds)
       .map(({ kind }) => kind)
-      .filter((kind) => kind !== 'Pod')
+      // Pods come from workloads, and the one Secret only where jobs get keys.
+      .filter((kind) => kind !== 'Pod' && kind !== 'Secret')
       .sort(),
   );
 
@@ -68,14 +110,15 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
     objects.map(({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`);
   assert.deepEqual(versions(await everything()), versions(made));
 
-  for (const workload of made.filter(({ kind }) => kind === 'Deployment' || kind === 'Job') as (Deployment | Job)[]) {
+  const workloads = ['Deployment', 'StatefulSet', 'Job'];
+  for (const workload of made.filter(({ kind }) => workloads.includes(kind)) as (Deployment | StatefulSet | Job)[]) {
     const { metadata, spec } = workload.spec.template;
     // The API server refuses it when it does not keep to the standard.
     await client.create({ ...kinds.pod, metadata: { ...metadata, namespace, name: `${workload.metadata.name}-pod` }, spec });
   }
   const facts = await platform.observe(job, 'uid/r1/pre-flight/1');
   assert.equal(facts.jobManagers.length, 1);
-  assert.equal(facts.taskManagers.length, 2);
+  assert.deepEqual(facts.taskManagers.map(({ attemptNumber }) => attemptNumber).sort(), [1, 1, 2]);
   assert.equal(facts.preFlight?.state, 'Running');
 
   await platform.ensureTaskManagers(job, { operationId: 'tm', revision, attemptNumber: 1, replicas: 3 });
@@ -86,7 +129,9 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
 
   await platform.terminate(job, { operationId: 'end', which: { type: 'All' }, graceMs: 0 });
   // Nobody is there to collect what they own: marked for it is as far as it goes here.
-  for (const { metadata } of await client.list(kinds.deployment, { namespace })) {
+  const left = await Promise.all([kinds.deployment, kinds.statefulSet].map((kind) => client.list(kind, { namespace })));
+  assert.equal(left.flat().length, 3);
+  for (const { metadata } of left.flat()) {
     assert.ok(metadata.deletionTimestamp !== undefined, metadata.name);
   }
 });

@@ -21,6 +21,7 @@ export const builtInKinds: readonly FakeKind[] = [
   { apiVersion: 'v1', kind: 'ConfigMap', plural: 'configmaps', namespaced, hasStatus: false },
   { apiVersion: 'v1', kind: 'Secret', plural: 'secrets', namespaced, hasStatus: false },
   { apiVersion: 'v1', kind: 'PersistentVolumeClaim', plural: 'persistentvolumeclaims', namespaced, hasStatus: true },
+  { apiVersion: 'v1', kind: 'ResourceQuota', plural: 'resourcequotas', namespaced, hasStatus: true },
   { apiVersion: 'apps/v1', kind: 'Deployment', plural: 'deployments', namespaced, hasStatus: true, replicasPath: ['replicas'] },
   { apiVersion: 'apps/v1', kind: 'StatefulSet', plural: 'statefulsets', namespaced, hasStatus: true, replicasPath: ['replicas'] },
   { apiVersion: 'apps/v1', kind: 'ReplicaSet', plural: 'replicasets', namespaced, hasStatus: true, replicasPath: ['replicas'] },

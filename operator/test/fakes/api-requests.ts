@@ -101,6 +101,9 @@ export class ApiRequests {
     }
     const target = this.#targetOf(path);
     if (target.name === undefined) {
+      if (method === 'POST' && query.get('dryRun') === 'All') {
+        return this.#tryOut(required(body));
+      }
       return method === 'POST' ? this.#create(target, body) : this.#list(target, query);
     }
     const place = { kind: target.kind, namespace: target.namespace, name: target.name };
@@ -132,6 +135,17 @@ export class ApiRequests {
       default:
         throw new Refusal(405, 'MethodNotAllowed', method);
     }
+  }
+
+  /** What admission has against an object that is only tried out; nothing by default. */
+  refusalOf: (object: KubernetesObject) => string | undefined = () => undefined;
+
+  #tryOut(body: Json): unknown {
+    const message = this.refusalOf(body as unknown as KubernetesObject);
+    if (message !== undefined) {
+      throw new Refusal(403, 'Forbidden', message);
+    }
+    return body;
   }
 
   #create(target: Target, body: Json | undefined): unknown {

@@ -131,6 +131,11 @@ export class FakeApiServer {
     return this.#requests.patch(reference, patch, subresource);
   }
 
+  /** What admission has against an object that is tried out; with undefined nothing. */
+  set refusalOf(refusalOf: (object: KubernetesObject) => string | undefined) {
+    this.#requests.refusalOf = refusalOf;
+  }
+
   remove(reference: ObjectReference): void {
     this.#requests.remove(reference);
   }

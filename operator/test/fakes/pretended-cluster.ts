@@ -1,5 +1,11 @@
 import type { KubernetesObject } from '../../src/kubernetes/object-client.ts';
-import { type Deployment, type Job, kinds, type Pod } from '../../src/platform/kubernetes/kubernetes-objects.ts';
+import {
+  type Deployment,
+  type Job,
+  kinds,
+  type Pod,
+  type StatefulSet,
+} from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import type { FakeApiServer } from './api-server.ts';
 
 /**
@@ -23,6 +29,11 @@ export class PretendedCluster {
       const present = this.#podsOf(deployment).length;
       for (let missing = present; missing < deployment.spec.replicas; missing += 1) {
         this.#makePod(deployment, deployment.spec.template, {});
+      }
+    }
+    for (const set of this.#server.list<StatefulSet>(kinds.statefulSet)) {
+      for (let ordinal = 0; ordinal < set.spec.replicas; ordinal += 1) {
+        this.#makeOrdinal(set, ordinal);
       }
     }
     for (const job of this.#server.list<Job>(kinds.job)) {
@@ -86,14 +97,38 @@ export class PretendedCluster {
     return this.pods().filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
   }
 
-  #makePod(owner: KubernetesObject, template: Deployment['spec']['template'], labels: Readonly<Record<string, string>>): void {
+  /** One of a StatefulSet has its name and its claim for ever, and is made when the one before is gone. */
+  #makeOrdinal(set: StatefulSet, ordinal: number): void {
+    const name = `${set.metadata.name}-${ordinal}`;
+    if (this.pods().some(({ metadata }) => metadata.name === name)) {
+      return;
+    }
+    const volumes = set.spec.volumeClaimTemplates.map(({ apiVersion, kind, metadata, spec }) => {
+      const claim = { apiVersion, kind, namespace: set.metadata.namespace, name: `${metadata.name}-${name}` };
+      if (this.#server.find(claim) === undefined) {
+        const claimMetadata = { name: claim.name, ...(claim.namespace === undefined ? {} : { namespace: claim.namespace }) };
+        this.#server.create({ apiVersion, kind, metadata: { ...metadata, ...claimMetadata }, spec } as KubernetesObject);
+      }
+      return { name: metadata.name, persistentVolumeClaim: { claimName: claim.name } };
+    });
+    const { template } = set.spec;
+    const spec = { ...template.spec, volumes: [...template.spec.volumes, ...volumes] };
+    this.#makePod(set, { ...template, spec }, {}, name);
+  }
+
+  #makePod(
+    owner: KubernetesObject,
+    template: Deployment['spec']['template'],
+    labels: Readonly<Record<string, string>>,
+    name?: string,
+  ): void {
     this.#count += 1;
     const { apiVersion, kind, metadata } = owner;
     this.#server.create({
       ...kinds.pod,
       metadata: {
         ...template.metadata,
-        name: `${metadata.name}-${this.#count}`,
+        name: name ?? `${metadata.name}-${this.#count}`,
         ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
         labels: { ...template.metadata.labels, ...labels },
         ownerReferences: [{ apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true }],

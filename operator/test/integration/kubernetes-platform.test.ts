@@ -8,6 +8,7 @@ import {
   type KeySecret,
   kinds,
   type Service,
+  type StatefulSet,
 } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import { planWith, revisionWith } from '../fakes/flink-job-builders.ts';
 import { withKubernetesPlatform } from '../fakes/kubernetes-platform-setting.ts';
@@ -231,6 +232,159 @@ test('a purge is completed, or says why not', () =>
     ok = true;
     assert.equal((await outcome('uid-1/purge/2'))?.state, 'Completed');
   }));
+
+test('a revision whose pods would be refused has failed its pre-flight at once, by name, and nothing is made', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    server.refusalOf = ({ metadata }) =>
+      metadata.labels?.['flinkjob.dev/component'] === 'taskmanager'
+        ? 'pods "words-trial-2" is forbidden: violates PodSecurity "restricted:latest": seccompProfile'
+        : undefined;
+    await platform.runPreFlight(job, preFlight);
+    const fact = (await platform.observe(job, preFlight.operationId)).preFlight;
+    assert.ok(fact?.state === 'Failed' && fact.problem.code === 'PodSecurityViolated');
+    assert.match(fact.problem.message, /a pod of the TaskManagers would be refused: .*seccompProfile/);
+    assert.deepEqual(server.list(kinds.job), []);
+    assert.equal((await platform.observe(job, 'uid-1/r1/pre-flight/2')).preFlight, undefined);
+    server.refusalOf = () => undefined;
+    await platform.runPreFlight(job, preFlight);
+    assert.equal((await platform.observe(job, preFlight.operationId)).preFlight?.state, 'Running');
+  }));
+
+test('a full quota refuses the pre-flight, which comes beside what runs, and not the pods that come after it', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    const exceeded = 'pods "words" is forbidden: exceeded quota: small, requested: requests.memory=1Gi';
+    server.refusalOf = ({ metadata }) => (metadata.labels?.['flinkjob.dev/component'] === 'preflight' ? undefined : exceeded);
+    await platform.runPreFlight(job, preFlight);
+    assert.equal((await platform.observe(job, preFlight.operationId)).preFlight?.state, 'Running');
+    const second = { ...preFlight, operationId: 'uid-1/r1/pre-flight/2' };
+    server.refusalOf = () => exceeded;
+    await platform.runPreFlight(job, second);
+    const fact = (await platform.observe(job, second.operationId)).preFlight;
+    assert.ok(fact?.state === 'Failed' && fact.problem.code === 'QuotaExceeded');
+  }));
+
+test('what cannot be tried out is simply made', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    server.refusalOf = () => 'User "operator" cannot create resource "pods" in API group "" in the namespace "streams"';
+    await platform.runPreFlight(job, preFlight);
+    assert.equal(server.list(kinds.job).length, 1);
+  }));
+
+test('the answer of a pre-flight says how many TaskManagers the quota has room for, once those that run are gone', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    await platform.ensureJobManager(job, jobManager(1));
+    await platform.ensureTaskManagers(job, taskManagers(1, 2));
+    cluster.step();
+    await platform.runPreFlight(job, preFlight);
+    cluster.step();
+    cluster.answer = ({ metadata }) =>
+      metadata.labels?.['flinkjob.dev/component'] === 'preflight'
+        ? { exitCode: 0, message: JSON.stringify(planWith()) }
+        : undefined;
+    cluster.step();
+    // Its own JobManager (1Gi) and two TaskManagers (2Gi each), and 1Gi of somebody else.
+    const quota = {
+      ...{ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { namespace: 'streams', name: 'small' } },
+      ...{ spec: {}, status: { hard: { 'requests.memory': '8Gi', pods: '20' }, used: { 'requests.memory': '6Gi', pods: '4' } } },
+    };
+    server.create(quota);
+    server.patch({ ...quota, ...quota.metadata }, { status: quota.status }, 'status');
+    const fact = (await platform.observe(job, preFlight.operationId)).preFlight;
+    assert.ok(fact?.state === 'Completed');
+    assert.equal(fact.room?.taskManagersMax, 3, fact.room?.problem.message);
+    assert.match(
+      fact.room.problem.message,
+      /quota small leaves 7Gi of requests\.memory \(8Gi\) .* JobManager needs 1Gi, each TaskManager 2Gi/,
+    );
+  }));
+
+const onClaims = revisionWith({
+  image: 'example/words:1',
+  job: { module: '/app/words.js' },
+  localStorage: { size: '50Gi', storageClassName: 'local-ssd', lifetime: 'Attempt' },
+});
+
+test('TaskManagers whose disks outlive their pods are a StatefulSet, reported and ended like any others', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    await platform.ensureTaskManagers(job, { ...taskManagers(1, 2), revision: onClaims });
+    cluster.step();
+    cluster.step();
+    const { taskManagers: workers } = await platform.observe(job, undefined);
+    assert.deepEqual(
+      workers.map(({ index, process }) => [index, process.state]),
+      [
+        [0, 'Alive'],
+        [1, 'Alive'],
+      ],
+    );
+    await platform.ensureTaskManagers(job, { ...taskManagers(1, 3), revision: onClaims });
+    assert.deepEqual(
+      server.list<StatefulSet>(kinds.statefulSet).map(({ spec }) => spec.replicas),
+      [3],
+    );
+    await platform.terminate(job, everything);
+    assert.deepEqual(server.list(kinds.statefulSet), []);
+    assert.deepEqual((await platform.observe(job, undefined)).taskManagers, []);
+  }));
+
+test('a StatefulSet’s pod on a node that does not answer is forgotten by force, and its successor has the same name and disk', () =>
+  withKubernetesPlatform(
+    async ({ platform, cluster, server }) => {
+      ahead = 0;
+      await platform.ensureTaskManagers(job, { ...taskManagers(1, 1), revision: onClaims });
+      cluster.step();
+      const [pod] = cluster.pods('taskmanager');
+      assert.ok(pod);
+      const reference = { ...kinds.pod, namespace: 'streams', name: pod.metadata.name };
+      // Its kubelet does not answer; the pod is told to go.
+      server.patch(reference, { metadata: { finalizers: ['example/kubelet'] } });
+      server.remove(reference);
+      await platform.observe(job, undefined);
+      const forced = () => server.requests.filter(({ method, path }) => method === 'DELETE' && path.includes('/pods/')).length;
+      assert.equal(forced(), 0);
+      ahead = 60_000;
+      await platform.observe(job, undefined);
+      assert.equal(forced(), 1);
+      ahead = 0;
+      server.patch(reference, { metadata: { finalizers: [] } });
+      cluster.step();
+      const [next] = cluster.pods('taskmanager');
+      assert.equal(next?.metadata.name, pod.metadata.name);
+      assert.notEqual(next?.metadata.uid, pod.metadata.uid);
+      assert.deepEqual(next?.spec?.volumes, pod.spec?.volumes);
+    },
+    { nowMs: () => Date.now() + ahead },
+  ));
+
+test('a volume that keeps its pod from every node is given up together with the pod, and not before its time', () =>
+  withKubernetesPlatform(
+    async ({ platform, cluster, server }) => {
+      ahead = 0;
+      await platform.ensureTaskManagers(job, { ...taskManagers(1, 1), revision: onClaims });
+      cluster.step();
+      const [pod] = cluster.pods('taskmanager');
+      assert.ok(pod);
+      const claims = () => server.list({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }).map(({ metadata }) => metadata.uid);
+      const before = claims();
+      assert.equal(before.length, 1);
+      cluster.setUnschedulable(
+        pod,
+        '0/3 nodes are available: 1 node(s) had untolerated taint, 2 node(s) had volume node affinity conflict.',
+      );
+      ahead = 60_000;
+      await platform.observe(job, undefined);
+      assert.deepEqual(claims(), before);
+      ahead = 180_000;
+      await platform.observe(job, undefined);
+      assert.deepEqual(claims(), []);
+      assert.deepEqual(cluster.pods('taskmanager'), []);
+      ahead = 0;
+      cluster.step();
+      assert.equal(claims().length, 1);
+      assert.notDeepEqual(claims(), before);
+    },
+    { nowMs: () => Date.now() + ahead },
+  ));
 
 test('pods that may not be created say why', () =>
   withKubernetesPlatform(async ({ platform, server }) => {

@@ -1,5 +1,5 @@
 import type { JobReference } from '../platform.ts';
-import type { Container, Deployment, PodSpec } from './kubernetes-objects.ts';
+import type { Container, Deployment, PodSpec, StatefulSet } from './kubernetes-objects.ts';
 import { type KeySecret, kinds } from './kubernetes-objects.ts';
 import { keySecretName, metadataOf } from './names.ts';
 
@@ -35,6 +35,6 @@ export function keyVolumeOf(job: JobReference): {
   };
 }
 
-export function hasKeys({ spec }: Deployment): boolean {
+export function hasKeys({ spec }: Deployment | StatefulSet): boolean {
   return spec.template.spec.volumes.some(({ name }) => name === volumeName);
 }

@@ -9,6 +9,7 @@ export const kinds = {
   secret: { apiVersion: 'v1', kind: 'Secret' },
   pod: { apiVersion: 'v1', kind: 'Pod' },
   deployment: { apiVersion: 'apps/v1', kind: 'Deployment' },
+  statefulSet: { apiVersion: 'apps/v1', kind: 'StatefulSet' },
   job: { apiVersion: 'batch/v1', kind: 'Job' },
   podDisruptionBudget: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
   networkPolicy: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
@@ -81,6 +82,29 @@ export interface Deployment extends KubernetesObject {
   readonly status?: { readonly conditions?: readonly StatusCondition[] };
 }
 
+export interface StatefulSet extends KubernetesObject {
+  readonly spec: {
+    readonly replicas: number;
+    readonly serviceName: string;
+    readonly podManagementPolicy: 'Parallel';
+    readonly updateStrategy: { readonly type: 'OnDelete' };
+    readonly persistentVolumeClaimRetentionPolicy: { readonly whenDeleted: 'Delete'; readonly whenScaled: 'Delete' };
+    readonly revisionHistoryLimit: number;
+    readonly selector: LabelSelector;
+    readonly template: PodTemplateSpec;
+    readonly volumeClaimTemplates: readonly PersistentVolumeClaim[];
+  };
+  readonly status?: { readonly conditions?: readonly StatusCondition[] };
+}
+
+interface PersistentVolumeClaim extends KubernetesObject {
+  readonly spec: {
+    readonly accessModes: readonly string[];
+    readonly storageClassName?: string;
+    readonly resources: { readonly requests: { readonly storage?: string | undefined } };
+  };
+}
+
 export interface Job extends KubernetesObject {
   readonly spec: {
     readonly backoffLimit: number;
@@ -96,6 +120,7 @@ export interface StatusCondition {
   readonly status: string;
   readonly reason?: string;
   readonly message?: string;
+  readonly lastTransitionTime?: string;
 }
 
 export interface Probe {
@@ -157,7 +182,10 @@ export interface PodSpec {
 }
 
 export interface Pod extends KubernetesObject {
-  readonly spec?: { readonly containers?: readonly (Pick<Container, 'name' | 'ports'> & { readonly image?: string })[] };
+  readonly spec?: {
+    readonly containers?: readonly (Pick<Container, 'name' | 'ports'> & { readonly image?: string })[];
+    readonly volumes?: readonly { readonly name: string; readonly persistentVolumeClaim?: { readonly claimName: string } }[];
+  };
   readonly status?: {
     readonly phase?: string;
     readonly reason?: string;

@@ -22,7 +22,16 @@ import type { SavepointTaskFact, SavepointTaskRequest, SavepointTasks } from '..
 import { configMapOf } from './config-map.ts';
 import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
 import { hasKeys, keyFilePath, keySecretOf } from './key-secret.ts';
-import { type ConfigMap, type Deployment, type Job, kinds, type Pod, type Service } from './kubernetes-objects.ts';
+import {
+  type ConfigMap,
+  type Deployment,
+  type Job,
+  kinds,
+  type Pod,
+  type Service,
+  type StatefulSet,
+} from './kubernetes-objects.ts';
+import { forcedAfterMs, lostPods, overdueMs, podsOfLostVolumes } from './lost-pods.ts';
 import { type ShortLivedComponent, shortLivedName } from './names.ts';
 import { networkPolicyOf } from './network-policy.ts';
 import {
@@ -37,10 +46,11 @@ import {
 } from './platform-facts.ts';
 import { podDisruptionBudgetOf } from './pod-disruption-budget.ts';
 import { defaultPorts, portsOf, stateDirectory } from './pod-template.ts';
+import { PreFlightChecks, withDemand } from './pre-flight-checks.ts';
 import { serviceAccountOf } from './service-account.ts';
 import { restServiceOf, rpcAddressOf, rpcServiceOf } from './services.ts';
 import { shortLivedJobOf } from './short-lived-job.ts';
-import { taskManagerDeploymentOf } from './task-manager-deployment.ts';
+import { taskManagersOf } from './task-manager-deployment.ts';
 
 export interface KubernetesPlatformOptions {
   readonly client: ObjectClient;
@@ -64,8 +74,9 @@ export const kubernetesLimits: Partial<DecideLimits> = { preFlightTimeoutMs: 600
 
 /** What a process in a pod is told by its command line instead, because all pods of a workload share one file. */
 const toldByPod = 'told by the pod';
-/** How long a pod may stay past its deadline before its node counts as lost. */
-const forcedAfterMs = 20_000;
+/** An attempt that never is: only what its pods ask for is looked at. */
+const triedOut = { number: 1, token: 'trial' } as const;
+const claimKind: ObjectKind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
 
 /**
  * FlinkJobs as objects of the Kubernetes API. Kubernetes keeps the pods of an attempt alive, with this operator or without; this platform makes the
@@ -82,29 +93,38 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   /** By uid of the job, which keys this process has written last. */
   readonly #writtenKeys = new Map<string, string>();
 
+  readonly #checks: PreFlightChecks;
+
   constructor(options: KubernetesPlatformOptions) {
     this.#options = options;
+    this.#checks = new PreFlightChecks(options.client);
   }
 
   async observe(job: JobReference, preFlightId: string | undefined, purgeId?: string): Promise<PlatformFacts> {
-    const [deployments, pods] = await Promise.all([
+    const [deployments, statefulSets, pods] = await Promise.all([
       this.#list<Deployment>(kinds.deployment, job),
+      this.#list<StatefulSet>(kinds.statefulSet, job),
       this.#list<Pod>(kinds.pod, job),
     ]);
     const nowMs = this.#options.clock.nowMs();
-    const workload = { deployments, pods, nowMs };
+    const workload = { deployments: [...deployments, ...statefulSets], pods, nowMs };
+    await this.#replaceLost(pods, nowMs);
     const [preFlight, purge] = await Promise.all([
       this.#shortLived(job, 'preflight', preFlightId, pods),
       this.#shortLived(job, 'purge', purgeId, pods),
     ]);
-    if (deployments.some(hasKeys)) {
+    if (workload.deployments.some(hasKeys)) {
       await this.#turnKeys(job);
     }
+    const answered = preFlight && preFlightFactOf(preFlight.operationId, preFlight.job, preFlight.pod, nowMs);
     await this.#endStrays(job, podsOf(pods, ['preflight', 'purge']), [preFlight?.job.metadata.name, purge?.job.metadata.name]);
     return {
       jobManagers: jobManagerFactsOf(workload, restPortOf),
       taskManagers: taskManagerFactsOf(workload),
-      preFlight: preFlight && preFlightFactOf(preFlight.operationId, preFlight.job, preFlight.pod, nowMs),
+      preFlight:
+        preFlight !== undefined && answered?.state === 'Completed'
+          ? { ...answered, room: await this.#checks.roomFor(job, preFlight.job, { pods, statefulSets }) }
+          : (answered ?? this.#checks.refusalOf(job, preFlightId)),
       purge: purge && purgeFactOf(purge.operationId, purge.job, purge.pod, nowMs),
     };
   }
@@ -112,7 +132,21 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   async runPreFlight(job: JobReference, { operationId, revision, restore }: PreFlightRequest): Promise<void> {
     const { engine } = this.#options;
     const rendered = engine.renderPreFlight({ ...this.#place(job, revision), restore });
-    await this.#runShortLived(job, { component: 'preflight', operationId, revision }, rendered);
+    const withKeys = this.#options.credentials !== undefined;
+    const made = shortLivedJobOf(job, { component: 'preflight', operationId, revision }, rendered);
+    const jobManager = this.#jobManagerOf(job, { revision, attempt: triedOut, instance: 1, restore }, withKeys);
+    const taskManagers = this.#taskManagersOf(job, { revision, attemptNumber: triedOut.number, replicas: 1 }, withKeys);
+    const pods = {
+      preFlight: made.spec.template,
+      jobManager: jobManager.workload.spec.template,
+      taskManager: taskManagers.workload.spec.template,
+      claims: claimTemplatesOf(taskManagers.workload),
+    };
+    await this.#ensureIdentity(job, revision);
+    if (await this.#checks.passes(job, operationId, pods)) {
+      await this.#makeOnce(job, configOf(job, made, rendered));
+      await this.#makeOnce(job, withDemand(made, pods));
+    }
   }
 
   async runPurge(job: JobReference, request: PurgeRequest): Promise<void> {
@@ -145,43 +179,28 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   }
 
   async ensureJobManager(job: JobReference, request: JobManagerRequest): Promise<void> {
-    const { revision, attempt, instance, restore } = request;
-    const { engine } = this.#options;
-    const place = { revision, attemptNumber: attempt.number, instance, hasKeys: await this.#hasKeys(job, attempt.number) };
+    const { revision, attempt, instance } = request;
+    const place = { attemptNumber: attempt.number, instance };
     const ports = portsOf(revision);
-    const rendered = engine.renderJobManager({
-      ...this.#place(job, revision),
-      ...{ attempt, restore, podUid: toldByPod, addressFile: undefined },
-      keyFile: place.hasKeys ? keyFilePath : undefined,
-    });
-    const deployment = jobManagerDeploymentOf(job, place, rendered);
+    const { workload, rendered } = this.#jobManagerOf(job, request, await this.#hasKeys(job, attempt.number));
     await this.#ensureIdentity(job, revision);
     await this.#apply(job, networkPolicyOf(job, this.#options));
     await this.#apply(job, restServiceOf(job, place, ports));
     await this.#apply(job, rpcServiceOf(job, place, ports));
-    await this.#makeOnce(job, configOf(job, deployment, rendered));
-    await this.#makeOnce(job, deployment);
+    await this.#makeOnce(job, configOf(job, workload, rendered));
+    await this.#makeOnce(job, workload);
     await this.#sweep(job, attempt.number);
   }
 
   async ensureTaskManagers(job: JobReference, request: TaskManagersRequest): Promise<void> {
     const { revision, attemptNumber, replicas } = request;
-    const { engine } = this.#options;
-    const attemptHasKeys = await this.#hasKeys(job, attemptNumber);
-    const rendered = engine.renderTaskManager({
-      ...this.#place(job, revision),
-      keyFile: attemptHasKeys ? keyFilePath : undefined,
-      taskManagerId: toldByPod,
-      jobManager: { address: rpcAddressOf(job, attemptNumber, portsOf(revision)) },
-      localDirectories: [stateDirectory],
-    });
-    const deployment = taskManagerDeploymentOf(job, { revision, attemptNumber, replicas, hasKeys: attemptHasKeys }, rendered);
+    const { workload, rendered } = this.#taskManagersOf(job, request, await this.#hasKeys(job, attemptNumber));
     await this.#ensureIdentity(job, revision);
     await this.#apply(job, podDisruptionBudgetOf(job));
-    await this.#makeOnce(job, configOf(job, deployment, rendered));
-    const found = await this.#makeOnce(job, deployment);
+    await this.#makeOnce(job, configOf(job, workload, rendered));
+    const found = await this.#makeOnce<Deployment | StatefulSet>(job, workload);
     if (found.spec.replicas !== replicas) {
-      await this.#options.client.replace<Deployment>({ ...found, spec: { ...found.spec, replicas } });
+      await this.#options.client.replace({ ...found, spec: { ...found.spec, replicas } } as typeof found);
     }
   }
 
@@ -195,29 +214,34 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
       return client.delete(referenceOf(kinds.pod, job, which.taskManagerId), { gracePeriodSeconds: gracePeriodSeconds(graceMs) });
     }
     const isMeant = (object: KubernetesObject) => labelOf(object, labels.attempt) !== '' && isMeantBy(object, which);
-    const [configMaps, services, deployments, pods] = await Promise.all([
+    const [configMaps, services, deployments, statefulSets, pods] = await Promise.all([
       this.#list<ConfigMap>(kinds.configMap, job),
       this.#list<Service>(kinds.service, job),
       this.#list<Deployment>(kinds.deployment, job),
+      this.#list<StatefulSet>(kinds.statefulSet, job),
       this.#list<Pod>(kinds.pod, job),
     ]);
+    const workloads = [
+      ...deployments.map((it) => ({ it, kind: kinds.deployment })),
+      ...statefulSets.map((it) => ({ it, kind: kinds.statefulSet })),
+    ];
     for (const configMap of configMaps.filter(isMeant)) {
       await client.delete(keyOfObject(kinds.configMap, configMap), uidOf(configMap));
     }
     for (const service of services.filter(isMeant)) {
       await client.delete(keyOfObject(kinds.service, service), uidOf(service));
     }
-    for (const deployment of deployments.filter((it) => isMeant(it) && !isBeingDeleted(it))) {
-      await client.delete(keyOfObject(kinds.deployment, deployment), {
-        ...uidOf(deployment),
+    for (const { it, kind } of workloads.filter((workload) => isMeant(workload.it) && !isBeingDeleted(workload.it))) {
+      await client.delete(keyOfObject(kind, it), {
+        ...uidOf(it),
         propagationPolicy: 'Foreground',
       });
     }
     for (const pod of pods.filter((it) => isMeant(it) && isBeingDeleted(it))) {
-      const overdueMs = clock.nowMs() - Date.parse(pod.metadata.deletionTimestamp ?? '');
-      if (overdueMs > forcedAfterMs) {
+      const lateMs = overdueMs(pod, clock.nowMs());
+      if (lateMs > forcedAfterMs) {
         await client.delete(keyOfObject(kinds.pod, pod), { ...uidOf(pod), gracePeriodSeconds: 0 });
-      } else if (graceMs === 0 && overdueMs < 0) {
+      } else if (graceMs === 0 && lateMs < 0) {
         await client.delete(keyOfObject(kinds.pod, pod), { ...uidOf(pod), gracePeriodSeconds: gracePeriodSeconds(graceMs) });
       }
     }
@@ -225,6 +249,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
 
   /** Everything is owned by the FlinkJob and goes with it; what ends by itself is not waited for. */
   async remove(job: JobReference): Promise<void> {
+    this.#checks.forget(job);
     this.#writtenKeys.delete(job.uid);
     await this.#endStrays(job, await this.#list<Pod>(kinds.pod, job), []);
   }
@@ -239,6 +264,52 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   #place(job: JobReference, revision: Revision) {
     const { clusterId } = this.#options;
     return { revision, namespace: job.namespace, name: job.name, clusterId, host: '', ports: portsOf(revision) };
+  }
+
+  #jobManagerOf(job: JobReference, request: Omit<JobManagerRequest, 'operationId'>, withKeys: boolean) {
+    const { revision, attempt, instance, restore } = request;
+    const rendered = this.#options.engine.renderJobManager({
+      ...this.#place(job, revision),
+      ...{ attempt, restore, podUid: toldByPod, addressFile: undefined },
+      keyFile: withKeys ? keyFilePath : undefined,
+    });
+    const place = { revision, attemptNumber: attempt.number, instance, hasKeys: withKeys };
+    return { rendered, workload: jobManagerDeploymentOf(job, place, rendered) };
+  }
+
+  #taskManagersOf(job: JobReference, request: Omit<TaskManagersRequest, 'operationId'>, withKeys: boolean) {
+    const { revision, attemptNumber, replicas } = request;
+    const rendered = this.#options.engine.renderTaskManager({
+      ...this.#place(job, revision),
+      keyFile: withKeys ? keyFilePath : undefined,
+      taskManagerId: toldByPod,
+      jobManager: { address: rpcAddressOf(job, attemptNumber, portsOf(revision)) },
+      localDirectories: [stateDirectory],
+    });
+    return { rendered, workload: taskManagersOf(job, { revision, attemptNumber, replicas, hasKeys: withKeys }, rendered) };
+  }
+
+  /** What Kubernetes does for a Deployment and not for a StatefulSet, and for no volume at all. */
+  async #replaceLost(pods: readonly Pod[], nowMs: number): Promise<void> {
+    const { client, log } = this.#options;
+    for (const pod of lostPods(pods, nowMs)) {
+      log.warn(
+        { pod: pod.metadata.name },
+        'the node of a pod does not answer: the pod is forgotten, and another takes its place',
+      );
+      await client.delete(keyOfObject(kinds.pod, pod), { ...uidOf(pod), gracePeriodSeconds: 0 });
+    }
+    for (const { pod, claimName } of podsOfLostVolumes(pods, nowMs)) {
+      const claim = await client.get({ ...claimKind, namespace: pod.metadata.namespace, name: claimName });
+      if (claim !== undefined && labelOf(claim, labels.uid) === labelOf(pod, labels.uid)) {
+        log.warn(
+          { pod: pod.metadata.name, claimName },
+          'a volume is bound to a node that takes no pods: it is given up, and made elsewhere',
+        );
+        await client.delete(keyOfObject(claimKind, claim), uidOf(claim));
+        await client.delete(keyOfObject(kinds.pod, pod), uidOf(pod));
+      }
+    }
   }
 
   async #runShortLived(job: JobReference, what: Parameters<typeof shortLivedJobOf>[1], rendered: RenderedProcess): Promise<void> {
@@ -286,8 +357,13 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
    */
   async #hasKeys(job: JobReference, attemptNumber: number): Promise<boolean> {
     const { credentials } = this.#options;
-    const deployments = await this.#list<Deployment>(kinds.deployment, job);
-    const present = deployments.filter((it) => numberOf(it, labels.attempt) === attemptNumber && !isBeingDeleted(it));
+    const [deployments, statefulSets] = await Promise.all([
+      this.#list<Deployment>(kinds.deployment, job),
+      this.#list<StatefulSet>(kinds.statefulSet, job),
+    ]);
+    const present = [...deployments, ...statefulSets].filter(
+      (it) => numberOf(it, labels.attempt) === attemptNumber && !isBeingDeleted(it),
+    );
     if (present.length === 0 ? credentials === undefined : !present.some(hasKeys)) {
       return false;
     }
@@ -403,7 +479,7 @@ function gracePeriodSeconds(graceMs: number): number {
 }
 
 /** The configuration has the name of the workload that reads it, and its labels. */
-function configOf(job: JobReference, workload: Deployment | Job, { config }: RenderedProcess): ConfigMap {
+function configOf(job: JobReference, workload: Deployment | StatefulSet | Job, { config }: RenderedProcess): ConfigMap {
   const { name, labels: own = {} } = workload.metadata;
   return configMapOf(job, name, { labels: own, config });
 }
@@ -425,6 +501,10 @@ function isMeantBy(
         numberOf(object, labels.instance) < which.instance
       );
   }
+}
+
+function claimTemplatesOf({ spec }: Deployment | StatefulSet) {
+  return 'volumeClaimTemplates' in spec ? spec.volumeClaimTemplates.map((claim) => claim.spec) : [];
 }
 
 /** As the pod itself was made; the spec may say another one by now. */

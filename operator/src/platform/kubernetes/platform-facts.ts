@@ -3,13 +3,16 @@ import { labels } from '../../api/labels.ts';
 import { parsePlanResult, parsePurgeResult, parseSavepointTaskResult } from '../answers.ts';
 import type { JobManagerFact, PreFlightFact, ProcessState, PurgeFact, TaskManagerFact } from '../platform.ts';
 import type { SavepointTaskFact } from '../savepoint-tasks.ts';
-import type { Deployment, Job, Pod, StatusCondition } from './kubernetes-objects.ts';
+import type { Deployment, Job, Pod, StatefulSet, StatusCondition } from './kubernetes-objects.ts';
 import { containerOf, exitOf, isHopeless, processStateOf, startProblem } from './pod-state.ts';
 
 /** Objects of the Kubernetes API → facts for the controller. Pure. */
 
+/** What keeps up a number of pods. */
+type Replicated = Deployment | StatefulSet;
+
 export interface Workload {
-  readonly deployments: readonly Deployment[];
+  readonly deployments: readonly Replicated[];
   readonly pods: readonly Pod[];
   readonly nowMs: number;
 }
@@ -49,7 +52,7 @@ export function jobManagerFactsOf(
   const ours = [...deployments, ...pods].filter((it) => labelOf(it, labels.component) === 'jobmanager');
   const places = new Map(ours.map((it) => [`${labelOf(it, labels.attempt)}/${labelOf(it, labels.instance)}`, it]));
   return [...places.values()].flatMap((place): readonly JobManagerFact[] => {
-    const isHere = (it: Pod | Deployment): boolean =>
+    const isHere = (it: Pod | Replicated): boolean =>
       labelOf(it, labels.component) === 'jobmanager' &&
       labelOf(it, labels.attempt) === labelOf(place, labels.attempt) &&
       labelOf(it, labels.instance) === labelOf(place, labels.instance);
@@ -82,13 +85,13 @@ function addressOf(host: string, port: number): string {
 }
 
 /** The Deployment makes the pod, and says so when it cannot. Nobody does once it is being deleted. */
-function missingPod(deployment: Deployment | undefined): ProcessState | undefined {
+function missingPod(deployment: Replicated | undefined): ProcessState | undefined {
   return deployment === undefined || isBeingDeleted(deployment)
     ? undefined
     : { state: 'Waiting', problem: replicaProblem(deployment) };
 }
 
-function replicaProblem({ metadata, status }: Deployment): Problem | undefined {
+function replicaProblem({ metadata, status }: Replicated): Problem | undefined {
   const failure = conditionOf(status?.conditions, 'ReplicaFailure');
   return failure === undefined
     ? undefined
@@ -111,7 +114,7 @@ export function taskManagerFactsOf({ deployments, pods, nowMs }: Workload): read
   const ours = [...deployments, ...pods].filter((it) => labelOf(it, labels.component) === 'taskmanager');
   const attempts = new Map(ours.map((it) => [numberOf(it, labels.attempt), it]));
   return [...attempts].flatMap(([attemptNumber, place]) => {
-    const isHere = (it: Pod | Deployment): boolean =>
+    const isHere = (it: Pod | Replicated): boolean =>
       labelOf(it, labels.component) === 'taskmanager' && numberOf(it, labels.attempt) === attemptNumber;
     const deployment = deployments.find(isHere);
     const present = pods.filter((it) => isHere(it) && !isOver(it)).sort(byPresence);

@@ -2,9 +2,10 @@ import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
 import type { RenderedProcess } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { JobReference } from '../platform.ts';
-import type { Deployment, PodSpec } from './kubernetes-objects.ts';
+import type { Deployment, PodSpec, StatefulSet } from './kubernetes-objects.ts';
 import { selectorLabels, taskManagerName } from './names.ts';
 import { portsOf, resourcesOf, stateDirectory, stateVolumeName } from './pod-template.ts';
+import { taskManagerStatefulSetOf } from './task-manager-stateful-set.ts';
 import { deploymentOf, httpProbe } from './workload-deployment.ts';
 
 /** Also what the process takes when nothing limits it. */
@@ -18,7 +19,7 @@ const probe = (periodSeconds: number, failureThreshold: number) =>
   httpProbe({ path: '/metrics', port: 'metrics' }, { periodSeconds, failureThreshold });
 
 /**
- * The TaskManagers of one attempt. A Deployment and not a StatefulSet, because a pod on a lost node is then replaced at once and without anybody's help;
+ * The TaskManagers of one attempt. A Deployment unless a StatefulSet is asked for, because a pod on a lost node is then replaced at once and without anybody's help;
  * what its disk held is in checkpoint storage, and a container that is started again in its pod finds its files.
  */
 export function taskManagerDeploymentOf(
@@ -60,14 +61,26 @@ export function taskManagerDeploymentOf(
   });
 }
 
+/** A StatefulSet where what is on the disk is to outlive its pod. */
+export function taskManagersOf(...args: Parameters<typeof taskManagerDeploymentOf>): Deployment | StatefulSet {
+  const [job, { revision }] = args;
+  const { localStorage } = revision.spec.state;
+  const deployment = taskManagerDeploymentOf(...args);
+  return localStorage?.lifetime === 'Attempt' ? taskManagerStatefulSetOf(job, deployment, localStorage) : deployment;
+}
+
 /** The node's own disk, or a volume that lives and goes with its pod. */
 function stateVolume({ state: { localStorage } }: FlinkJobSpec): {
   readonly volumes: PodSpec['volumes'];
   readonly volumeMounts: readonly [{ readonly name: string; readonly mountPath: string }];
   readonly fsGroup?: number;
 } {
-  const { size, storageClassName } = localStorage ?? {};
+  const { size, storageClassName, lifetime } = localStorage ?? {};
   const volumeMounts = [{ name: stateVolumeName, mountPath: stateDirectory }] as const;
+  if (lifetime === 'Attempt') {
+    // The volume comes from the claim template of the StatefulSet.
+    return { volumes: [], volumeMounts, fsGroup: volumeGroup };
+  }
   if (storageClassName === undefined) {
     return { volumes: [{ name: stateVolumeName, emptyDir: size === undefined ? {} : { sizeLimit: size } }], volumeMounts };
   }

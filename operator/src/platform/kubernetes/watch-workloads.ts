@@ -9,7 +9,7 @@ import type { Log } from '../../log.ts';
 import { kinds } from './kubernetes-objects.ts';
 
 /** What changes while a job runs. The rest only changes when this operator, or a person, changes it. */
-const watched: readonly ObjectKind[] = [kinds.pod, kinds.deployment, kinds.job];
+const watched: readonly ObjectKind[] = [kinds.pod, kinds.deployment, kinds.statefulSet, kinds.job];
 
 /**
  * Tells of every change of a workload which FlinkJob it belongs to, until the signal aborts. A hint only: the controller then looks for itself, so that no decision

@@ -10,11 +10,11 @@ import { keyFilePath, keySecretOf } from './key-secret.ts';
 import type { PodTemplateSpec } from './kubernetes-objects.ts';
 import { networkPolicyOf } from './network-policy.ts';
 import { podDisruptionBudgetOf } from './pod-disruption-budget.ts';
-import { portsOf } from './pod-template.ts';
+import { portsOf, stateDirectory } from './pod-template.ts';
 import { serviceAccountOf } from './service-account.ts';
 import { restServiceOf, rpcAddressOf, rpcServiceOf } from './services.ts';
 import { shortLivedJobOf } from './short-lived-job.ts';
-import { taskManagerDeploymentOf } from './task-manager-deployment.ts';
+import { taskManagerDeploymentOf, taskManagersOf } from './task-manager-deployment.ts';
 
 // The objects that a FlinkJob becomes: the fields that somebody relies on, one test for each reason. Whether an API server takes them is asked in a cluster.
 
@@ -272,6 +272,33 @@ test('working state lies on the node’s disk, or on a volume of the class that 
   });
   // Who is not root can write to it.
   assert.ok('fsGroup' in taskManagers({ localStorage: asked }).spec.template.spec.securityContext);
+});
+
+test('working state that is to outlive its pod lies on a claim of each TaskManager, which goes with the attempt', () => {
+  const place = {
+    revision: revision({ localStorage: { size: '50Gi', lifetime: 'Attempt' } }),
+    attemptNumber: 7,
+    replicas: 3,
+    hasKeys: false,
+  };
+  const set = taskManagersOf(job, place, rendered);
+  assert.ok(set.kind === 'StatefulSet' && 'volumeClaimTemplates' in set.spec);
+  const [claim] = set.spec.volumeClaimTemplates;
+  assert.equal(claim?.metadata.name, 'flinkjob-state');
+  assert.deepEqual(claim.spec, { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '50Gi' } } });
+  assert.deepEqual(set.spec.persistentVolumeClaimRetentionPolicy, { whenDeleted: 'Delete', whenScaled: 'Delete' });
+  // All at once: no TaskManager waits for another.
+  assert.equal(set.spec.podManagementPolicy, 'Parallel');
+  const { spec } = set.spec.template;
+  assert.ok(
+    spec.containers[0].volumeMounts.some(({ name, mountPath }) => name === 'flinkjob-state' && mountPath === stateDirectory),
+  );
+  assert.ok(!spec.volumes.some(({ name }) => name === 'flinkjob-state'));
+  assert.ok('fsGroup' in spec.securityContext);
+  assert.equal(
+    taskManagersOf(job, { ...place, revision: revision({ localStorage: { size: '50Gi' } }) }, rendered).kind,
+    'Deployment',
+  );
 });
 
 test('memory is always limited, and CPU only when that is asked for', () => {

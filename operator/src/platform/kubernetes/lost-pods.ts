@@ -1,0 +1,43 @@
+import type { Pod } from './kubernetes-objects.ts';
+import { isBeingDeleted } from './platform-facts.ts';
+import { isOfStatefulSet, stateClaimOf } from './task-manager-stateful-set.ts';
+
+/** What Kubernetes leaves to somebody who knows that a pod may be replaced while it might still run. Pure. */
+
+/** How long a pod may stay past its deadline before its node counts as lost: a kubelet that is there has ended it by then. */
+export const forcedAfterMs = 20_000;
+
+/**
+ * How long a volume may keep its pod from every node that is there, before the volume is given up. A node that was only restarted is back by then; what is on the volume is in checkpoint storage
+ * too, so waiting longer costs more than fetching it.
+ */
+const volumeGivenUpAfterMs = 120_000;
+
+/** The scheduler's words for a volume that can be mounted only where no pod can be placed. */
+const boundElsewhere = /volume node affinity conflict|PersistentVolume's node affinity/;
+
+export function overdueMs({ metadata: { deletionTimestamp } }: Pod, nowMs: number): number {
+  return deletionTimestamp === undefined ? Number.NEGATIVE_INFINITY : nowMs - Date.parse(deletionTimestamp);
+}
+
+/**
+ * Pods of a StatefulSet on nodes that do not answer, to be forgotten by force: it makes the next one only then. Safe, because the JobManager has given up
+ * whatever the old one may still run, and takes nothing from it any more.
+ */
+export function lostPods(pods: readonly Pod[], nowMs: number): readonly Pod[] {
+  return pods.filter((pod) => isOfStatefulSet(pod) && overdueMs(pod, nowMs) > forcedAfterMs);
+}
+
+/** Pods that wait for a node that their volume is bound to: volume and pod are to be made anew, elsewhere. */
+export function podsOfLostVolumes(
+  pods: readonly Pod[],
+  nowMs: number,
+): readonly { readonly pod: Pod; readonly claimName: string }[] {
+  return pods.flatMap((pod) => {
+    const claimName = isOfStatefulSet(pod) && !isBeingDeleted(pod) ? stateClaimOf(pod) : undefined;
+    const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
+    const waitsMs = nowMs - Date.parse(scheduled?.lastTransitionTime ?? pod.metadata.creationTimestamp ?? '');
+    const isBound = scheduled?.reason === 'Unschedulable' && boundElsewhere.test(scheduled.message ?? '');
+    return claimName !== undefined && isBound && waitsMs > volumeGivenUpAfterMs ? [{ pod, claimName }] : [];
+  });
+}
