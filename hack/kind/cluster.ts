@@ -12,6 +12,7 @@ import { ensureNodeImage } from './node-image.ts';
 import { binDirectory, cacheDirectory, kindDirectory, kubeconfigFile, sharedDirectory, sharedDirectoryOfNodes } from './paths.ts';
 
 const clusterName = 'flinkjob';
+const ofCluster = ['--filter', `label=io.x-k8s.kind.cluster=${clusterName}`] as const;
 /** The configuration that the running cluster was made from; written once the cluster is whole. */
 const stateFile = join(cacheDirectory, 'cluster.json');
 const createTimeoutMs = 15 * 60_000;
@@ -27,6 +28,7 @@ export async function clusterUp(): Promise<void> {
   const image = source === 'built' ? await ensureNodeImage() : undefined;
   const configuration = clusterConfiguration(image);
   const wanted = digest([configuration]);
+  await wakeNodes();
   if ((await runningCluster()) !== wanted) {
     await removeCluster();
     await stage('cluster', () => createCluster(configuration));
@@ -115,14 +117,22 @@ async function waitUntilReady(): Promise<void> {
   }
 }
 
+/** A test that was killed may have left a node paused, which counts as running and does nothing. */
+async function wakeNodes(): Promise<void> {
+  const paused = (await run('docker', ['ps', '--quiet', ...ofCluster, '--filter', 'status=paused'])).split('\n').filter(Boolean);
+  if (paused.length > 0) {
+    say('a node is paused, and goes on');
+    await run('docker', ['unpause', ...paused]);
+  }
+}
+
 /** Undefined when there is none, when it never became whole, and when its nodes do not run, as after a restart of the machine. */
 async function runningCluster(): Promise<string | undefined> {
   if (!existsSync(stateFile) || !existsSync(kubeconfigFile)) {
     return undefined;
   }
-  const filter = ['--filter', `label=io.x-k8s.kind.cluster=${clusterName}`];
-  const running = await run('docker', ['ps', '-q', ...filter]);
-  const all = await run('docker', ['ps', '-aq', ...filter]);
+  const running = await run('docker', ['ps', '--quiet', ...ofCluster]);
+  const all = await run('docker', ['ps', '--all', '--quiet', ...ofCluster]);
   return running === all && running !== '' ? JSON.parse(readFileSync(stateFile, 'utf8')).configuration : undefined;
 }
 
