@@ -1,6 +1,11 @@
 import { type FlinkJobKey, formatKey, parseKey } from '../api/flink-job.ts';
 import type { Problem } from '../api/flink-job-status.ts';
-import { parseFlinkSavepointSpec, type StoredFlinkSavepoint, savepointFinalizer } from '../api/flink-savepoint.ts';
+import {
+  parseFlinkSavepointSpec,
+  type StoredFlinkSavepoint,
+  savepointFinalizer,
+  savepointLabels,
+} from '../api/flink-savepoint.ts';
 import { initialSavepointStatus } from '../api/flink-savepoint-status.ts';
 import type { Clock } from '../clock.ts';
 import type { JobCredentials } from '../credentials/job-credentials.ts';
@@ -103,6 +108,7 @@ export class SavepointController {
       againAtMs = Math.min(againAtMs, decided);
     }
     await this.#keepSchedule(schedule);
+    await this.#removePurged(job, savepoints);
     if (savepoints.length === 0 && schedule === undefined && !memory.hasTasks) {
       return undefined;
     }
@@ -214,6 +220,14 @@ export class SavepointController {
     }
     if (outcome.type !== 'Done') {
       log.warn({ flinkSavepoint: key, command: command.type, problem: outcome.problem }, 'command failed');
+    }
+  }
+
+  /** Nobody would remove those that a schedule has made once their FlinkJob, and all that they name, is gone. */
+  async #removePurged(job: ObservedJob | undefined, savepoints: readonly StoredFlinkSavepoint[]): Promise<void> {
+    const isScheduled = ({ metadata }: StoredFlinkSavepoint) => metadata.labels?.[savepointLabels.scheduled] === 'true';
+    for (const savepoint of job?.facts.purges === true ? savepoints.filter(isScheduled) : []) {
+      await this.#options.store.delete(savepoint);
     }
   }
 

@@ -20,6 +20,9 @@ type Taking = NonNullable<FlinkSavepointStatus['step']>;
 /** From the wish to what is in storage: by the JobManager that runs, or, of a job that does not, by what its lineage was closed with. */
 export function decideTaking(input: SavepointInput): SavepointStep {
   const { status, spec, job, nowMs, limits } = input;
+  if (status.state === 'Completed' && job?.purges === true) {
+    return done(purged(status, nowMs));
+  }
   if (isTerminal(status)) {
     return { status, commands: [] };
   }
@@ -33,6 +36,17 @@ export function decideTaking(input: SavepointInput): SavepointStep {
   return status.state === 'InProgress' && status.step !== undefined
     ? advance({ ...input, status: here }, { job, spec: spec.value, step: status.step })
     : begin({ ...input, status: here }, { job, spec: spec.value, deadlineMs: startDeadlineMs(input), pollMs: limits.busyPollMs });
+}
+
+/** Its FlinkJob is being deleted with all that its lineage holds: what it named is not there any more. */
+function purged(status: FlinkSavepointStatus, nowMs: number): FlinkSavepointStatus {
+  const { path, checkpointId: _id, kind: _kind, sizeBytes: _size, drill: _drill, ...rest } = status;
+  const problem: Problem = {
+    code: 'LineagePurged',
+    message: `${path} is deleted with its FlinkJob, as checkpoints.onDelete asks`,
+    remedy: 'Delete this resource; what was exported elsewhere is still there.',
+  };
+  return ended(rest, { state: 'Abandoned', nowMs, problem });
 }
 
 function startDeadlineMs({ createdAtMs, spec }: SavepointInput): number {

@@ -279,6 +279,18 @@ test('nothing is said to be left of what is kept, purged with its job, or was ne
   assert.deepEqual(new Story().pass({ deleting: true }), forget);
 });
 
+test('what is purged with its FlinkJob is not called complete any more', () => {
+  const story = new Story().taken();
+  assert.deepEqual(story.pass({ job: { ...up, deleting: true, purges: true } }), []);
+  assert.deepEqual(
+    [story.status.state, story.status.path, story.status.problem?.code],
+    ['Abandoned', undefined, 'LineagePurged'],
+  );
+  assert.equal(story.condition('Completed'), 'False');
+  story.pass({ job: undefined });
+  assert.equal(story.status.problem?.code, 'LineagePurged');
+});
+
 test('deleted while it is being taken, it goes when its outcome is known, and its savepoint with it', () => {
   const story = new Story();
   story.pass({});
