@@ -134,7 +134,7 @@ export class SimulatedUser {
   #badSpec(): FlinkJobSpecInput {
     const spec = this.#goodSpec();
     this.#good.delete(spec);
-    const bad = this.#world.random.pick(['Image', 'Plan', 'Running', 'Schema', 'Storage'] as const);
+    const bad = this.#world.random.pick(['Image', 'Plan', 'Running', 'Schema', 'Storage', 'Storage'] as const);
     const { job } = spec;
     switch (bad) {
       case 'Image':
