@@ -32,6 +32,7 @@ function foldProgress({ status, nowMs }: DecideInput, document: JobStatusDocumen
       ...{ ...attempt, ranTime, unresponsiveSinceTime: undefined },
       restoredPath: attempt.restoredPath ?? restored?.path,
     },
+    stable: status.stable ?? stableOfOlderOperator(status, document, nowMs),
     restarts: document.restarts,
     restored: restored === undefined ? status.restored : describeRestored(restored),
     // A start from nothing, asked for in words, is the one thing that takes a checkpoint away.
@@ -47,6 +48,16 @@ function foldProgress({ status, nowMs }: DecideInput, document: JobStatusDocumen
             completedTime: toTime(lastCheckpoint.completedAtMs),
           },
   };
+}
+
+/** One that knew no stable revisions had its rollouts end when the job ran; what runs since then and completes checkpoints is as good as stable. */
+function stableOfOlderOperator(
+  { rollout, revision }: FlinkJobStatus,
+  document: JobStatusDocument,
+  nowMs: number,
+): FlinkJobStatus['stable'] {
+  const isSettled = rollout === undefined && document.state === 'Running' && document.lastCheckpoint !== undefined;
+  return isSettled && revision !== undefined ? { revision, time: toTime(nowMs) } : undefined;
 }
 
 /** Its tasks ran, now or before. */

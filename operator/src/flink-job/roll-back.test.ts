@@ -336,6 +336,18 @@ test('a stop after which the new revision cannot pass pre-flight any more is an 
   assert.ok((controller.status.attempt?.number ?? 0) > 20);
 });
 
+test('what an older operator left running counts as stable, so that its first upgrade can be rolled back', () => {
+  const { world, controller } = running();
+  const { stable: _stable, history: _history, revisions: _revisions, ...older } = controller.status;
+  controller.status = older;
+  world.failing.add(bad().name);
+  controller.pass();
+  controller.apply(bad());
+  controller.run(24);
+  assert.equal(controller.status.revision, revisionWith().name);
+  assert.equal(conditionOf(controller, 'RolloutProgressing'), 'False RolledBack');
+});
+
 test('the commands of a rollback are a pre-flight, a cancel, an end and a start', () => {
   const { world, controller, said } = running();
   world.stuck.add(bad().name);
