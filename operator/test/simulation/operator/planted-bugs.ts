@@ -162,14 +162,16 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
       decide({ ...input, limits: { ...input.limits, retryDelayFirstMs: 0, retryDelayMaxMs: 0, busyPollMs: 0 } }),
     ),
   },
-  'state forgotten with the storage': {
+  'an empty storage taken for one with state': {
     ...{ seedCount: 300, violation: /silently empty/ },
     ...thinking((input) => {
-      const { attempt } = input.status;
-      return decide({
-        ...input,
-        status: { ...input.status, lastCheckpoint: undefined, attempt: attempt && { ...attempt, ranTime: undefined } },
-      });
+      const { preFlight } = input.facts;
+      if (preFlight?.state !== 'Completed') {
+        return decide(input);
+      }
+      const { result } = preFlight;
+      const lineage = { ...result.lineage, restorePath: result.lineage.restorePath ?? 'chk-1' };
+      return decide({ ...input, facts: { ...input.facts, preFlight: { ...preFlight, result: { ...result, lineage } } } });
     }),
   },
   'purge although the spec does not say so': {
