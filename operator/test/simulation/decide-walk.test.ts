@@ -5,7 +5,7 @@ import { walk } from './decide-walk.ts';
 
 // Random walks of the pure decisions; transcripts of single situations lie beside decide.ts.
 
-const seeds = 500;
+const seeds = 300;
 const stepsPerWalk = 150;
 
 test(`${seeds} seeded walks with faults, spec changes and controller crashes break no rule, all arrive, and go along every row of the lifecycle`, () => {

@@ -62,8 +62,8 @@ function anySpec(random: Random): Revision {
       stopTimeoutSeconds: random.pick([10, 120]),
       rollback: {
         mode: random.chance(0.9) ? 'Automatic' : 'Manual',
-        stableCheckpoints: random.pick([1, 2, 2, 6]),
-        deadlineSeconds: random.pick([5, 60, 600]),
+        stableCheckpoints: random.pick([1, 2, 6, 20]),
+        deadlineSeconds: random.pick([5, 5, 60, 600]),
         allowRewind: random.chance(0.3),
       },
     },
