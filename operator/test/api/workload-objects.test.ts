@@ -12,6 +12,7 @@ import { createApiAccess, createObjectClient } from '../../src/kubernetes/api-ob
 import { silentLog } from '../../src/log.ts';
 import { type Deployment, type Job, kinds, type StatefulSet } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import { KubernetesPlatform } from '../../src/platform/kubernetes/kubernetes-platform.ts';
+import { podsTemplateOf } from '../../src/platform/kubernetes/task-manager-stateful-set.ts';
 import { revisionWith, type SpecChoices } from '../fakes/flink-job-builders.ts';
 
 const namespace = 'restricted';
@@ -82,6 +83,7 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
   const attempt = { number: 1, token: 'token' };
   const make = async () => {
     await platform.runPreFlight(job, { operationId: 'uid/r1/pre-flight/1', revision, restore });
+    await platform.runPreFlight(job, { operationId: 'uid/r2/pre-flight/1', revision: onClaims, restore });
     await platform.runPurge(job, { operationId: 'uid/purge/1', revision, attemptNumber: 1 });
     await platform.ensureJobManager(job, { operationId: 'jm', revision, attempt, instance: 1, restore });
     await platform.ensureTaskManagers(job, { operationId: 'tm', revision, attemptNumber: 1, replicas: 2 });
@@ -112,7 +114,8 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
 
   const workloads = ['Deployment', 'StatefulSet', 'Job'];
   for (const workload of made.filter(({ kind }) => workloads.includes(kind)) as (Deployment | StatefulSet | Job)[]) {
-    const { metadata, spec } = workload.spec.template;
+    const { metadata, spec } =
+      workload.kind === 'Job' ? workload.spec.template : podsTemplateOf(workload as Deployment | StatefulSet);
     // The API server refuses it when it does not keep to the standard.
     await client.create({ ...kinds.pod, metadata: { ...metadata, namespace, name: `${workload.metadata.name}-pod` }, spec });
   }
@@ -120,6 +123,9 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
   assert.equal(facts.jobManagers.length, 1);
   assert.deepEqual(facts.taskManagers.map(({ attemptNumber }) => attemptNumber).sort(), [1, 1, 2]);
   assert.equal(facts.preFlight?.state, 'Running');
+
+  // The second one was not refused either: its pods would have the volumes of their claims.
+  assert.equal((await platform.observe(job, 'uid/r2/pre-flight/1')).preFlight?.state, 'Running');
 
   await platform.ensureTaskManagers(job, { operationId: 'tm', revision, attemptNumber: 1, replicas: 3 });
   const [taskManagers] = (await client.list<Deployment>(kinds.deployment, { namespace })).filter(({ metadata }) =>

@@ -386,6 +386,58 @@ test('a volume that keeps its pod from every node is given up together with the 
     { nowMs: () => Date.now() + ahead },
   ));
 
+const companions = [kinds.serviceAccount, kinds.service, kinds.podDisruptionBudget, kinds.networkPolicy];
+
+test('what is removed by hand beside the pods is made again, and no workload is touched', () =>
+  withKubernetesPlatform(
+    async ({ platform, cluster, server }) => {
+      ahead = 0;
+      const ending = new AbortController();
+      platform.watch(() => {}, ending.signal);
+      await platform.ensureJobManager(job, jobManager(1));
+      await platform.ensureTaskManagers(job, taskManagers(1, 1));
+      cluster.step();
+      await platform.observe(job, undefined);
+      const present = () =>
+        companions.flatMap((kind) => server.list(kind)).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+      const workloads = () => server.list(kinds.deployment).map(({ metadata }) => metadata.resourceVersion);
+      const [before, untouched] = [present(), workloads()];
+      assert.equal(before.length, 5);
+      for (const object of companions.flatMap((kind) => server.list(kind))) {
+        server.remove({ ...object, namespace: 'streams', name: object.metadata.name });
+      }
+      assert.deepEqual(present(), []);
+      const deadline = Date.now() + 10_000;
+      // Not within ten seconds after the last look: nobody is raced.
+      await platform.observe(job, undefined);
+      assert.deepEqual(present(), []);
+      while (present().length < before.length) {
+        assert.ok(Date.now() < deadline, 'they are not made again');
+        ahead += 10_000;
+        await platform.observe(job, undefined);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      assert.deepEqual(present(), before);
+      assert.deepEqual(workloads(), untouched);
+      ending.abort();
+    },
+    { nowMs: () => Date.now() + ahead },
+  ));
+
+test('an operator that did not start the attempt looks once what is missing, and then asks for it no more', () =>
+  withKubernetesPlatform(async ({ platform, server }) => {
+    await platform.ensureJobManager(job, jobManager(1));
+    const [budget] = [{ ...kinds.podDisruptionBudget, namespace: 'streams', name: 'words-job' }];
+    assert.equal(server.find(budget), undefined);
+    await platform.observe(job, undefined);
+    assert.ok(server.find(budget));
+    const count = () => server.requests.filter(({ path }) => path.endsWith('/poddisruptionbudgets/words-job')).length;
+    const asked = count();
+    await platform.observe(job, undefined);
+    await platform.observe(job, undefined);
+    assert.equal(count(), asked);
+  }));
+
 test('pods that may not be created say why', () =>
   withKubernetesPlatform(async ({ platform, server }) => {
     await platform.ensureTaskManagers(job, taskManagers(1, 1));

@@ -47,10 +47,13 @@ import {
 import { podDisruptionBudgetOf } from './pod-disruption-budget.ts';
 import { defaultPorts, portsOf, stateDirectory } from './pod-template.ts';
 import { PreFlightChecks, withDemand } from './pre-flight-checks.ts';
+import { companionsOf, RemovedObjects } from './removed-objects.ts';
 import { serviceAccountOf } from './service-account.ts';
 import { restServiceOf, rpcAddressOf, rpcServiceOf } from './services.ts';
 import { shortLivedJobOf } from './short-lived-job.ts';
 import { taskManagersOf } from './task-manager-deployment.ts';
+import { podsTemplateOf } from './task-manager-stateful-set.ts';
+import type { watchWorkloads } from './watch-workloads.ts';
 
 export interface KubernetesPlatformOptions {
   readonly client: ObjectClient;
@@ -66,7 +69,7 @@ export interface KubernetesPlatformOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Calls back for every change of a pod, a Deployment or a Job of a FlinkJob, until the signal aborts. */
-  readonly watchWorkloads?: (onChange: (key: FlinkJobKey) => void, signal: AbortSignal) => Promise<void>;
+  readonly watchWorkloads?: ReturnType<typeof watchWorkloads>;
 }
 
 /** Where they differ from a laptop's: an image has to be pulled, and every look is a request to the API server, which tells of changes by itself. */
@@ -94,6 +97,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   readonly #writtenKeys = new Map<string, string>();
 
   readonly #checks: PreFlightChecks;
+  readonly #removed = new RemovedObjects();
 
   constructor(options: KubernetesPlatformOptions) {
     this.#options = options;
@@ -109,6 +113,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     const nowMs = this.#options.clock.nowMs();
     const workload = { deployments: [...deployments, ...statefulSets], pods, nowMs };
     await this.#replaceLost(pods, nowMs);
+    await this.#healRemoved(job, deployments, nowMs);
     const [preFlight, purge] = await Promise.all([
       this.#shortLived(job, 'preflight', preFlightId, pods),
       this.#shortLived(job, 'purge', purgeId, pods),
@@ -139,7 +144,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     const pods = {
       preFlight: made.spec.template,
       jobManager: jobManager.workload.spec.template,
-      taskManager: taskManagers.workload.spec.template,
+      taskManager: podsTemplateOf(taskManagers.workload),
       claims: claimTemplatesOf(taskManagers.workload),
     };
     await this.#ensureIdentity(job, revision);
@@ -250,6 +255,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   /** Everything is owned by the FlinkJob and goes with it; what ends by itself is not waited for. */
   async remove(job: JobReference): Promise<void> {
     this.#checks.forget(job);
+    this.#removed.forget(job);
     this.#writtenKeys.delete(job.uid);
     await this.#endStrays(job, await this.#list<Pod>(kinds.pod, job), []);
   }
@@ -257,7 +263,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): void {
     // Not awaited: it ends with the signal. Without it every change is seen by the next look.
     this.#options
-      .watchWorkloads?.(onChange, signal)
+      .watchWorkloads?.(onChange, signal, (key) => this.#removed.suspect(key))
       .catch((err: unknown) => this.#options.log.error({ err }, 'workloads are not watched any more'));
   }
 
@@ -287,6 +293,27 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
       localDirectories: [stateDirectory],
     });
     return { rendered, workload: taskManagersOf(job, { revision, attemptNumber, replicas, hasKeys: withKeys }, rendered) };
+  }
+
+  /** What was removed by hand comes back, without a restart of anything; what was changed by hand is put right by the next start. */
+  async #healRemoved(job: JobReference, deployments: readonly Deployment[], nowMs: number): Promise<void> {
+    const { client, log } = this.#options;
+    const wanted = companionsOf(job, deployments, this.#options);
+    if (wanted.length === 0 || !this.#removed.isDue(job, nowMs)) {
+      return;
+    }
+    let isComplete = true;
+    for (const object of wanted) {
+      if ((await client.get(referenceOf(object, job, object.metadata.name))) === undefined) {
+        isComplete = false;
+        log.warn(
+          { kind: object.kind, namespace: job.namespace, name: object.metadata.name },
+          'an object of a job was removed and is made again',
+        );
+        await client.apply(object);
+      }
+    }
+    this.#removed.looked(job, nowMs, isComplete);
   }
 
   /** What Kubernetes does for a Deployment and not for a StatefulSet, and for no volume at all. */

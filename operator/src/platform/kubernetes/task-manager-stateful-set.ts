@@ -1,7 +1,7 @@
 import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
 import { labels } from '../../api/labels.ts';
 import type { JobReference } from '../platform.ts';
-import { type Deployment, kinds, type Pod, type StatefulSet } from './kubernetes-objects.ts';
+import { type Deployment, kinds, type Pod, type PodTemplateSpec, type StatefulSet } from './kubernetes-objects.ts';
 import { jobLabels, rpcServiceName } from './names.ts';
 import { stateVolumeName } from './pod-template.ts';
 
@@ -39,6 +39,18 @@ export function taskManagerStatefulSetOf(
       ],
     },
   };
+}
+
+/** As pods are made from it: those of a StatefulSet get their claims as volumes. */
+export function podsTemplateOf({ metadata, spec }: Deployment | StatefulSet): PodTemplateSpec {
+  if (!('volumeClaimTemplates' in spec)) {
+    return spec.template;
+  }
+  const claims = spec.volumeClaimTemplates.map((claim) => ({
+    name: claim.metadata.name,
+    persistentVolumeClaim: { claimName: `${claim.metadata.name}-${metadata.name}-0` },
+  }));
+  return { ...spec.template, spec: { ...spec.template.spec, volumes: [...spec.template.spec.volumes, ...claims] } };
 }
 
 export function isOfStatefulSet({ metadata }: Pod): boolean {

@@ -3,10 +3,12 @@ import { labels } from '../../api/labels.ts';
 import type { Clock } from '../../clock.ts';
 import type { ApiAccess } from '../../kubernetes/api-object-client.ts';
 import type { Metrics } from '../../kubernetes/metrics.ts';
+import type { ObjectDelta } from '../../kubernetes/object-cache.ts';
 import type { KubernetesObject, ObjectKind } from '../../kubernetes/object-client.ts';
 import { Reflector, type ReflectorLimits } from '../../kubernetes/reflector.ts';
 import type { Log } from '../../log.ts';
 import { kinds } from './kubernetes-objects.ts';
+import { companionKinds } from './removed-objects.ts';
 
 /** What changes while a job runs. The rest only changes when this operator, or a person, changes it. */
 const watched: readonly ObjectKind[] = [kinds.pod, kinds.deployment, kinds.statefulSet, kinds.job];
@@ -23,18 +25,34 @@ export function watchWorkloads(options: {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits?: Partial<ReflectorLimits>;
-}): (onChange: (key: FlinkJobKey) => void, signal: AbortSignal) => Promise<void> {
+}): (
+  onChange: (key: FlinkJobKey) => void,
+  signal: AbortSignal,
+  /** Something that a job has beside its workloads is gone; called before `onChange`. */
+  onRemoved: (key: FlinkJobKey) => void,
+) => Promise<void> {
   const { namespaces = [undefined], ...shared } = options;
   const labelSelector = `${labels.managedBy}=flinkjob-operator,${labels.flinkJob}`;
-  return async (onChange, signal) => {
-    const reflectors = watched.flatMap((kind) =>
+  return async (onChange, signal, onRemoved) => {
+    const keyOf = ({ metadata }: KubernetesObject): FlinkJobKey => ({
+      namespace: metadata.namespace ?? '',
+      name: metadata.labels?.[labels.flinkJob] ?? '',
+    });
+    const onWorkload = ({ object }: ObjectDelta<KubernetesObject>) => onChange(keyOf(object));
+    // Made and changed they are by us, or, as the status of a budget, all the time.
+    const onCompanion = ({ type, object }: ObjectDelta<KubernetesObject>) => {
+      if (type === 'Deleted') {
+        onRemoved(keyOf(object));
+        onChange(keyOf(object));
+      }
+    };
+    const all = [
+      ...watched.map((kind) => ({ kind, onDelta: onWorkload })),
+      ...companionKinds.map((kind) => ({ kind, onDelta: onCompanion })),
+    ];
+    const reflectors = all.flatMap(({ kind, onDelta }) =>
       namespaces.map(
-        (namespace) =>
-          new Reflector<KubernetesObject>({
-            ...{ ...shared, kind, namespace, labelSelector },
-            onDelta: ({ object: { metadata } }) =>
-              onChange({ namespace: metadata.namespace ?? '', name: metadata.labels?.[labels.flinkJob] ?? '' }),
-          }),
+        (namespace) => new Reflector<KubernetesObject>({ ...{ ...shared, kind, namespace, labelSelector }, onDelta }),
       ),
     );
     await Promise.all(reflectors.map((reflector) => reflector.run(signal)));

@@ -15,6 +15,7 @@ import { serviceAccountOf } from './service-account.ts';
 import { restServiceOf, rpcAddressOf, rpcServiceOf } from './services.ts';
 import { shortLivedJobOf } from './short-lived-job.ts';
 import { taskManagerDeploymentOf, taskManagersOf } from './task-manager-deployment.ts';
+import { podsTemplateOf } from './task-manager-stateful-set.ts';
 
 // The objects that a FlinkJob becomes: the fields that somebody relies on, one test for each reason. Whether an API server takes them is asked in a cluster.
 
@@ -299,6 +300,24 @@ test('working state that is to outlive its pod lies on a claim of each TaskManag
     taskManagersOf(job, { ...place, revision: revision({ localStorage: { size: '50Gi' } }) }, rendered).kind,
     'Deployment',
   );
+});
+
+test('every mount names a volume of its pod, those that come from a claim template included', () => {
+  for (const lifetime of ['Pod', 'Attempt'] as const) {
+    const place = {
+      revision: revision({ localStorage: { size: '50Gi', lifetime } }),
+      attemptNumber: 7,
+      replicas: 3,
+      hasKeys: true,
+    };
+    const { spec } = podsTemplateOf(taskManagersOf(job, place, rendered));
+    const names = spec.volumes.map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length);
+    assert.deepEqual(
+      spec.containers[0].volumeMounts.filter(({ name }) => !names.includes(name)),
+      [],
+    );
+  }
 });
 
 test('memory is always limited, and CPU only when that is asked for', () => {
