@@ -112,6 +112,11 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
     objects.map(({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`);
   assert.deepEqual(versions(await everything()), versions(made));
 
+  // Neither pre-flight was refused: with claims, too, pods would have all the volumes that they mount.
+  for (const operationId of ['uid/r1/pre-flight/1', 'uid/r2/pre-flight/1']) {
+    assert.equal((await platform.observe(job, operationId)).preFlight?.state, 'Running', operationId);
+  }
+
   const workloads = ['Deployment', 'StatefulSet', 'Job'];
   for (const workload of made.filter(({ kind }) => workloads.includes(kind)) as (Deployment | StatefulSet | Job)[]) {
     const { metadata, spec } =
@@ -123,9 +128,6 @@ test('a real API server takes all that a FlinkJob is made of, under the restrict
   assert.equal(facts.jobManagers.length, 1);
   assert.deepEqual(facts.taskManagers.map(({ attemptNumber }) => attemptNumber).sort(), [1, 1, 2]);
   assert.equal(facts.preFlight?.state, 'Running');
-
-  // The second one was not refused either: its pods would have the volumes of their claims.
-  assert.equal((await platform.observe(job, 'uid/r2/pre-flight/1')).preFlight?.state, 'Running');
 
   await platform.ensureTaskManagers(job, { operationId: 'tm', revision, attemptNumber: 1, replicas: 3 });
   const [taskManagers] = (await client.list<Deployment>(kinds.deployment, { namespace })).filter(({ metadata }) =>
