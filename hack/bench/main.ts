@@ -25,6 +25,7 @@ import { measureRestore } from './state/restore.ts';
 import { measureRocksDbBackend } from './state/rocksdb-backend.ts';
 import { measureSavepointCost } from './state/savepoint-cost.ts';
 import { measureWindowBuffer } from './state/window-buffer.ts';
+import { measureThousandJobs } from './thousand-jobs/measure-thousand-jobs.ts';
 import { keyedCount } from './throughput/keyed-count.ts';
 import { profileReport } from './throughput/profile-report.ts';
 import { runThroughput, type ThroughputOptions } from './throughput/run-throughput.ts';
@@ -96,6 +97,11 @@ const measurements: Readonly<Record<string, MeasurementEntry>> = {
     measure: measureManyCheckpoints,
     repetitionsDefault: 1,
   },
+  'thousand-jobs': {
+    summary: 'the operator and a thousand FlinkJobs on a real API server: memory, requests at rest, reaction, hand-over',
+    measure: measureThousandJobs,
+    repetitionsDefault: 1,
+  },
   'many-states': {
     summary: '30 states for each of a million keys in one operator',
     measure: measureManyStates,
@@ -114,7 +120,8 @@ ${Object.entries(measurements)
 
   --repetitions N   how often each number is measured (default 3, of long ones 1; with --quick 1)
   --quick           a short form where there is one
-  --count N         of many-checkpoints: how many (default 10,000; with --quick 300); of lifecycle: keys (10 M; with --quick 100 k)
+  --count N         of many-checkpoints: how many (default 10,000; with --quick 300); of lifecycle: keys (10 M; with --quick 100 k);
+                    of thousand-jobs: FlinkJobs (1,000; with --quick 200)
   --event-speed N   of window-buffer: how many times as fast as the clock event time goes; 1 takes its two hours
 
 Of ${throughputBenchmarks.map(({ id }) => id).join(', ')}:

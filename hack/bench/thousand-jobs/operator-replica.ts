@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ManagedProcess } from '../processes/managed-process.ts';
+import { waitUntil } from '../throughput/wait-until.ts';
+
+const main = fileURLToPath(new URL('../../../operator/src/main.ts', import.meta.url));
+const leadTimeoutMs = 120_000;
+
+/** One replica of the operator as a pod would start it, seen by its log and its metrics. */
+export class OperatorReplica implements AsyncDisposable {
+  readonly process: ManagedProcess;
+  readonly #logPath: string;
+
+  private constructor(process: ManagedProcess, logPath: string) {
+    this.process = process;
+    this.#logPath = logPath;
+  }
+
+  static async start(options: {
+    readonly name: string;
+    readonly directory: string;
+    readonly kubeconfigFile: string;
+  }): Promise<OperatorReplica> {
+    const { name, directory, kubeconfigFile } = options;
+    const logPath = join(directory, `${name}.log`);
+    const process_ = await ManagedProcess.start({
+      ...{ name, command: process.execPath, logPath },
+      args: [
+        ...[main, '--platform=kubernetes', `--kubeconfig=${kubeconfigFile}`, '--lease-namespace=default'],
+        ...['--cluster-id=bench', '--http-address=127.0.0.1:0'],
+      ],
+      environment: { ...process.env, POD_NAME: name },
+    });
+    return new OperatorReplica(process_, logPath);
+  }
+
+  async said(message: string, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> {
+    return waitUntil({
+      what: `"${message}" in ${this.#logPath}`,
+      ...{ timeoutMs: leadTimeoutMs, intervalMs: 10, signal },
+      look: async () => {
+        this.process.assertAlive();
+        return this.#lines().find(({ msg }) => msg === message);
+      },
+    });
+  }
+
+  leads(signal: AbortSignal): Promise<unknown> {
+    return this.said('this process leads now', signal);
+  }
+
+  /** Sum of a counter over all its labels but those of requests that were not answered. */
+  async counter(name: string, signal: AbortSignal): Promise<number> {
+    const { port } = await this.said('probes and metrics are served', signal);
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`, { signal })).text();
+    const values = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return values.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]();
+  }
+
+  #lines(): readonly Readonly<Record<string, unknown>>[] {
+    return readFileSync(this.#logPath, 'utf8')
+      .split('\n')
+      .flatMap((line) => {
+        try {
+          return [JSON.parse(line) as Readonly<Record<string, unknown>>];
+        } catch {
+          // Half a line, or the warning of a library.
+          return [];
+        }
+      });
+  }
+}
