@@ -160,6 +160,21 @@ export class JobInCluster {
     );
   }
 
+  /** Makes a change that brings a new attempt; gives how long it took until that ran, in words, once nothing is under way any more. */
+  async change(make: () => Promise<void>): Promise<string> {
+    const before = (await this.read())?.status?.attempt;
+    const startedAtMs = performance.now();
+    await make();
+    await this.untilStatus(
+      'runs as another attempt',
+      ({ state, attempt }) => state === 'Running' && attempt !== undefined && attempt.token !== before?.token,
+    );
+    const seconds = (performance.now() - startedAtMs) / 1_000;
+    // Stable too, which takes some checkpoints.
+    await this.untilRunning();
+    return `runs after ${seconds.toFixed(1)} s`;
+  }
+
   async pods(component: 'jobmanager' | 'taskmanager'): Promise<readonly PodInCluster[]> {
     const selector = `flinkjob.dev/name=${this.name},flinkjob.dev/component=${component}`;
     const pods = await listAll<PodInCluster>(jobNamespace, 'pods', selector);

@@ -14,11 +14,11 @@ const story = new Story(job);
 test(
   'a FlinkJob that is applied runs, its TaskManagers on both workers',
   story.step(async () => {
-    await job.apply();
-    await job.untilRunning();
+    const ran = await job.change(() => job.apply());
     await job.untilMoreIsCommitted();
     const nodes = (await job.pods('taskmanager')).map(({ spec }) => spec?.nodeName);
     assert.deepEqual(nodes.toSorted(), ['flinkjob-worker', 'flinkjob-worker2']);
+    return ran;
   }),
 );
 
@@ -41,15 +41,14 @@ for (const [replicas, direction] of [
     `kubectl scale takes it ${direction} to ${replicas}, with a savepoint`,
     story.step(async () => {
       const { attempt } = await job.untilRunning();
-      await kubectl('--namespace', jobNamespace, 'scale', 'flinkjob', job.name, `--replicas=${replicas}`);
-      const status = await job.untilStatus(
-        `runs with parallelism ${replicas}`,
-        ({ state, rollout, parallelism }) => state === 'Running' && rollout === undefined && parallelism === replicas,
-      );
-      assert.equal(status.attempt?.number, (attempt?.number ?? 0) + 1);
+      const scale = ['scale', 'flinkjob', job.name, `--replicas=${replicas}`];
+      const ran = await job.change(async () => void (await kubectl('--namespace', jobNamespace, ...scale)));
+      const status = await job.untilRunning((attempt?.number ?? 0) + 1);
+      assert.equal(status.parallelism, replicas);
       assert.match(status.restored ?? '', /savepoint/i);
       assert.equal((await job.pods('taskmanager')).length, replicas);
       await job.untilMoreIsCommitted();
+      return ran;
     }),
   );
 }
@@ -58,13 +57,14 @@ test(
   'another image is another revision, which goes on from a savepoint',
   story.step(async () => {
     const { attempt, revision } = await job.untilRunning();
-    await job.patch({ image: 'keyed-count:2', job: { parallelism: 2 } });
+    const ran = await job.change(() => job.patch({ image: 'keyed-count:2', job: { parallelism: 2 } }));
     const status = await job.untilRunning((attempt?.number ?? 0) + 1);
     assert.notEqual(status.revision, revision);
     assert.match(status.restored ?? '', /savepoint/i);
     const images = (await job.pods('taskmanager')).map(({ spec }) => spec?.containers?.[0]?.image);
     assert.deepEqual(images, ['keyed-count:2', 'keyed-count:2']);
     await job.untilMoreIsCommitted();
+    return ran;
   }),
 );
 
@@ -77,10 +77,11 @@ test(
       const pods = [...(await job.pods('jobmanager')), ...(await job.pods('taskmanager'))];
       return pods.length === 0 ? true : undefined;
     });
-    await job.patch({ job: { desiredState: 'Running' } });
+    const ran = await job.change(() => job.patch({ job: { desiredState: 'Running' } }));
     const status = await job.untilRunning();
     assert.match(status.restored ?? '', /savepoint/i);
     await job.untilMoreIsCommitted();
+    return ran;
   }),
 );
 
@@ -100,11 +101,12 @@ test(
       );
       return left === '' ? true : undefined;
     });
-    await job.apply();
+    const ran = await job.change(() => job.apply());
     const status = await job.untilRunning();
     assert.doesNotMatch(status.restored ?? '', /nothing/i);
     assert.ok((status.lastCheckpoint?.id ?? 0) >= (lastCheckpoint?.id ?? 0));
     await job.untilMoreIsCommitted();
+    return ran;
   }),
 );
 
