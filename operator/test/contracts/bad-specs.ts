@@ -677,10 +677,10 @@ export const badSpecs: readonly BadSpec[] = [
       },
     },
     server:
-      'spec.podTemplate.volumeMounts[0].mountPath: Invalid value: "string": /tmp and what is below /etc/flinkjob, /opt/flinkjob and /var/lib/flinkjob are the operator\'s and the runtime\'s',
+      'spec.podTemplate.volumeMounts[0].mountPath: Invalid value: "string": /tmp, /etc/flinkjob…, /opt/flinkjob… and /var/lib/flinkjob… are the operator\'s and the runtime\'s',
     controller: [
       [
-        'spec.podTemplate.volumeMounts[0].mountPath: expected another path than /tmp and what is below /etc/flinkjob, /opt/flinkjob and /var/lib/flinkjob, got "/opt/flinkjob"',
+        'spec.podTemplate.volumeMounts[0].mountPath: expected another path than /tmp, /etc/flinkjob…, /opt/flinkjob… and /var/lib/flinkjob…, got "/opt/flinkjob"',
         'Mount it elsewhere: those are the operator’s and the runtime’s.',
       ],
     ],
