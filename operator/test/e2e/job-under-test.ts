@@ -36,6 +36,10 @@ export interface FlinkJobView {
     readonly lastCheckpoint?: { readonly id: number };
     readonly restored?: string;
     readonly rollout?: { readonly state: string };
+    readonly revision?: string;
+    readonly stable?: { readonly revision: string };
+    readonly rolledBack?: { readonly revision: string };
+    readonly history?: readonly { readonly reason: string; readonly outcome: string }[];
     readonly conditions: readonly {
       readonly type: string;
       readonly status: string;
