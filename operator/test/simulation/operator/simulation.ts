@@ -93,6 +93,7 @@ class Simulation implements SimulationWorld {
       isReachable: (jobManager) => this.#cluster.isReachable(jobManager),
       permissions: (name) => this.#user.permissions.get(name),
       replicaCount: () => this.#incarnations,
+      jobCount: this.#names.length,
     });
     this.#storage = new SimulatedStorage(this.#oracle);
     this.#cluster = new SimulatedCluster(this, this.#storage, this.#oracle);
