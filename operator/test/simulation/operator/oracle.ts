@@ -20,8 +20,8 @@ const clockSlackMs = 3_000;
 
 /** Requests of one replica for each job, in one minute: a job that changes is looked at with each change of its pods, with a few requests each time. */
 const requestsPerMinuteMax = 900;
-/** The same for a job that is as it should be: a look every 15 s. */
-export const restRequestsPerMinuteMax = 45;
+/** The same for a job that is as it should be: a look every 15 s, and watches that are taken up again. */
+export const restRequestsPerMinuteMax = 60;
 /** Starts, pre-flights and the like of one job in one minute: what fails is tried again with longer and longer waits. */
 const objectsPerMinuteMax = 40;
 /** Of one job while it lives: bursts of 25 per process, and two in a minute. */
