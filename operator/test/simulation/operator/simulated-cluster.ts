@@ -410,6 +410,9 @@ export class SimulatedCluster {
         this.#terminate(pod.uid, reference);
       } else if (pod.process !== 'Running') {
         this.exit(pod, 137, '');
+      } else {
+        // What happened while it was cut off is told now.
+        this.#showRunning(pod, { started: true });
       }
     }
   }
