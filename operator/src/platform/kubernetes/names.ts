@@ -14,14 +14,21 @@ export const containerName = 'flinkjob';
 
 /** A Service's name and a label have at most so many characters; a FlinkJob's has 45. */
 const nameLengthMax = 63;
+/** Kubernetes labels the pods of a StatefulSet with its name, a dash and up to ten characters; with a longer one it makes no pod. */
+export const statefulSetNameLengthMax = nameLengthMax - 11;
 
 /** Attempts count up for ever, so a name never comes back while something of it may be left; the revision in it is for people. */
 export function jobManagerName(job: JobReference, revision: string, attemptNumber: number, instance: number): string {
   return boundedName(job.name, `jm-${revision.slice(0, 6)}-${attemptNumber}-${instance}`);
 }
 
-export function taskManagerName(job: JobReference, revision: string, attemptNumber: number): string {
-  return boundedName(job.name, `tm-${revision.slice(0, 6)}-${attemptNumber}`);
+export function taskManagerName(
+  job: JobReference,
+  revision: string,
+  attemptNumber: number,
+  lengthMax: number = nameLengthMax,
+): string {
+  return boundedName(job.name, `tm-${revision.slice(0, 6)}-${attemptNumber}`, lengthMax);
 }
 
 /** Of the Service by which the TaskManagers of an attempt find their JobManager. */
@@ -50,13 +57,13 @@ export function shortLivedName(job: JobReference, component: ShortLivedComponent
 }
 
 /** What is too long is cut in the middle, and a hash of the whole keeps it apart from others that are cut so. */
-function boundedName(name: string, suffix: string): string {
+function boundedName(name: string, suffix: string, lengthMax: number = nameLengthMax): string {
   const whole = `${name}-${suffix}`;
-  if (whole.length <= nameLengthMax) {
+  if (whole.length <= lengthMax) {
     return whole;
   }
   const hash = digest(whole).slice(0, 6);
-  return `${name.slice(0, nameLengthMax - suffix.length - hash.length - 2)}-${hash}-${suffix}`;
+  return `${name.slice(0, lengthMax - suffix.length - hash.length - 2)}-${hash}-${suffix}`;
 }
 
 function digest(text: string): string {

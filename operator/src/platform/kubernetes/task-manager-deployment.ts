@@ -3,7 +3,7 @@ import type { RenderedProcess } from '../../engine/engine.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { JobReference } from '../platform.ts';
 import type { Deployment, PodSpec, StatefulSet } from './kubernetes-objects.ts';
-import { selectorLabels, taskManagerName } from './names.ts';
+import { selectorLabels, statefulSetNameLengthMax, taskManagerName } from './names.ts';
 import { portsOf, resourcesOf, stateDirectory, stateVolumeName } from './pod-template.ts';
 import { taskManagerStatefulSetOf } from './task-manager-stateful-set.ts';
 import { deploymentOf, httpProbe } from './workload-deployment.ts';
@@ -28,7 +28,9 @@ export function taskManagerDeploymentOf(
   rendered: RenderedProcess,
 ): Deployment {
   const { revision, attemptNumber, replicas, hasKeys } = place;
-  const name = taskManagerName(job, revision.name, attemptNumber);
+  const { localStorage } = revision.spec.state;
+  const lengthMax = localStorage?.lifetime === 'Attempt' ? statefulSetNameLengthMax : undefined;
+  const name = taskManagerName(job, revision.name, attemptNumber, lengthMax);
   const selector = selectorLabels(job, 'taskmanager', { attemptNumber });
   const ports = portsOf(revision);
   const { resources, podTemplate: template } = revision.spec.taskManager;

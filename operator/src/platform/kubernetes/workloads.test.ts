@@ -383,6 +383,20 @@ test('the longest name of a FlinkJob gives names of at most 63 characters, all o
   }
 });
 
+test('the pods of a StatefulSet with the longest name have labels of at most 63 characters', () => {
+  const long = { ...job, name: 'a'.repeat(45) };
+  const place = {
+    revision: revision({ localStorage: { size: '50Gi', lifetime: 'Attempt' } }),
+    ...{ attemptNumber: 123_456_789, replicas: 3, hasKeys: false },
+  };
+  const { kind, metadata, spec } = taskManagersOf(long, place, rendered);
+  assert.equal(kind, 'StatefulSet');
+  // What the StatefulSet controller puts on each pod: controller-revision-hash, and the name with the number of the pod.
+  assert.ok(`${metadata.name}-7d8f9c6b5d`.length <= 63, metadata.name);
+  // The file that the pods mount is the one that is made under the name of the workload.
+  assert.ok(spec.template.spec.volumes.some((volume) => JSON.stringify(volume).includes(`"${metadata.name}"`)));
+});
+
 test('drains take one pod at a time, pre-flights not counted', () => {
   const { spec } = podDisruptionBudgetOf(job);
   assert.equal(spec.maxUnavailable, 1);
