@@ -68,7 +68,7 @@ async function carryOut(command: Command, job: JobReference, ports: ActPorts): P
 }
 
 /** The API server's own words in its admission of namespaces; the cause `NamespaceTerminating` beside them says no more. */
-function isNamespaceTerminating(error: unknown): error is ApiError {
+export function isNamespaceTerminating(error: unknown): error is ApiError {
   return error instanceof ApiError && error.reason === 'Forbidden' && error.message.includes('because it is being terminated');
 }
 

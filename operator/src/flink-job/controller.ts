@@ -11,7 +11,7 @@ import { WorkQueue } from '../kubernetes/work-queue.ts';
 import type { Log } from '../log.ts';
 import type { JobReference, Platform } from '../platform/platform.ts';
 import { type FlinkJobStore, StoreConflictError } from '../store/flink-job-store.ts';
-import { act } from './act.ts';
+import { act, isNamespaceTerminating } from './act.ts';
 import { decide } from './decide.ts';
 import type { Command, Decision, Desired, Facts } from './decision.ts';
 import { type DecideLimits, defaultLimits } from './limits.ts';
@@ -154,7 +154,14 @@ export class Controller {
     const { uid } = flinkJob.metadata;
     const named = revisionsInUse(status);
     if (desired.valid && named.includes(desired.revision.name)) {
-      await store.putRevision(key, uid, desired.revision, status.rollouts);
+      try {
+        await store.putRevision(key, uid, desired.revision, status.rollouts);
+      } catch (error) {
+        // It went with its namespace before the FlinkJob did. Nothing will be started from it, and waiting for it would keep the finalizer for ever.
+        if (flinkJob.metadata.deletionTimestamp === undefined || !isNamespaceTerminating(error)) {
+          throw error;
+        }
+      }
     }
     if (canonicalJson(flinkJob.status) === canonicalJson(status)) {
       return flinkJob;

@@ -8,7 +8,13 @@ import { ApiRequests, statusObject, type WatchSelection, watchEventOf } from './
 /** What happens to a request instead of, or after, what it asks for. */
 export type Interference =
   /** Answered with a `Status`; nothing is done. */
-  | { readonly type: 'Refuse'; readonly status: number; readonly reason: string; readonly retryAfterSeconds?: number }
+  | {
+      readonly type: 'Refuse';
+      readonly status: number;
+      readonly reason: string;
+      readonly message?: string;
+      readonly retryAfterSeconds?: number;
+    }
   /** Never answered; nothing is done. */
   | { readonly type: 'Hang' }
   /** The connection is reset; nothing is done. */
@@ -217,8 +223,8 @@ export class FakeApiServer {
       return;
     }
     if (interference?.type === 'Refuse') {
-      const { status, reason, retryAfterSeconds } = interference;
-      answer(response, status, statusObject(status, reason, `refused by the test: ${reason}`), retryAfterSeconds);
+      const { status, reason, message = `refused by the test: ${reason}`, retryAfterSeconds } = interference;
+      answer(response, status, statusObject(status, reason, message), retryAfterSeconds);
       return;
     }
     const text = method === 'GET' ? this.#options.answerText?.(url) : undefined;
