@@ -344,6 +344,10 @@ test('a StatefulSet’s pod on a node that does not answer is forgotten by force
       assert.equal(forced(), 0);
       ahead = 60_000;
       await platform.observe(job, undefined);
+      assert.equal(forced(), 0, 'its node is well and only slow: the successor would have the same disk');
+      const driven = { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager' };
+      server.patch(reference, { status: { ...pod.status, conditions: [driven] } }, 'status');
+      await platform.observe(job, undefined);
       assert.equal(forced(), 1);
       ahead = 0;
       server.patch(reference, { metadata: { finalizers: [] } });

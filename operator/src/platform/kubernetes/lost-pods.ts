@@ -22,10 +22,18 @@ export function overdueMs({ metadata: { deletionTimestamp } }: Pod, nowMs: numbe
 
 /**
  * Pods of a StatefulSet on nodes that do not answer, to be forgotten by force: it makes the next one only then. Safe, because the JobManager has given up
- * whatever the old one may still run, and takes nothing from it any more.
+ * whatever the old one may still run, and takes nothing from it any more. That the pod is late does not suffice: on a node that is well, its successor would be given the same disk beside
+ * processes that still end. So Kubernetes has to have driven it off its node, which it does wherever a node is not ready for as long as the pod tolerates, and says in the pod; nodes
+ * themselves are not ours to read.
  */
 export function lostPods(pods: readonly Pod[], nowMs: number): readonly Pod[] {
-  return pods.filter((pod) => isOfStatefulSet(pod) && overdueMs(pod, nowMs) > forcedAfterMs);
+  return pods.filter((pod) => isOfStatefulSet(pod) && isDrivenOff(pod) && overdueMs(pod, nowMs) > forcedAfterMs);
+}
+
+/** By a taint of its node, also when somebody had deleted it before. */
+function isDrivenOff({ status }: Pod): boolean {
+  const target = status?.conditions?.find((condition) => condition.type === 'DisruptionTarget' && condition.status === 'True');
+  return target?.reason === 'DeletionByTaintManager';
 }
 
 /** Pods that wait for a node that their volume is bound to: volume and pod are to be made anew, elsewhere. */
