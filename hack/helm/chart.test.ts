@@ -319,6 +319,24 @@ test('the definition in the release is the one in crds/, kept when the release g
   }
 });
 
+test('nothing of a release stands between people and the API server that could be away or out of date', { skip }, async () => {
+  const rendered = await template(
+    'monitoring.prometheusRule.enabled=true',
+    'monitoring.serviceMonitor.enabled=true',
+    'metrics.service=true',
+  );
+  assert.deepEqual(
+    rendered.filter(({ kind }) => /Webhook|APIService/.test(kind)).map(({ kind }) => kind),
+    [],
+  );
+  const definitions = rendered.filter(({ kind }) => kind === 'CustomResourceDefinition');
+  assert.ok(definitions.length > 0);
+  assert.deepEqual(
+    definitions.flatMap(({ spec }) => spec?.['conversion'] ?? []),
+    [],
+  );
+});
+
 test('a release may leave the definitions to another one', { skip }, async () => {
   assert.deepEqual(names(await template('crds.install=false'), 'CustomResourceDefinition'), []);
 });

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { flinkJobStoreContract, key, manifest } from '../../test/contracts/flink-job-store.ts';
 import { accessTo } from '../../test/fakes/api-access.ts';
 import { FakeApiServer } from '../../test/fakes/api-server.ts';
+import { eventually } from '../../test/fakes/eventually.ts';
 import { initialStatus } from '../api/flink-job-status.ts';
 import { apiVersion, kind } from '../api/labels.ts';
 import { systemClock } from '../clock.ts';
@@ -69,4 +70,36 @@ test('a revision that is known is neither read nor listed again', () =>
     assert.equal(server.requests.length, before);
     const [owner] = server.list({ apiVersion: 'apps/v1', kind: 'ControllerRevision' })[0]?.metadata.ownerReferences ?? [];
     assert.equal(owner?.uid, metadata.uid);
+  }));
+
+test('rights that are gone in one namespace keep nothing from the others, and are asked for again', () =>
+  withServer(async (server) => {
+    const shared = { clock: systemClock, log: silentLog, metrics: new Metrics() };
+    const watchLimits = { backOff: { initialMs: 10, maxMs: 20 } };
+    const store = new KubernetesFlinkJobStore({
+      access: accessTo(server),
+      namespaces: ['closed', 'open'],
+      watchLimits,
+      ...shared,
+    });
+    const ofClosed = /\/namespaces\/closed\//;
+    const refusal = { type: 'Refuse', status: 403, reason: 'Forbidden' } as const;
+    server.interfere(refusal, { path: ofClosed, times: Number.POSITIVE_INFINITY });
+    const told = new Set<string>();
+    const abort = new AbortController();
+    const watching = store.watch(({ namespace, name }) => told.add(`${namespace}/${name}`), abort.signal);
+    try {
+      await eventually('it was refused', () => server.requests.some(({ path }) => ofClosed.test(path)));
+      for (const namespace of ['closed', 'open']) {
+        server.create({ apiVersion, kind, metadata: { namespace, name: 'count' } });
+      }
+      await eventually('the other namespace is looked after', () => told.has('open/count'));
+      const asked = () => server.requests.filter(({ path }) => ofClosed.test(path)).length;
+      const before = asked();
+      await eventually('it is asked for again', () => asked() > before);
+      assert.deepEqual([...told], ['open/count']);
+    } finally {
+      abort.abort();
+      await watching;
+    }
   }));

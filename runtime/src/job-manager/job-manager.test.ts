@@ -498,6 +498,23 @@ test('a finite job takes a final checkpoint, commits it and closes the lineage',
   assert.equal(started.jobManager.status().closed?.reason, 'Finished');
 });
 
+test('a finite job that has finished is Finished for every JobManager that is started for it again', async () => {
+  const harness = new JobManagerHarness(wordCountGraph({ bounded: true }));
+  const started = harness.start();
+  const taskManager = await started.running();
+  taskManager.endInput();
+  await harness.pass(1000);
+  assert.equal(started.outcome?.state, 'Finished');
+  const entries = harness.types();
+  for (const podUid of ['pod-2', 'pod-3']) {
+    const again = harness.start({ podUid });
+    await harness.pass(1000);
+    assert.equal(again.outcome?.state, 'Finished');
+    assert.equal(again.jobManager.status().closed?.reason, 'Finished');
+  }
+  assert.deepEqual(harness.types(), entries, 'and nothing runs again');
+});
+
 test('a final checkpoint that fails is taken again', async () => {
   const harness = new JobManagerHarness(wordCountGraph({ bounded: true }));
   const started = harness.start();

@@ -397,9 +397,13 @@ test('the pods of a StatefulSet with the longest name have labels of at most 63 
   assert.ok(spec.template.spec.volumes.some((volume) => JSON.stringify(volume).includes(`"${metadata.name}"`)));
 });
 
-test('drains take one pod at a time, pre-flights not counted', () => {
+test('drains take one pod at a time, pre-flights not counted, and are not held up by a pod that does not run', () => {
   const { spec } = podDisruptionBudgetOf(job);
   assert.equal(spec.maxUnavailable, 1);
+  assert.equal(spec.unhealthyPodEvictionPolicy, 'AlwaysAllow');
+  for (const { template } of [jobManager().spec, taskManagers().spec]) {
+    assert.deepEqual({ ...template.metadata.labels, ...spec.selector.matchLabels }, template.metadata.labels);
+  }
   assert.deepEqual(spec.selector.matchExpressions, [
     { key: 'flinkjob.dev/component', operator: 'In', values: ['jobmanager', 'taskmanager'] },
   ]);

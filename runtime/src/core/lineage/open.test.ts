@@ -220,6 +220,16 @@ describe('rule 6: restore requests', () => {
     }
   });
 
+  test('a path is honoured once, too: a job that fails and starts again goes on from its newest checkpoint', () => {
+    const restore = { from: 'Path', path: 'chk-000001-e1', token: 'p' } as const;
+    const log = new LineageBuilder().open().complete(1).complete(2).open({ attempt: second, restore }).complete(3);
+    for (const attempt of [second, { number: 3, token: 'three' }]) {
+      const again = open(log.view, { attempt, restore });
+      assert.equal(again.restore.checkpoint?.checkpointId, 3);
+      assert.match(again.restore.note ?? '', /honoured before/);
+    }
+  });
+
   test('an unknown or condemned path, and another lineage’s with the same end, are refused with what there is', () => {
     const log = new LineageBuilder().open().complete(1).complete(2).condemn('chk-000001-e1/_metadata');
     for (const path of ['chk-000001-e1', 'chk-000007-e1', 'file:///other/job/chk-000002-e1', '']) {

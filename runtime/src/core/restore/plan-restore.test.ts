@@ -337,6 +337,17 @@ test('a sink that vanished with output to commit is refused whatever is allowed;
   assert.deepEqual(problemsOf(renamed, { from }), []);
 });
 
+test('a savepoint and a checkpoint are restored by the same rules, also about what may be dropped', () => {
+  const renamed = wordCountGraph({ uids: { keyed: 'counts2' } });
+  for (const allow of [[], ['counts']]) {
+    const [checkpoint, savepoint] = (['Checkpoint', 'Savepoint'] as const).map((kind) =>
+      plan(renamed, { from: { ...manifest(), kind }, allow }),
+    );
+    assert.deepEqual(savepoint, checkpoint);
+    assert.equal(savepoint?.problems.length, allow.length === 0 ? 1 : 0);
+  }
+});
+
 test('a state that the operator no longer declares is refused unless it is named as dropped', () => {
   const from = manifest({
     operators: (states) =>
