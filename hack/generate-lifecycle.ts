@@ -29,7 +29,10 @@ the last ten rollouts with their outcomes.
   attempt number, and restores the newest checkpoint of the lineage. The revision that failed is not tried again until the spec or \`restartNonce\` changes.
 - **Whether that would work is known before** anyone needs it: while a new revision becomes stable, the old one is asked, by a pre-flight, whether it reads what the new one has
   completed. The condition \`RollbackAvailable\` has the answer. If it does not, the job stops as Stalled, unless \`upgrade.rollback.allowRewind\` allows to
-  go back to the checkpoint before the change, which gives up what was completed since.
+  go back to the checkpoint before the change, which gives up what was completed since. A checkpoint that lacks state of the stable revision, because the new one dropped it or
+  was started from nothing and has completed none, counts as one that it cannot read: it never comes back empty, or with a part of its state, unasked.
+- **A status that was lost** (emptied, or put back from a backup) costs a restart at most: what runs is left alone until a pre-flight has read the lineage, and the start takes a
+  higher attempt and the newest checkpoint.
 - **A job that has failed** (its restart strategy gave up) is started again after a pause, \`recovery.restarts\` times within \`recovery.windowSeconds\`; then it is a
   \`CrashLoop\`, and waits for another spec. An error that trying again cannot heal waits at once.
 - **The annotation \`flinkjob.dev/paused: "true"\`** holds the controller back: it looks and shows what it sees, and starts, stops and replaces nothing. Time stands still for rollouts. Only

@@ -3,7 +3,7 @@ import type { RestoreRequest } from '../platform/platform.ts';
 import { type DecideInput, toMs, toTime, wantsProcesses } from './decision.ts';
 import { rest, restState, type Step } from './lifecycle-state.ts';
 import { differsInNonceOnly, type Wanted, wantedOf } from './policies.ts';
-import { fromRestoreFields, restoreRequestOf, toRestoreFields } from './restore-request.ts';
+import { fromRestoreFields, madeUpToken, restoreRequestOf, toRestoreFields } from './restore-request.ts';
 import type { Revision } from './revision.ts';
 import { endRollout } from './rollout-history.ts';
 import { enterPreFlight, enterStopping } from './rollout-states.ts';
@@ -200,6 +200,6 @@ function restoreFor(
   const isUpgrade = status.attempt !== undefined && current !== undefined && diffRevisions(current, revision).action !== 'None';
   const requested = restoreRequestOf(revision.spec);
   return isUpgrade && revision.spec.upgrade.mode === 'Stateless' && requested.from !== 'Path'
-    ? { from: 'None', token: `stateless ${uid}/r${id}` }
+    ? { from: 'None', token: madeUpToken('stateless', { status, uid }, id) }
     : requested;
 }

@@ -111,7 +111,10 @@ export interface Decision {
   readonly requeueAfterMs: number;
 }
 
-/** `uid/rollout/step/try` (lineage protocol, rule 12). */
+/**
+ * `uid/rollout/step/try` (lineage protocol, rule 12). Where the lineage keeps the outcome, the step has the attempt that it is asked of: a status that somebody emptied, or put
+ * back, counts its rollouts again, and an old outcome must not pass for the answer. Attempt numbers never come again.
+ */
 export function rolloutOperationId(uid: string, rollout: { readonly id: number; readonly try: number }, step: string): string {
   return `${uid}/r${rollout.id}/${step}/${rollout.try}`;
 }

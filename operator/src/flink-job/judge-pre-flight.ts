@@ -1,6 +1,7 @@
 import type { PlanResult } from '@flinkjob/runtime/process-config';
 import type { Problem, Rollout } from '../api/flink-job-status.ts';
 import { type DecideInput, revisionNamed } from './decision.ts';
+import { fromRestoreFields, isNewRestoreRequest, restoreRequestOf } from './restore-request.ts';
 
 export type PreFlightVerdict =
   | { readonly ok: true; readonly facts: Pick<Rollout, 'leastAttempt' | 'slotsRequired' | 'taskManagers'> }
@@ -11,7 +12,7 @@ export function judgePreFlight(input: DecideInput, rollout: Rollout, result: Pla
   if (!result.ok) {
     return { ok: false, problem: mergeProblems(result.problems) };
   }
-  const lost = stateWouldBeLost(input, rollout, result);
+  const lost = stateWouldBeLost(input, rollout, result) ?? wouldComeBackWithLess(input, rollout, result);
   if (lost !== undefined) {
     return { ok: false, problem: lost };
   }
@@ -40,7 +41,7 @@ function stateWouldBeLost(input: DecideInput, rollout: Rollout, result: PlanResu
   const { lastCheckpoint } = input.status;
   const moved = lastCheckpoint === undefined ? movedAwayFrom(input, rollout) : undefined;
   const nothingToLose = lastCheckpoint === undefined && moved === undefined;
-  if (nothingToLose || result.lineage.restorePath !== undefined || rollout.restoreFrom === 'None') {
+  if (nothingToLose || result.lineage.restorePath !== undefined || asksForNothing(input, rollout)) {
     return undefined;
   }
   const had = lastCheckpoint === undefined ? `runs with its state in ${moved}` : `has completed checkpoint ${lastCheckpoint.id}`;
@@ -52,11 +53,52 @@ function stateWouldBeLost(input: DecideInput, rollout: Rollout, result: PlanResu
   };
 }
 
+/** In the lineage of the job a token is honoured once. In another storage nobody knows what was honoured here, so there only a new request counts. */
+function asksForNothing(input: DecideInput, rollout: Rollout): boolean {
+  if (rollout.restoreFrom !== 'None' || input.current === undefined || movedAwayFrom(input, rollout) === undefined) {
+    return rollout.restoreFrom === 'None';
+  }
+  return isNewRestoreRequest(restoreRequestOf(input.current.spec), fromRestoreFields(rollout));
+}
+
 /** The storage of the revision that has run, where the new one names another: the savepoint of the stop would be left behind there. */
 function movedAwayFrom(input: DecideInput, rollout: Rollout): string | undefined {
   const before = input.current?.spec.state.checkpointStorage;
   const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
   return input.status.attempt?.ranTime !== undefined && before !== after ? before : undefined;
+}
+
+/** The last stable revision, on its way back, where the newest checkpoint holds nothing, or less, of what it knew: it would start empty, and nobody has asked for that. */
+function wouldComeBackWithLess(input: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
+  return rollout.reason === 'Rollback' && rollout.restoreFrom === 'Latest' ? missingOnTheWayBack(input, result) : undefined;
+}
+
+/** What the last stable revision would miss in the newest checkpoint of the lineage. */
+export function missingOnTheWayBack(input: DecideInput, result: PlanResult): Problem | undefined {
+  const { rollbackTarget } = input.status;
+  if (rollbackTarget === undefined || rollbackTarget.checkpointId === 0 || keepsNoState(input)) {
+    return undefined;
+  }
+  if (result.lineage.restorePath === undefined) {
+    return {
+      code: 'StateWouldBeLost',
+      message: `the lineage was started from nothing, and no checkpoint was completed since, so revision ${rollbackTarget.revision} would start empty`,
+    };
+  }
+  // Of a runtime that does not say it nothing is known.
+  const missing = result.startsEmpty ?? [];
+  const what = missing.map((uid) => `'${uid}'`).join(', ');
+  return missing.length === 0
+    ? undefined
+    : {
+        code: 'StateMissingInSnapshot',
+        message: `${result.lineage.restorePath} holds no state of ${what}, which would start empty`,
+      };
+}
+
+/** Each upgrade of it starts from nothing, and the spec says so. */
+export function keepsNoState({ desired }: Pick<DecideInput, 'desired'>): boolean {
+  return desired.valid && desired.revision.spec.upgrade.mode === 'Stateless';
 }
 
 function sizeTaskManagers(input: DecideInput, rollout: Rollout, result: PlanResult): PreFlightVerdict {

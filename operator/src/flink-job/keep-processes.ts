@@ -10,8 +10,17 @@ export function keepProcesses(input: DecideInput): { readonly status: FlinkJobSt
   const address = wantsProcesses(status) ? currentJobManager(status, input.facts)?.restAddress : undefined;
   return {
     status: { ...status, jobManagerAddress: address },
-    commands: wantsProcesses(status) ? [...endPast(input), ...replaceUnregistered(input), ...startMissing(input)] : endAll(input),
+    commands: commandsFor(input),
   };
+}
+
+function commandsFor(input: DecideInput): readonly Command[] {
+  const { status } = input;
+  if (wantsProcesses(status)) {
+    return [...endPast(input), ...replaceUnregistered(input), ...startMissing(input)];
+  }
+  // With nothing on record they are of a status that was lost. What runs is not touched before its successor is proven; that fences and ends it.
+  return status.attempt === undefined && status.ended === undefined ? [] : endAll(input);
 }
 
 function startMissing({ uid, status, facts, nowMs }: DecideInput): readonly Command[] {

@@ -1,4 +1,5 @@
 import type { FlinkJobSpec } from '../api/flink-job-spec.ts';
+import type { FlinkJobStatus } from '../api/flink-job-status.ts';
 import type { RestoreRequest } from '../platform/platform.ts';
 
 /**
@@ -15,6 +16,15 @@ export function restoreRequestOf(spec: FlinkJobSpec): RestoreRequest {
     case 'Path':
       return { from, path: path ?? '', token: token ?? `Path ${path}` };
   }
+}
+
+/** Of a request that is the controller's own: with the attempt before it, because a status that somebody emptied counts its rollouts again, and a token is honoured once. */
+export function madeUpToken(
+  what: 'stateless' | 'rollback',
+  { status, uid }: { readonly status: FlinkJobStatus; readonly uid: string },
+  rolloutId: number,
+): string {
+  return `${what} ${uid}/r${rolloutId}/a${status.attempt?.number ?? 0}`;
 }
 
 /** Whether `next` asks for something that `before` did not. */

@@ -4,6 +4,7 @@ import { newRollout } from './choose-rollout.ts';
 import { type DecideInput, revisionNamed, toTime, wantsProcesses } from './decision.ts';
 import { rest, type Step } from './lifecycle-state.ts';
 import { differsInNonceOnly, policiesOf } from './policies.ts';
+import { madeUpToken } from './restore-request.ts';
 import { endRollout } from './rollout-history.ts';
 import { diffRevisions } from './spec-diff.ts';
 
@@ -85,7 +86,7 @@ export function rollbackImpossible(input: DecideInput, from: 'Stabilizing' | 'Pr
 /** Said once for this rollback: its token is its own (lineage protocol, rule 6). */
 export function rewindRequest({ status, uid }: DecideInput, rollout: Rollout): RestoreRequest | undefined {
   const path = status.rollbackTarget?.rewindPath;
-  return path === undefined ? undefined : { from: 'Path', path, token: `rollback ${uid}/r${rollout.id}` };
+  return path === undefined ? undefined : { from: 'Path', path, token: madeUpToken('rollback', { status, uid }, rollout.id) };
 }
 
 /** What the restore planner says of state that a job cannot read; all else may pass. */
@@ -96,7 +97,7 @@ export function isUnreadable({ code }: Problem): boolean {
 const unreadableCodes: ReadonlySet<string> = new Set([
   ...['PendingCommittablesDropped', 'OperatorMissingInJob', 'OperatorKindChanged', 'PositionTypeChanged', 'StateBackendChanged'],
   ...['MaxParallelismChanged', 'KeyGroupHashChanged', 'KeyTypeChanged', 'TimersMissingInJob', 'StateMissingInJob'],
-  ...['StateTypeChanged', 'StateMissingInSnapshot'],
+  ...['StateTypeChanged', 'StateMissingInSnapshot', 'StateWouldBeLost'],
 ]);
 
 /** Whether the present revision has completed a checkpoint that the last stable one has not seen. */

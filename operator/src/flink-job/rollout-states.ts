@@ -31,8 +31,8 @@ export function enterPreFlight({ uid, nowMs, limits }: DecideInput, common: Roll
     state: 'PreFlight',
     stateTime: toTime(nowMs),
     deadlineTime: toTime(nowMs + limits.preFlightTimeoutMs),
-    // With the revision: a status that somebody deleted counts its rollouts from one again, and an old answer must not pass for a new one.
-    operationId: rolloutOperationId(uid, common, `pre-flight/${common.revision}`),
+    // With the time: a status that somebody emptied counts its rollouts from one again, and an old answer must not pass for a new one.
+    operationId: rolloutOperationId(uid, common, `pre-flight/${common.revision}/${nowMs.toString(36)}`),
   };
 }
 
@@ -42,8 +42,10 @@ export function enterStopping({ nowMs }: DecideInput, common: RolloutCommon): Ro
 
 /** The new attempt is in status; processes follow from it. */
 export function enterStarting(input: DecideInput, rollout: Rollout, move: Move): Step {
-  const { status, nowMs, limits, freshToken } = input;
-  const number = Math.max(status.attempt?.number ?? 0, rollout.leastAttempt ?? 0) + 1;
+  const { status, facts, nowMs, limits, freshToken } = input;
+  // Of an attempt that a lost status knew there may be processes that have not opened the lineage yet.
+  const seen = [...facts.jobManagers, ...facts.taskManagers].map(({ attemptNumber }) => attemptNumber);
+  const number = Math.max(status.attempt?.number ?? 0, rollout.leastAttempt ?? 0, ...seen) + 1;
   const next: Rollout = {
     ...commonOf(rollout),
     state: 'Starting',
@@ -93,8 +95,14 @@ function rollbackTargetFor(
   if (stable === undefined || stable.revision === rollout.revision) {
     return undefined;
   }
-  const isLeftBehind = rollbackTarget?.revision === stable.revision && rollbackTarget.check !== 'NothingCommitted';
-  return isLeftBehind
-    ? { ...rollbackTarget, check: 'Unknown', problem: undefined }
-    : { revision: stable.revision, check: 'NothingCommitted', checkpointId: lastCheckpoint?.id ?? 0 };
+  // What starts from something else than the head says nothing of what the stable revision was left with.
+  const left = rollout.restoreFrom === 'Latest' || lastCheckpoint === undefined ? {} : { rewindPath: lastCheckpoint.path };
+  if (rollbackTarget?.revision !== stable.revision) {
+    return { revision: stable.revision, check: 'NothingCommitted', checkpointId: lastCheckpoint?.id ?? 0, ...left };
+  }
+  const { check } = rollbackTarget;
+  // Started once more, it has not completed anything either; what is seen of it may be less than what was left.
+  return check === 'NothingCommitted'
+    ? { ...left, ...rollbackTarget }
+    : { ...left, ...rollbackTarget, check: 'Unknown', problem: undefined };
 }

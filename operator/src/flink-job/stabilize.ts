@@ -2,6 +2,7 @@ import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { FlinkJobStatus, Problem, Rollout } from '../api/flink-job-status.ts';
 import { isStartableAgain } from './choose-rollout.ts';
 import { type Command, currentDocument, type DecideInput, rolloutOperationId, toMs, toTime } from './decision.ts';
+import { missingOnTheWayBack } from './judge-pre-flight.ts';
 import { lifecycleState, rest, restState, type Step } from './lifecycle-state.ts';
 import { type Policies, policiesOf } from './policies.ts';
 import { blockedBy } from './pre-flight.ts';
@@ -141,15 +142,16 @@ function askRollbackCheck(input: DecideInput): Step {
   if (rollout === undefined || rollbackTarget === undefined || input.stable === undefined || !wantsRollbackCheck(input)) {
     return rest(status);
   }
-  const operationId = rolloutOperationId(uid, rollout, 'rollback-check');
+  const operationId = rolloutOperationId(uid, rollout, `rollback-check-a${status.attempt?.number ?? 0}`);
   const fact = facts.preFlight?.operationId === operationId ? facts.preFlight : undefined;
   const asking = { ...status, rollout: { ...rollout, operationId } };
   const command: Command = { type: 'RunPreFlight', operationId, revision: input.stable.name, restore: { from: 'Latest' } };
   if (fact?.state !== 'Completed') {
     return rest(asking, fact === undefined ? [command] : []);
   }
-  const found = fact.result.problems.find(isUnreadable);
-  const check = fact.result.ok ? 'Readable' : found === undefined ? 'Unknown' : 'Unreadable';
+  const { result } = fact;
+  const found = result.ok ? missingOnTheWayBack(input, result) : result.problems.find(isUnreadable);
+  const check = found !== undefined ? 'Unreadable' : result.ok ? 'Readable' : 'Unknown';
   const problem = found && { code: found.code, message: found.message, remedy: found.remedy };
   return rest({ ...asking, rollbackTarget: { ...rollbackTarget, check, problem } });
 }

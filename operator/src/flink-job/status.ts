@@ -2,6 +2,7 @@ import type { JobState } from '@flinkjob/runtime/rest';
 import { type Condition, findCondition, setCondition } from '../api/conditions.ts';
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import { currentDocument, currentJobManager, type DecideInput, toMs, wantsProcesses } from './decision.ts';
+import { keepsNoState } from './judge-pre-flight.ts';
 import { isRejected, policiesOf } from './policies.ts';
 
 /**
@@ -295,6 +296,15 @@ function rollbackVerdict(input: DecideInput): Verdict {
   const what = `Revision ${rollbackTarget.revision}`;
   switch (rollbackTarget.check) {
     case 'NothingCommitted':
+      if (input.status.attempt?.restoreFrom === 'None' && rollbackTarget.checkpointId > 0 && !keepsNoState(input)) {
+        return allowRewind && rollbackTarget.rewindPath !== undefined
+          ? { status: 'True', reason: 'Rewind', message: `${what} would go back to ${rollbackTarget.rewindPath}.` }
+          : {
+              status: 'False',
+              reason: 'WouldStartEmpty',
+              message: `${revision} was started from nothing and has completed nothing, so ${what.toLowerCase()} would start empty too.`,
+            };
+      }
       return { status: 'True', reason: 'NothingCommitted', message: `${what} would go on from where it was stopped.` };
     case 'Unknown':
       return {

@@ -106,7 +106,7 @@ function sendStop(input: DecideInput, chosen: Rollout): Step {
   const rollout: Rollout = {
     ...chosen,
     ...(pending === undefined ? {} : { pendingRecordsBefore: pending }),
-    operationId: rolloutOperationId(uid, chosen, savepoint ? 'stop' : 'cancel'),
+    operationId: rolloutOperationId(uid, chosen, `${savepoint ? 'stop' : 'cancel'}-a${input.status.attempt?.number ?? 0}`),
     stateTime: toTime(nowMs),
     deadlineTime: toTime(nowMs + allowedMs),
   };

@@ -50,6 +50,10 @@ export class FakeWorld {
   readonly stuck = new Set<string>();
   /** Revisions whose checkpoints no other revision can read. */
   readonly unreadable = new Set<string>();
+  /** By revision: operators with state that the newest checkpoint does not know. */
+  readonly startsEmpty = new Map<string, readonly string[]>();
+  /** Revisions whose storage is another one, in which there is nothing. */
+  readonly elsewhere = new Set<string>();
   /** Set: commands that are answered with a refusal, until the next pass has seen it. */
   refuse: ((command: Command) => Problem | undefined) | undefined;
   /** Set: what sources have not read yet. */
@@ -201,6 +205,9 @@ export class FakeWorld {
 
   #plan({ revision, restore }: FakePreFlight) {
     const { lineage } = this;
+    if (this.elsewhere.has(revision)) {
+      return planWith();
+    }
     const facts = {
       attemptNumber: lineage.attempt?.number ?? 0,
       epoch: lineage.epoch,
@@ -220,7 +227,7 @@ export class FakeWorld {
           problems: [{ code: 'JobModuleThrew', message: 'the module throws', remedy: 'Correct it.' }],
           lineage: facts,
         })
-      : planWith({ lineage: facts });
+      : planWith({ lineage: { ...facts, restorePath: path }, startsEmpty: this.startsEmpty.get(revision) });
   }
 
   #ensureJobManager(command: Extract<Command, { type: 'EnsureJobManager' }>): void {

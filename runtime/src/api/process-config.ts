@@ -244,6 +244,8 @@ export interface PlanResult {
   readonly import?: { readonly url: string; readonly fileCount: number; readonly sizeBytes: number } | undefined;
   /** What maps to what. */
   readonly restore: readonly PlannedRestore[];
+  /** Uids of operators with state of which the checkpoint to restore knows nothing, a few of them at most; absent where there is none. */
+  readonly startsEmpty?: readonly string[] | undefined;
   /** Of files that are brought from checkpoint storage, as if no machine had any of them. */
   readonly bytesToMove: number;
   /** The same for each subtask that brings something: `{ task: 'counts#0', bytes: 1024 }`. */

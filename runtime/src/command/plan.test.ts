@@ -153,6 +153,7 @@ test('a job with a checkpoint restores it, and nothing is written', async () => 
     result.restore.map(({ uid, action }) => `${uid} ${action}`),
     ['events New', 'counts Restore', 'out New'],
   );
+  assert.deepEqual(result.startsEmpty, ['events'], 'a sink with nothing pending misses nothing');
   // One file, read by both subtasks.
   assert.equal(result.bytesToMove, 128);
   assert.deepEqual(await everyFile(root), files);

@@ -11,10 +11,13 @@ import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open
 import { probeStorage } from '../checkpoint-storage/probe-storage.ts';
 import { namedFiles } from '../core/checkpoint/relocate-manifest.ts';
 import { type ErrorInfo, toErrorInfo } from '../core/job-error.ts';
+import type { JobGraph } from '../core/job-graph/job-graph.ts';
+import { keepsState, statefulOperators } from '../core/job-graph/stateful-operators.ts';
 import type { CheckpointRecord } from '../core/lineage/entries.ts';
 import { lineageRules } from '../core/lineage/lineage-rules.ts';
 import { directoryOfManifest } from '../core/lineage/object-paths.ts';
 import type { LineageView } from '../core/lineage/view.ts';
+import type { RestoreLine } from '../core/restore/check-compatibility.ts';
 import { slotsRequired } from '../core/scheduling/slot-assignment.ts';
 import { bringJobModule } from '../job-loading/bring-job-module.ts';
 import { jobGraphHash } from '../job-loading/job-graph-hash.ts';
@@ -164,15 +167,26 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
           { ...options, manifest: stateToImport(source.value), isOutputCommitted: false },
         ),
   );
+  const startsEmpty = restorePath === undefined ? [] : startingEmpty(found, restorable.value?.plan.lines ?? []);
   const problems = [...early, ...restorable.problems, ...(restorable.value?.errors ?? []).map(toProblem)];
   return {
     ...about,
     ok: problems.length === 0,
     problems,
     restore: restorable.value?.plan.lines ?? [],
+    ...(startsEmpty.length === 0 ? {} : { startsEmpty }),
     bytesToMove: restorable.value?.plan.bytesToMove ?? 0,
     bytesToMoveBySubtask: [...(restorable.value?.plan.bytesToMoveBySubtask ?? [])].map(([task, bytes]) => ({ task, bytes })),
   };
+}
+
+/** Enough to decide by and to name; the answer has to fit into a message of a pod. */
+const startsEmptyCountMax = 8;
+
+function startingEmpty(graph: JobGraph, lines: readonly RestoreLine[]): readonly string[] {
+  const isNew = new Set(lines.filter(({ action }) => action === 'New').map(({ uid }) => uid));
+  const found = statefulOperators(graph).filter(({ uid, operator }) => isNew.has(uid) && keepsState(operator));
+  return found.slice(0, startsEmptyCountMax).map(({ uid }) => uid);
 }
 
 /** The newest checkpoint, where something else is restored. Whoever asks for an older one should read what they give up. */

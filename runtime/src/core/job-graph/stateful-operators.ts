@@ -15,6 +15,11 @@ export function statefulOperators(graph: JobGraph): readonly StatefulOperator[] 
   );
 }
 
+/** Whether it would miss something if it started empty: a sink that has nothing pending would not. */
+export function keepsState({ keyed, source, broadcast, operatorLists }: OperatorDescription): boolean {
+  return [keyed, source, broadcast, operatorLists].some((state) => state !== undefined);
+}
+
 /** Whether checkpoints have a place for it. */
 export function isStateful({ keyed, source, sink, broadcast, operatorLists }: OperatorDescription): boolean {
   return [keyed, source, sink, broadcast, operatorLists].some((state) => state !== undefined);
