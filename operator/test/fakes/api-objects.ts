@@ -66,6 +66,7 @@ interface Place {
 /** The objects of the fake API server, with the API's rules for writing them. Knows nothing of HTTP. */
 export class ApiObjects {
   readonly #objects = new Map<string, StoredObject>();
+  readonly #removedUids = new Set<string>();
   /** What each field manager applied last: what it leaves out later goes. */
   readonly #applied = new Map<string, Json>();
   readonly #onChange: (change: Change) => void;
@@ -116,7 +117,12 @@ export class ApiObjects {
         resourceVersion: '',
       },
     } as StoredObject;
-    return this.#store('ADDED', place, created);
+    const stored = this.#store('ADDED', place, created);
+    const owners = stored.metadata.ownerReferences ?? [];
+    if (owners.length > 0 && owners.every(({ uid }) => this.#removedUids.has(uid))) {
+      this.#collect(() => this.#collectUnowned(place, stored.metadata.uid));
+    }
+    return stored;
   }
 
   /** PUT, of the object or of its status. */
@@ -231,13 +237,24 @@ export class ApiObjects {
       this.#applied.delete(key);
     }
     this.#onChange({ type: 'DELETED', resourceVersion: this.resourceVersion, kind: place.kind, object: last });
-    const collect = () => this.#collectDependents(object.metadata.uid, policy);
+    this.#removedUids.add(object.metadata.uid);
+    this.#collect(() => this.#collectDependents(object.metadata.uid, policy));
+    return last;
+  }
+
+  #collect(collect: () => void): void {
     if (this.#options.collectLater === undefined) {
       collect();
     } else {
       this.#options.collectLater(collect);
     }
-    return last;
+  }
+
+  /** What is made for an owner that has gone meanwhile goes, too. */
+  #collectUnowned(place: Place, uid: string): void {
+    if (this.#objects.get(keyOf(place))?.metadata.uid === uid) {
+      this.delete(place, {}, {});
+    }
   }
 
   /** What the garbage collector of Kubernetes does a moment later. */
