@@ -10,18 +10,13 @@ export interface KeyedJob {
 }
 
 /**
- * The keys of a job at a moment: the same for everybody who has the root key, so nobody has to keep or to read them. Those of the period before and of the next one are
- * among them, of each root key that is accepted. Deterministic.
+ * The keys of a job in some periods, of which the first signs: the same for everybody who has the root key, so nobody has to keep or to read them. Those of each root key that is accepted are among
+ * them. Deterministic.
  */
-export function deriveJobKeys(
-  roots: RootKeys,
-  job: KeyedJob,
-  { nowMs, periodMs }: { readonly nowMs: number; readonly periodMs: number },
-): JobKeys {
+export function deriveJobKeys(roots: RootKeys, job: KeyedJob, periods: readonly [number, ...number[]]): JobKeys {
   const id = `${job.namespace}/${job.name}/${job.uid}`;
-  const period = Math.floor(nowMs / periodMs);
   const accepted = [roots.current, roots.next, roots.previous].filter((root) => root !== undefined);
-  const all = accepted.flatMap((root) => [period, period - 1, period + 1].map((index) => jobKey(root, id, index)));
+  const all = accepted.flatMap((root) => periods.map((period) => jobKey(root, id, period)));
   const [current, ...others] = all as [JobKey, ...JobKey[]];
   return { job: id, current, others };
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { silentLog } from '../log.ts';
 import { deriveJobKeys } from './derive-job-keys.ts';
+import { periodsOf } from './held-keys.ts';
 import { JobCredentials } from './job-credentials.ts';
 import { ensureRootKey, openRootKeys, type RootKeys } from './root-keys.ts';
 
@@ -14,26 +15,27 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 
 const root = (text: string): RootKeys => ({ current: Buffer.from(text.repeat(20)), next: undefined, previous: undefined });
 const job = { namespace: 'streams', name: 'words', uid: 'uid-1' };
-const at = { nowMs: 1_000_500, periodMs: 1_000 };
+const period = periodsOf({ period: 1_000 });
+const nextPeriod = periodsOf({ period: 1_001 });
 const idsOf = ({ current, others }: ReturnType<typeof deriveJobKeys>) => [current, ...others].map(({ id }) => id);
 
 test('keys are the same for whoever has the root key, and others for every job, incarnation, period and root key', () => {
   const secretOf = (keys: ReturnType<typeof deriveJobKeys>) => keys.current.secret.toString('hex');
-  const mine = secretOf(deriveJobKeys(root('ab'), job, at));
-  assert.equal(secretOf(deriveJobKeys(root('ab'), job, { ...at, nowMs: 1_000_999 })), mine);
+  const mine = secretOf(deriveJobKeys(root('ab'), job, period));
+  assert.equal(secretOf(deriveJobKeys(root('ab'), { ...job }, [1_000])), mine);
   const others = [
-    deriveJobKeys(root('ac'), job, at),
-    deriveJobKeys(root('ab'), { ...job, namespace: 'other' }, at),
-    deriveJobKeys(root('ab'), { ...job, name: 'other' }, at),
-    deriveJobKeys(root('ab'), { ...job, uid: 'uid-2' }, at),
-    deriveJobKeys(root('ab'), job, { ...at, nowMs: 1_001_000 }),
+    deriveJobKeys(root('ac'), job, period),
+    deriveJobKeys(root('ab'), { ...job, namespace: 'other' }, period),
+    deriveJobKeys(root('ab'), { ...job, name: 'other' }, period),
+    deriveJobKeys(root('ab'), { ...job, uid: 'uid-2' }, period),
+    deriveJobKeys(root('ab'), job, nextPeriod),
   ].map(secretOf);
   assert.equal(new Set([mine, ...others]).size, 6);
 });
 
 test('two files that are one period apart accept what the other one signs with', () => {
-  const before = deriveJobKeys(root('ab'), job, at);
-  const after = deriveJobKeys(root('ab'), job, { ...at, nowMs: 1_001_000 });
+  const before = deriveJobKeys(root('ab'), job, period);
+  const after = deriveJobKeys(root('ab'), job, nextPeriod);
   assert.match(before.current.id, /^[0-9a-f]{8}-1000$/);
   assert.deepEqual(
     idsOf(before).map((id) => id.slice(9)),
@@ -51,7 +53,7 @@ test('while a root key is replaced, each step accepts what the step before it si
     { current: fresh, next: undefined, previous: old },
     { current: fresh, next: undefined, previous: undefined },
   ];
-  const keys = steps.map((step) => deriveJobKeys(step, job, at));
+  const keys = steps.map((step) => deriveJobKeys(step, job, period));
   for (const [index, here] of keys.entries()) {
     for (const near of keys.slice(Math.max(0, index - 1), index + 2)) {
       assert.ok(idsOf(near).includes(here.current.id), `step ${index}`);
@@ -65,7 +67,8 @@ test('the version of the file changes with its keys and not before', () => {
   const credentials = new JobCredentials({ roots: () => root('ab'), nowMs: () => nowMs, periodMs: 1_000 });
   const first = credentials.keyFileOf(job);
   nowMs += 999;
-  assert.deepEqual(credentials.keyFileOf(job), first);
+  assert.equal(credentials.keyFileOf(job).content, first.content);
+  assert.equal(credentials.keyFileOf(job).version, first.version);
   nowMs += 1;
   assert.notEqual(credentials.keyFileOf(job).version, first.version);
 });

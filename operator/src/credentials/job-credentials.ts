@@ -1,5 +1,6 @@
 import { Credentials, formatKeyFile } from '@flinkjob/runtime/credentials';
 import { deriveJobKeys, type KeyedJob } from './derive-job-keys.ts';
+import { type HeldKeys, periodsOf, turnKeys } from './held-keys.ts';
 import type { RootKeys } from './root-keys.ts';
 
 /** How long a key signs. Somebody who has copied the keys of a job can use them for two of these at the longest. */
@@ -19,20 +20,25 @@ export class JobCredentials {
     this.#options = options;
   }
 
-  /** The file for the job's processes. `version` is another one when its keys are others. */
-  keyFileOf(job: KeyedJob): { readonly version: string; readonly content: string } {
-    const keys = this.#keysOf(job);
+  /**
+   * The file for the job's processes. `version` is another one when its keys are others. `held` is what they were given last, and in the answer what they are given now: where the file reaches all of them
+   * at once, nobody needs to remember it.
+   */
+  keyFileOf(job: KeyedJob, held?: HeldKeys): { readonly version: string; readonly content: string; readonly held: HeldKeys } {
+    const next = this.#turn(held);
+    const keys = deriveJobKeys(this.#options.roots(), job, periodsOf(next));
     const version = [keys.current, ...keys.others].map(({ id }) => id).join(' ');
-    return { version, content: formatKeyFile(keys) };
+    return { version, content: formatKeyFile(keys), held: next };
   }
 
   /** For requests to the job's JobManager. */
   callerOf(job: KeyedJob, role: 'Controller' | 'Tool'): Credentials {
-    return new Credentials({ role, keys: () => this.#keysOf(job), nowMs: this.#options.nowMs });
+    const keys = () => deriveJobKeys(this.#options.roots(), job, periodsOf(this.#turn(undefined)));
+    return new Credentials({ role, keys, nowMs: this.#options.nowMs });
   }
 
-  #keysOf(job: KeyedJob) {
-    const { roots, nowMs, periodMs = keyPeriodMsDefault } = this.#options;
-    return deriveJobKeys(roots(), job, { nowMs: nowMs(), periodMs });
+  #turn(held: HeldKeys | undefined): HeldKeys {
+    const { nowMs, periodMs = keyPeriodMsDefault } = this.#options;
+    return turnKeys(held, { nowMs: nowMs(), periodMs });
   }
 }

@@ -17,6 +17,8 @@ export interface KubernetesSetting {
   readonly platform: KubernetesPlatform;
   /** Another one in the same cluster, which knows of no credentials. */
   readonly older: KubernetesPlatform;
+  /** One that begins anew, with what the first one was given. */
+  another(): KubernetesPlatform;
 }
 
 /** The platform with the real client, over HTTP on loopback, and a cluster that is only pretended. */
@@ -40,6 +42,7 @@ export async function withKubernetesPlatform(
     clock: options.nowMs === undefined ? systemClock : { ...systemClock, nowMs: options.nowMs },
     log: silentLog,
   };
-  const platform = new KubernetesPlatform({ ...shared, credentials: options.credentials });
-  await body({ server, cluster: new PretendedCluster(server), platform, older: new KubernetesPlatform(shared) });
+  const another = () => new KubernetesPlatform({ ...shared, credentials: options.credentials });
+  const cluster = new PretendedCluster(server);
+  await body({ server, cluster, platform: another(), older: new KubernetesPlatform(shared), another });
 }

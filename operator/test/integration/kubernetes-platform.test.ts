@@ -566,6 +566,36 @@ test('a new attempt gets keys, which are written when they turn and never read',
   );
 });
 
+test('an operator that comes back after more than a period first makes the new keys known, and signs with them once that has arrived', () => {
+  let nowMs = 5_000_000;
+  return withKubernetesPlatform(
+    async ({ platform, another, server }) => {
+      const keys = (): { readonly current: { readonly id: string }; readonly others: readonly { readonly id: string }[] } => {
+        const [secret] = server.list<KeySecret>(kinds.secret);
+        return JSON.parse(Buffer.from(secret?.data['keys.json'] ?? '', 'base64').toString());
+      };
+      await platform.ensureJobManager(job, jobManager(1));
+      const old = keys();
+      nowMs += 4_000_000;
+      const later = another();
+      await later.observe(job, undefined);
+      const known = keys();
+      assert.equal(known.current.id, old.current.id);
+      assert.ok(known.others.some(({ id }) => /-9$/.test(id)));
+      // A pod that is made now finds the same, whoever makes it.
+      await another().ensureJobManager(job, jobManager(1, 2));
+      assert.deepEqual(keys(), known);
+      nowMs += 200_000;
+      await later.observe(job, undefined);
+      assert.match(keys().current.id, /-9$/);
+      assert.ok(keys().others.some(({ id }) => id === old.current.id));
+      const ofSecrets = server.requests.filter(({ path }) => path.includes('/secrets'));
+      assert.deepEqual([...new Set(ofSecrets.map(({ method }) => method))], ['PATCH']);
+    },
+    { credentials: credentials(() => nowMs) },
+  );
+});
+
 test('an attempt that was begun without keys stays without, also where a newer operator adds to it; the next one has them', () =>
   withKubernetesPlatform(
     async ({ platform, older, server }) => {

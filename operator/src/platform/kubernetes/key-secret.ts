@@ -1,5 +1,6 @@
+import { type HeldKeys, parseHeldKeys } from '../../credentials/held-keys.ts';
 import type { JobReference } from '../platform.ts';
-import type { Container, Deployment, PodSpec, StatefulSet } from './kubernetes-objects.ts';
+import type { ConfigMap, Container, Deployment, PodSpec, StatefulSet } from './kubernetes-objects.ts';
 import { type KeySecret, kinds } from './kubernetes-objects.ts';
 import { keySecretName, metadataOf } from './names.ts';
 
@@ -22,6 +23,22 @@ export function keySecretOf(job: JobReference, content: string): KeySecret {
     type: keySecretType,
     data: { [fileName]: Buffer.from(content).toString('base64') },
   };
+}
+
+const recordName = 'held.json';
+
+/** Which keys the Secret holds, for who cannot read it; under the same name. No key is in it. */
+export function keyRecordOf(job: JobReference, held: HeldKeys): ConfigMap {
+  return {
+    ...kinds.configMap,
+    metadata: metadataOf(job, keySecretName(job)),
+    immutable: false,
+    data: { [recordName]: JSON.stringify(held) },
+  };
+}
+
+export function recordedIn({ data }: Pick<ConfigMap, 'data'>): HeldKeys | undefined {
+  return parseHeldKeys(data[recordName] ?? '');
 }
 
 /** The whole folder is mounted: a single file in it would stay as it was when the pod started. */

@@ -21,7 +21,8 @@ import type {
 import type { SavepointTaskFact, SavepointTaskRequest, SavepointTasks } from '../savepoint-tasks.ts';
 import { configMapOf } from './config-map.ts';
 import { jobManagerDeploymentOf } from './job-manager-deployment.ts';
-import { hasKeys, keyFilePath, keySecretOf } from './key-secret.ts';
+import { KeyDelivery } from './key-delivery.ts';
+import { hasKeys, keyFilePath } from './key-secret.ts';
 import {
   type ConfigMap,
   type Deployment,
@@ -93,14 +94,13 @@ const claimKind: ObjectKind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' 
  */
 export class KubernetesPlatform implements Platform, SavepointTasks {
   readonly #options: KubernetesPlatformOptions;
-  /** By uid of the job, which keys this process has written last. */
-  readonly #writtenKeys = new Map<string, string>();
-
+  readonly #keys: KeyDelivery;
   readonly #checks: PreFlightChecks;
   readonly #removed = new RemovedObjects();
 
   constructor(options: KubernetesPlatformOptions) {
     this.#options = options;
+    this.#keys = new KeyDelivery(options);
     this.#checks = new PreFlightChecks(options.client);
   }
 
@@ -119,7 +119,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
       this.#shortLived(job, 'purge', purgeId, pods),
     ]);
     if (workload.deployments.some(hasKeys)) {
-      await this.#turnKeys(job);
+      await this.#keys.turn(job);
     }
     const answered = preFlight && preFlightFactOf(preFlight.operationId, preFlight.job, preFlight.pod, nowMs);
     await this.#endStrays(job, podsOf(pods, ['preflight', 'purge']), [preFlight?.job.metadata.name, purge?.job.metadata.name]);
@@ -256,7 +256,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   async remove(job: JobReference): Promise<void> {
     this.#checks.forget(job);
     this.#removed.forget(job);
-    this.#writtenKeys.delete(job.uid);
+    this.#keys.forget(job);
     await this.#endStrays(job, await this.#list<Pod>(kinds.pod, job), []);
   }
 
@@ -383,7 +383,6 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
    * without would refuse each other. If they have them, the keys are there when this returns.
    */
   async #hasKeys(job: JobReference, attemptNumber: number): Promise<boolean> {
-    const { credentials } = this.#options;
     const [deployments, statefulSets] = await Promise.all([
       this.#list<Deployment>(kinds.deployment, job),
       this.#list<StatefulSet>(kinds.statefulSet, job),
@@ -391,33 +390,11 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     const present = [...deployments, ...statefulSets].filter(
       (it) => numberOf(it, labels.attempt) === attemptNumber && !isBeingDeleted(it),
     );
-    if (present.length === 0 ? credentials === undefined : !present.some(hasKeys)) {
+    if (present.length === 0 ? !this.#keys.isPossible : !present.some(hasKeys)) {
       return false;
     }
-    await this.#writeKeys(job);
+    await this.#keys.deliver(job);
     return true;
-  }
-
-  /** A period has passed, or another replica has written last. Pods go on with the keys that they have until it works. */
-  async #turnKeys(job: JobReference): Promise<void> {
-    const version = this.#options.credentials?.keyFileOf(job).version;
-    if (version === undefined || this.#writtenKeys.get(job.uid) === version) {
-      return;
-    }
-    try {
-      await this.#writeKeys(job);
-    } catch (err) {
-      this.#options.log.warn({ err, namespace: job.namespace, flinkJob: job.name }, 'the keys of the job cannot be written');
-    }
-  }
-
-  async #writeKeys(job: JobReference): Promise<void> {
-    const { credentials, client } = this.#options;
-    if (credentials !== undefined) {
-      const { version, content } = credentials.keyFileOf(job);
-      await client.apply(keySecretOf(job, content));
-      this.#writtenKeys.set(job.uid, version);
-    }
   }
 
   /** What was made for a workload that was never made: an operator that died in between, and an attempt that was given up before the next began. */
