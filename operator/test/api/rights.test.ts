@@ -40,7 +40,11 @@ const inJobNamespace: Rights = {
   '/configmaps': [...read, ...write],
   '/services': [...read, ...write],
   '/serviceaccounts': [...read, ...write],
-  '/pods': [...read, 'delete'],
+  // Made as a trial only, in pre-flight.
+  '/pods': [...read, 'create', 'delete'],
+  '/resourcequotas': ['list'],
+  // Of a StatefulSet's pod whose volume is on a node that is lost.
+  '/persistentvolumeclaims': ['get', 'delete'],
   // Written and never read; an admission policy says which ones.
   '/secrets': ['create', 'patch'],
   'policy/poddisruptionbudgets': [...read, ...write],
