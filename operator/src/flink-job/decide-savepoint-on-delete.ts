@@ -33,7 +33,7 @@ export function decideSavepointOnDelete(input: DecideInput, operationId: string)
     stopTimeoutSeconds: Math.min(stopTimeoutSeconds, deleteTimeoutSeconds),
   };
   if (!wantsProcesses(status) || status.attempt?.ranTime === undefined || currentJobManager(status, input.facts) === undefined) {
-    return { savepoint: { ...savepoint, state: isTaken(input, operationId) ? 'Taken' : 'NothingToTake' }, commands: [] };
+    return { savepoint: { ...savepoint, state: closedAs(input) ?? 'NothingToTake' }, commands: [] };
   }
   return advance(input, savepoint, operationId);
 }
@@ -41,8 +41,9 @@ export function decideSavepointOnDelete(input: DecideInput, operationId: string)
 function advance(input: DecideInput, savepoint: SavepointOnDelete, root: string): SavepointStep {
   const { facts, status, nowMs, limits } = input;
   const document = currentDocument(status, facts);
-  if (isTaken(input, root)) {
-    return { savepoint: { ...savepoint, state: 'Taken' }, commands: [] };
+  const closed = closedAs(input);
+  if (closed !== undefined) {
+    return { savepoint: { ...savepoint, state: closed }, commands: [] };
   }
   const problem = failure(input, savepoint, root) ?? savepoint.problem;
   const begunMs = toMs(savepoint.deadlineTime) - policiesOf(input).deleteTimeoutSeconds * 1000;
@@ -81,8 +82,10 @@ function stop(input: DecideInput, savepoint: SavepointOnDelete, root: string): S
   };
 }
 
-function isTaken({ facts }: DecideInput, root: string): boolean {
-  return facts.document?.closed?.operationId?.startsWith(`${root}/savepoint/`) === true;
+/** Closed is closed: also a stop that was under way when the deletion came, of an upgrade or of a person, has left the job's state in a savepoint. */
+function closedAs({ facts }: DecideInput): 'Taken' | 'NothingToTake' | undefined {
+  const closed = facts.document?.closed;
+  return closed === undefined ? undefined : closed.reason === 'Finished' ? 'NothingToTake' : 'Taken';
 }
 
 function failure({ facts }: DecideInput, savepoint: SavepointOnDelete, root: string): Problem | undefined {

@@ -37,14 +37,36 @@ export function decide(input: DecideInput): Decision {
   const described = { ...kept.status, observedGeneration: input.generation };
   const status = describeStatus({ ...input, current, status: described });
   const commands: readonly Command[] = input.paused ? [] : [...advance.commands, ...kept.commands, ...expire(input, status)];
-  // An attempt that is not Running yet, or not any more, changes too.
-  const isQuiet =
-    (status.rollout === undefined || status.rollout.state === 'Stabilizing') &&
-    commands.length === 0 &&
-    (!wantsProcesses(status) || input.facts.document?.state === 'Running');
-  const { idlePollMs, busyPollMs } = input.limits;
   const moves = ended === undefined ? advance.moves : [ended, ...advance.moves];
-  return { status, commands, moves, requeueAfterMs: isQuiet ? idlePollMs : busyPollMs };
+  return { status, commands, moves, requeueAfterMs: pollMs({ ...input, status }, commands) };
+}
+
+/** Soon while something is about to change, and not before where only time changes something: a job that waits for a person costs no more than one that runs. */
+function pollMs({ status, facts, limits, nowMs, paused }: DecideInput, commands: readonly Command[]): number {
+  const { rollout } = status;
+  const { idlePollMs, busyPollMs, stabilizingPollMs } = limits;
+  if (paused) {
+    return idlePollMs;
+  }
+  // An attempt that is not Running yet, or not any more, changes too.
+  if (commands.length > 0 || (wantsProcesses(status) && facts.document?.state !== 'Running')) {
+    return busyPollMs;
+  }
+  const untilMs = (time: string | undefined) => (time === undefined ? idlePollMs : toMs(time) - nowMs);
+  const within = (ms: number) => Math.min(idlePollMs, Math.max(busyPollMs, ms));
+  switch (rollout?.state) {
+    case undefined:
+      return within(untilMs(status.ended?.retryTime));
+    case 'Blocked':
+    case 'StopFailed':
+      return within(untilMs(rollout.retryTime));
+    case 'Stabilizing':
+      return untilMs(rollout.deadlineTime) <= 0 ? idlePollMs : Math.min(idlePollMs, stabilizingPollMs);
+    case 'PreFlight':
+    case 'Stopping':
+    case 'Starting':
+      return busyPollMs;
+  }
 }
 
 /** Once the spec has asked for something else, it may ask for the same again. */

@@ -34,6 +34,8 @@ export interface DecideLimits {
   readonly deletionTimeoutMs: number;
   /** Between looks at a job that changes, and at one that does not. Hints of platform and store come sooner. */
   readonly busyPollMs: number;
+  /** While a revision has to become stable: of its checkpoints only those count that are seen one by one. */
+  readonly stabilizingPollMs: number;
   readonly idlePollMs: number;
 }
 
@@ -54,6 +56,7 @@ export const defaultLimits: DecideLimits = {
   terminateGraceMs: 10_000,
   deletionTimeoutMs: 60_000,
   busyPollMs: 200,
+  stabilizingPollMs: 1_000,
   idlePollMs: 1_000,
 };
 

@@ -179,3 +179,19 @@ test('requests that the controller makes up have tokens that no earlier one had,
   assert.equal(controller.status.attempt?.restoreFrom, 'None');
   assert.notEqual(controller.status.attempt?.restoreToken, before);
 });
+
+test('a stop that was under way when the job was deleted has left the savepoint that the deletion asks for', () => {
+  const saving = (choices: SpecChoices = {}) => revisionWith({ ...choices, checkpoints: { onDelete: 'Savepoint' } });
+  const { world, controller, said } = running(saving());
+  controller.apply(saving({ job: { parallelism: 3 } }));
+  for (let round = 0; round < 10 && world.lineage.stopping === undefined; round += 1) {
+    world.progress();
+    controller.pass();
+  }
+  assert.ok(world.lineage.stopping !== undefined);
+  controller.deleting = true;
+  controller.run(10);
+  assert.equal(controller.status.deletion?.savepoint?.state, 'Taken');
+  assert.equal(controller.released, true);
+  assert.equal(said.filter(({ type }) => type === 'StopJob').length, 1);
+});

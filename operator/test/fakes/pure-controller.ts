@@ -3,7 +3,7 @@ import { FlinkJobStatus, initialStatus } from '../../src/api/flink-job-status.ts
 import { decide } from '../../src/flink-job/decide.ts';
 import type { Command, Desired } from '../../src/flink-job/decision.ts';
 import { lifecycleState } from '../../src/flink-job/lifecycle-state.ts';
-import { defaultLimits } from '../../src/flink-job/limits.ts';
+import { type DecideLimits, defaultLimits } from '../../src/flink-job/limits.ts';
 import type { Revision } from '../../src/flink-job/revision.ts';
 import { diffRevisions } from '../../src/flink-job/spec-diff.ts';
 import { isLegal, type LifecycleState, type Move } from '../../src/flink-job/transitions.ts';
@@ -19,6 +19,10 @@ export class PureController {
   expired = false;
   desired: Desired;
   released = false;
+  /** Other bounds than usual. */
+  limits: Partial<DecideLimits> = {};
+  /** As the last pass has decided. */
+  requeueAfterMs: number | undefined;
   readonly world: FakeWorld;
   readonly revisions = new Map<string, Revision>();
   /** Every move so far. */
@@ -61,10 +65,11 @@ export class PureController {
       paused: this.paused,
       status,
       facts: world.facts(status),
-      limits: defaultLimits,
+      limits: { ...defaultLimits, ...this.limits },
       nowMs: world.nowMs,
       freshToken: `${this.uid}-token-${this.#tokens}`,
     });
+    this.requeueAfterMs = decision.requeueAfterMs;
     checkMoves({ before: status, moves: decision.moves, after: decision.status });
     this.moves.push(...decision.moves);
     // What a store would do to it, and what it would refuse.

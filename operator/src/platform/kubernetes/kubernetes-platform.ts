@@ -74,7 +74,12 @@ export interface KubernetesPlatformOptions {
 }
 
 /** Where they differ from a laptop's: an image has to be pulled, and every look is a request to the API server, which tells of changes by itself. */
-export const kubernetesLimits: Partial<DecideLimits> = { preFlightTimeoutMs: 600_000, busyPollMs: 1_000, idlePollMs: 15_000 };
+export const kubernetesLimits: Partial<DecideLimits> = {
+  preFlightTimeoutMs: 600_000,
+  busyPollMs: 1_000,
+  stabilizingPollMs: 3_000,
+  idlePollMs: 15_000,
+};
 
 /** What a process in a pod is told by its command line instead, because all pods of a workload share one file. */
 const toldByPod = 'told by the pod';
