@@ -181,11 +181,6 @@ export const TaskManagerProcessConfig = z.strictObject({
   data: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }),
   /** Where `/metrics` of this process is served, over plain HTTP; nowhere by default, because the JobManager serves it for the whole job. */
   metrics: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }).optional(),
-  /**
-   * What the process does when its JobManager says that the job is over. End, the default: it ends. Wait: it stays without work until it is told to end, for a
-   * platform that starts again whatever ends.
-   */
-  whenJobIsOver: z.enum(['End', 'Wait']).optional(),
 });
 
 export type JobSourceConfig = z.infer<typeof JobSourceConfig>;

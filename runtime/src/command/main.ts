@@ -52,7 +52,7 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./job-manager.ts')).jobManagerCommand,
   },
   'task-manager': {
-    summary: 'task-manager --config FILE [--credentials FILE]: a TaskManager process of a platform',
+    summary: 'task-manager --config FILE [--credentials FILE] [--wait-when-job-is-over]: a TaskManager process of a platform',
     load: async () => (await import('./task-manager.ts')).taskManagerCommand,
   },
 };

@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { exitCodes, TaskManagerProcessConfig } from '../api/process-config.ts';
 import { JobError } from '../core/job-error.ts';
@@ -19,7 +20,10 @@ import { readProcessConfig } from './read-process-config.ts';
 import { reportError } from './report-error.ts';
 import { createRootLog } from './root-log.ts';
 
-/** `task-manager --config FILE [--credentials FILE]`: runs until the JobManager says that the job is over, or a signal comes. */
+/**
+ * `task-manager --config FILE [--credentials FILE] [--wait-when-job-is-over]`: runs until the JobManager says that the job is over, or a signal comes; with the last option until a signal
+ * comes.
+ */
 export async function taskManagerCommand(argv: readonly string[]): Promise<number> {
   try {
     // `taskManagerNodeOptions` limit the heap of this thread, which has been made. For threads to come they would take precedence over the limits
@@ -42,6 +46,7 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
       jobGraphHash: jobGraphHash(graph),
       connect: async () => connectToJobManager(await jobManagerAddress(config), credentials),
       transport: tcpDataTransportWith(credentials),
+      waitsWhenJobIsOver: waitsWhenJobIsOver(argv),
       log,
     });
     const stop = () => taskManager.stop();
@@ -54,6 +59,12 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
   } catch (error) {
     return reportError(error);
   }
+}
+
+/** An option and no field of the configuration, like `--credentials`: an older runtime passes over it, and ends. */
+function waitsWhenJobIsOver(argv: readonly string[]): boolean {
+  const { values } = parseArgs({ args: [...argv], options: { 'wait-when-job-is-over': { type: 'boolean' } }, strict: false });
+  return values['wait-when-job-is-over'] === true;
 }
 
 /** Asked anew before every attempt: the file's content changes with the JobManager, a Service's name stays and leads to the new one. */

@@ -51,6 +51,8 @@ export interface TaskManagerOptions {
   readonly connect: () => Promise<JobManagerConnection>;
   readonly transport: DataTransport;
   readonly log: Log;
+  /** Stays without work when the job is over, until it is told to end: for a platform that starts again whatever ends. Default: it ends. */
+  readonly waitsWhenJobIsOver?: boolean;
   /** Upper limit for threads that share the slots; by default the machine's cores. */
   readonly threadCountMax?: number;
   /** Instead of `jobManagerTimeoutMs`. */
@@ -111,7 +113,7 @@ export class TaskManager {
   /** Until the job is over, and if it is to wait then, until `stop`. Connects again for as long as a JobManager may come back. */
   async run(): Promise<TaskManagerEnd> {
     const { config, transport, log, jobManagerTimeoutMs: timeoutMs = jobManagerTimeoutMs } = this.#options;
-    const { askAgainDelayMs: askAgainMs = askAgainDelayMs } = this.#options;
+    const { askAgainDelayMs: askAgainMs = askAgainDelayMs, waitsWhenJobIsOver = false } = this.#options;
     const { rocksDb } = this.#memory;
     this.#localState = rocksDb && (await LocalState.open(config, rocksDb, log));
     this.#metrics = new ProcessMetrics(this.#memory);
@@ -125,7 +127,7 @@ export class TaskManager {
         if (end?.type === 'Shutdown') {
           isFinished = end.isFinished;
         }
-        if (end?.type === 'Shutdown' && config.whenJobIsOver === 'Wait') {
+        if (end?.type === 'Shutdown' && waitsWhenJobIsOver) {
           log.info({ reason: end.reason }, 'the job is over; this TaskManager waits to be ended');
           await this.#threads.discard();
           await this.#pause(askAgainMs);

@@ -36,8 +36,9 @@ export function taskManagerDeploymentOf(
   const { resources, podTemplate: template } = revision.spec.taskManager;
   return deploymentOf(job, {
     ...{ revision, name, selector, replicas, rendered, hasKeys, template },
-    // What ends in a pod is started again, for as long as nobody removes the attempt: the operator may be away.
-    settings: ['taskManagerId=$(POD_NAME)', 'data.host=$(POD_IP)', 'whenJobIsOver=Wait'],
+    settings: ['taskManagerId=$(POD_NAME)', 'data.host=$(POD_IP)'],
+    // What ends in a pod is started again, for as long as nobody removes the attempt: the operator may be away. An older runtime refuses a setting that it does not know, and passes over an option.
+    options: ['--wait-when-job-is-over'],
     resources: resourcesOf(resources, taskManagerMemory),
     container: {
       ports: [

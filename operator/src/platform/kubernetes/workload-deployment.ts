@@ -17,6 +17,8 @@ interface Workload {
   readonly hasKeys: boolean;
   /** What each pod is told of itself, as `path=text`. */
   readonly settings: readonly string[];
+  /** Further ones of its command. */
+  readonly options?: readonly string[];
   readonly template: RolePodTemplate | undefined;
   readonly resources: Container['resources'];
   readonly container: NonNullable<PodChoices['container']>;
@@ -26,7 +28,20 @@ interface Workload {
 
 /** The Deployment of a role in one attempt; it is made once, and what changes later has another name. */
 export function deploymentOf(job: JobReference, workload: Workload): Deployment {
-  const { revision, name, selector, replicas, rendered, hasKeys, settings, template, resources, container, pod } = workload;
+  const {
+    revision,
+    name,
+    selector,
+    replicas,
+    rendered,
+    hasKeys,
+    settings,
+    options = [],
+    template,
+    resources,
+    container,
+    pod,
+  } = workload;
   const keys = hasKeys ? keyVolumeOf(job) : undefined;
   const ownLabels = { ...selector, [labels.revision]: revision.name };
   return {
@@ -43,7 +58,7 @@ export function deploymentOf(job: JobReference, workload: Workload): Deployment 
         template,
         serviceAccountName: jobObjectName(job),
         configMapName: name,
-        args: [...rendered.nodeOptions, ...rendered.args(configPath), ...settings.flatMap((setting) => ['--set', setting])],
+        args: [...rendered.nodeOptions, ...rendered.args(configPath), ...settingsOf(settings), ...options],
         restartPolicy: 'Always',
         spreadSelector: selector,
         resources,
@@ -54,6 +69,10 @@ export function deploymentOf(job: JobReference, workload: Workload): Deployment 
       }),
     },
   };
+}
+
+function settingsOf(settings: readonly string[]): readonly string[] {
+  return settings.flatMap((setting) => ['--set', setting]);
 }
 
 export function httpProbe(

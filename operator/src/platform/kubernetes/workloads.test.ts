@@ -76,8 +76,8 @@ test('what a process knows only in its pod is put in on its command line', () =>
     ...['--max-semi-space-size=2', 'a-command', '--config', '/etc/flinkjob/config.json'],
     ...['--set', 'podUid=$(POD_UID)', '--set', 'rpc.host=$(POD_IP)'],
   ]);
-  assert.deepEqual(taskManagers().spec.template.spec.containers[0].args.slice(-6), [
-    ...['--set', 'taskManagerId=$(POD_NAME)', '--set', 'data.host=$(POD_IP)', '--set', 'whenJobIsOver=Wait'],
+  assert.deepEqual(taskManagers().spec.template.spec.containers[0].args.slice(-5), [
+    ...['--set', 'taskManagerId=$(POD_NAME)', '--set', 'data.host=$(POD_IP)', '--wait-when-job-is-over'],
   ]);
   const env = templates({ podTemplate: { env: [{ name: 'AWS_REGION', value: 'eu' }] } })[0]?.spec.containers[0].env ?? [];
   assert.deepEqual(
