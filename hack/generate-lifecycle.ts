@@ -23,7 +23,8 @@ the last ten rollouts with their outcomes.
 
 - **Another spec is accepted in any state.** A rollout that it overtakes ends as Superseded, and a new one begins, with ids and timers of its own. Only a stop that was sent
   is awaited first.
-- **What runs is touched only after a pre-flight** has proven that its successor can start: image, job graph, state, storage.
+- **What runs is touched only after a pre-flight** has proven that its successor can start: image, job graph, state, storage; in a cluster also that
+  its pods would be taken, and that quotas have room for them.
 - **A revision counts as stable** once it has completed \`upgrade.rollback.stableCheckpoints\` checkpoints since its last restart, its sources have no more before them than when it began, and
   it has not restarted more than \`upgrade.rollback.maxRestarts\` times. One that does not get there in time is *rolled back*: the last stable revision passes a pre-flight, takes a higher
   attempt number, and restores the newest checkpoint of the lineage. The revision that failed is not tried again until the spec or \`restartNonce\` changes.

@@ -24,7 +24,7 @@ export const lifecycle = {
   },
   PreFlight: {
     about: 'A process of the new revision proves that it can start. What runs is not touched.',
-    deadline: '2 min, then Blocked',
+    deadline: '2 min, in a cluster 10 for the image to be pulled, then Blocked',
     exits: {
       Passed: ['Stopping'],
       PassedWhileDown: ['Starting'],
