@@ -112,8 +112,9 @@ export class SavepointController {
     if (savepoints.length === 0 && schedule === undefined && !memory.hasTasks) {
       return undefined;
     }
-    // What was made just now is looked at at once.
-    return schedule?.create === undefined ? Math.max(0, againAtMs - nowMs) : 0;
+    // What was made just now is heard of. Of what is there by that name already, as somebody else's, nothing is heard, and nobody is asked again at once.
+    const soonMs = schedule?.create === undefined ? Number.POSITIVE_INFINITY : this.#limits.busyPollMs;
+    return Math.min(soonMs, Math.max(0, againAtMs - nowMs));
   }
 
   async #pass(id: string): Promise<{ readonly againAfterMs: number } | undefined> {

@@ -56,6 +56,14 @@ test('whoever dies after making one makes none, or the very same, again', () => 
   assert.equal(decide(daily, '02T03:07:00', { savepoints: [scheduled('02T03:00:00')] }).create, undefined, 'it was');
 });
 
+test('one that somebody took the label from, to keep it, is not made again, and retention leaves it alone', () => {
+  const [kept] = [scheduled('02T03:00:00')];
+  const unlabelled = { ...kept, metadata: { ...kept.metadata, labels: {} } } as StoredFlinkSavepoint;
+  const decision = decide({ ...daily, retain: 1 }, '02T03:07:00', { savepoints: [unlabelled, scheduled('01T13:00:00')] });
+  assert.equal(decision.create, undefined);
+  assert.deepEqual(removed(decision), []);
+});
+
 test('of times that passed unseen the newest is made up for, or none that is too late', () => {
   const savepoints = [scheduled('02T03:00:00')];
   assert.equal(decide(daily, '06T11:00:00', { savepoints }).create?.name, 'words-20260306t0300');

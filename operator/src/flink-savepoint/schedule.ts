@@ -54,15 +54,18 @@ export function decideSchedule(input: ScheduleInput): ScheduleDecision {
 }
 
 function decideTime(
-  { flinkJob, schedule: spec, isUp, nowMs }: ScheduleInput,
+  input: ScheduleInput,
   scheduled: readonly StoredFlinkSavepoint[],
   { schedule, offsetMs }: { readonly schedule: string; readonly offsetMs: number },
 ): { readonly create: NewFlinkSavepoint | undefined; readonly wakeAtMs: number | undefined } {
+  const { flinkJob, schedule: spec, isUp, nowMs } = input;
   const times = { schedule, timeZone: spec.timeZone };
   const next = nextRunMs(times, nowMs - offsetMs);
   const wakeAtMs = next === undefined ? undefined : next + offsetMs;
   const due = latestRunMs(times, nowMs - offsetMs);
-  const doneMs = Math.max(flinkJob.createdAtMs, ...scheduled.map(scheduleTimeMs));
+  // Also one that somebody has taken the label from, so that it is kept: its time is over all the same.
+  const made = input.savepoints.filter(({ metadata }) => metadata.annotations?.[savepointAnnotations.scheduleTime] !== undefined);
+  const doneMs = Math.max(flinkJob.createdAtMs, ...[...scheduled, ...made].map(scheduleTimeMs));
   const isLate = due !== undefined && nowMs - due - offsetMs > spec.startDeadlineSeconds * 1000;
   const isBusy = scheduled.some(
     ({ metadata, status }) => metadata.deletionTimestamp === undefined && !(status && isTerminal(status)),
