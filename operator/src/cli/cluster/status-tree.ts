@@ -3,6 +3,7 @@ import type { StoredFlinkJob } from '../../api/flink-job.ts';
 import { labels } from '../../api/labels.ts';
 import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
 import { containerOf, startProblem } from '../../platform/kubernetes/pod-state.ts';
+import { pastRolloutLine } from '../commands/describe.ts';
 import { formatAge, formatDuration, plural } from '../format.ts';
 import { describeRestored } from '../live-view/job-events.ts';
 import { formatSizes } from '../live-view/render.ts';
@@ -26,6 +27,8 @@ interface Branch {
   readonly children?: readonly Branch[];
 }
 
+/** `flinkjob history` has all. */
+const pastRolloutsMax = 3;
 /** Of the newest; `kubectl events` has all. */
 const eventsMax = 8;
 
@@ -37,6 +40,7 @@ export function statusTree(facts: StatusFacts): readonly Line[] {
       ...problemBranches(facts),
       ...pausedBranches(facts),
       ...rolloutBranches(facts),
+      ...pastRolloutBranches(facts),
       attemptBranch(facts),
       ...otherPodBranches(facts),
       ...checkpointBranches(facts),
@@ -256,6 +260,21 @@ function checkpointBranches({ flinkJob, job, nowMs }: StatusFacts): readonly Bra
 
 function plainBranch(text: string): Branch {
   return { line: [{ text, tone: 'plain' }] };
+}
+
+/** Only where one of the last did not end well: of a job that was only ever upgraded there is nothing to tell. */
+function pastRolloutBranches({ flinkJob, nowMs }: StatusFacts): readonly Branch[] {
+  const newest = (flinkJob.status?.history ?? []).slice(0, pastRolloutsMax);
+  if (!newest.some(({ outcome }) => outcome === 'RolledBack' || outcome === 'Failed')) {
+    return [];
+  }
+  const ago = (time: string) => `${formatAge(nowMs - Date.parse(time))} ago`;
+  return [
+    {
+      line: [{ text: 'Rollouts that are over', tone: 'strong' }],
+      children: newest.map((past) => plainBranch(pastRolloutLine(past, ago))),
+    },
+  ];
 }
 
 function conditionBranches({ flinkJob, nowMs }: StatusFacts): readonly Branch[] {

@@ -105,6 +105,31 @@ test('a description begins with what is wrong and what to do about it', () => {
   );
 });
 
+test('a description tells what was rolled back and why, what the rollouts before came to, and whether one could go back', () => {
+  const problem = { code: 'TooManyRestarts', message: 'it restarted 4 times' };
+  const time = new Date(nowMs - 60_000).toISOString();
+  const condition = { lastTransitionTime: time, observedGeneration: 1, message: 'Revision aaa reads the newest checkpoint.' };
+  const text = describeLines({
+    flinkJob: flinkJob('words', {
+      ...running,
+      conditions: [{ ...condition, type: 'RollbackAvailable', status: 'True', reason: 'StateReadable' }],
+      rolledBack: { revision: 'bbb', generation: 2, time, problem },
+      history: [
+        { id: 2, reason: 'Upgrade', revision: 'bbb', outcome: 'RolledBack', startedTime: time, endedTime: time, problem },
+        { id: 1, reason: 'Start', revision: 'aaa', outcome: 'Completed', startedTime: time, endedTime: time },
+      ],
+    }),
+    job: undefined,
+    nowMs,
+  }).join('\n');
+  assert.match(text, /Rolled back:\n +Revision: +bbb\n +When: +1m 00s ago\n +Why: +it restarted 4 times/);
+  assert.match(
+    text,
+    /2 Upgrade to bbb, RolledBack 1m 00s ago: TooManyRestarts: it restarted 4 times\n +1 Start to aaa, Completed/,
+  );
+  assert.match(text, /RollbackAvailable=True StateReadable/);
+});
+
 test('a job that no controller has seen, or whose spec is not valid, is described all the same', () => {
   const bare = flinkJob('words', undefined);
   assert.match(describeLines({ flinkJob: bare, job: undefined, nowMs }).join('\n'), /State: +Unknown/);

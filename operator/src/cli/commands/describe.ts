@@ -1,6 +1,6 @@
 import type { ImportStatus, JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { StoredFlinkJob } from '../../api/flink-job.ts';
-import type { FlinkJobStatus } from '../../api/flink-job-status.ts';
+import type { FlinkJobStatus, PastRollout } from '../../api/flink-job-status.ts';
 import { annotations } from '../../api/labels.ts';
 import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
 import { type Command, exitCodes } from '../command.ts';
@@ -81,6 +81,8 @@ export function describeLines(input: DescribeInput): readonly string[] {
     ...errorLines(status, job),
     ...specLines(flinkJob),
     ...rolloutLines(status, ago),
+    ...rolledBackLines(status, ago),
+    ...historyLines(status, ago),
     ...endedLines(status, ago),
     ...checkpointLines(status, job, ago),
     ...vertexLines(job),
@@ -157,6 +159,37 @@ function rolloutLines(status: FlinkJobStatus | undefined, ago: (time: string) =>
           ['Next try', rollout.retryTime],
         ]),
       );
+}
+
+function rolledBackLines(status: FlinkJobStatus | undefined, ago: (time: string) => string): readonly string[] {
+  const rolledBack = status?.rolledBack;
+  return rolledBack === undefined
+    ? []
+    : section(
+        'Rolled back',
+        fields([
+          ['Revision', rolledBack.revision],
+          ['When', ago(rolledBack.time)],
+          ['Why', rolledBack.problem.message],
+        ]),
+      );
+}
+
+function historyLines(status: FlinkJobStatus | undefined, ago: (time: string) => string): readonly string[] {
+  return section(
+    'Rollouts that are over',
+    (status?.history ?? []).map((past) => pastRolloutLine(past, ago)),
+  );
+}
+
+/** `3 Upgrade to 5d0c1e, RolledBack 2m 00s ago: TooManyRestarts: it restarted 4 times`. */
+export function pastRolloutLine(
+  { id, reason, revision, outcome, endedTime, problem }: PastRollout,
+  ago: (time: string) => string,
+): string {
+  const what = revision === undefined ? reason : `${reason} to ${revision}`;
+  const why = problem === undefined ? '' : `: ${problem.code}: ${problem.message}`;
+  return `${id} ${what}, ${outcome} ${ago(endedTime)}${why}`;
 }
 
 function endedLines(status: FlinkJobStatus | undefined, ago: (time: string) => string): readonly string[] {
