@@ -347,8 +347,15 @@ test('a StatefulSet’s pod on a node that does not answer is forgotten by force
       assert.equal(forced(), 0, 'its node is well and only slow: the successor would have the same disk');
       const driven = { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager' };
       server.patch(reference, { status: { ...pod.status, conditions: [driven] } }, 'status');
+      server.interfere({ type: 'Refuse', status: 403, reason: 'Forbidden' }, { method: 'DELETE', path: /pods/ });
+      assert.equal(
+        (await platform.observe(job, undefined)).taskManagers.length,
+        1,
+        'who may not force it still looks at the job',
+      );
+      const refused = forced();
       await platform.observe(job, undefined);
-      assert.equal(forced(), 1);
+      assert.equal(forced(), refused + 1);
       ahead = 0;
       server.patch(reference, { metadata: { finalizers: [] } });
       cluster.step();
@@ -424,6 +431,25 @@ test('what is removed by hand beside the pods is made again, and no workload is 
       assert.deepEqual(present(), before);
       assert.deepEqual(workloads(), untouched);
       ending.abort();
+    },
+    { nowMs: () => Date.now() + ahead },
+  ));
+
+test('a removed object that may not be made again keeps nobody from looking at the job, and the others come back', () =>
+  withKubernetesPlatform(
+    async ({ platform, server }) => {
+      ahead = 0;
+      await platform.ensureJobManager(job, jobManager(1));
+      const budget = { ...kinds.podDisruptionBudget, namespace: 'streams', name: 'words-job' };
+      const policy = { ...kinds.networkPolicy, namespace: 'streams', name: 'words-job' };
+      server.remove(policy);
+      server.interfere({ type: 'Refuse', status: 403, reason: 'Forbidden' }, { method: 'PATCH', path: /networkpolicies/ });
+      assert.equal((await platform.observe(job, undefined)).jobManagers.length, 1);
+      assert.equal(server.find(policy), undefined);
+      assert.ok(server.find(budget));
+      ahead = 20_000;
+      await platform.observe(job, undefined);
+      assert.ok(server.find(policy), 'it is tried again');
     },
     { nowMs: () => Date.now() + ahead },
   ));

@@ -6,6 +6,7 @@ import type { JobCredentials } from '../../credentials/job-credentials.ts';
 import type { Engine, RenderedProcess } from '../../engine/engine.ts';
 import type { DecideLimits } from '../../flink-job/limits.ts';
 import type { Revision } from '../../flink-job/revision.ts';
+import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesObject, ObjectClient, ObjectKind, ObjectReference } from '../../kubernetes/object-client.ts';
 import type { Log } from '../../log.ts';
 import type {
@@ -117,7 +118,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     ]);
     const nowMs = this.#options.clock.nowMs();
     const workload = { deployments: [...deployments, ...statefulSets], pods, nowMs };
-    await this.#replaceLost(pods, nowMs);
+    await this.#replaceLost(job, pods, nowMs);
     await this.#healRemoved(job, deployments, nowMs);
     const [preFlight, purge] = await Promise.all([
       this.#shortLived(job, 'preflight', preFlightId, pods),
@@ -315,32 +316,46 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
           { kind: object.kind, namespace: job.namespace, name: object.metadata.name },
           'an object of a job was removed and is made again',
         );
-        await client.apply(object);
+        await this.#mend(job, () => client.apply(object));
       }
     }
     this.#removed.looked(job, nowMs, isComplete);
   }
 
   /** What Kubernetes does for a Deployment and not for a StatefulSet, and for no volume at all. */
-  async #replaceLost(pods: readonly Pod[], nowMs: number): Promise<void> {
+  async #replaceLost(job: JobReference, pods: readonly Pod[], nowMs: number): Promise<void> {
     const { client, log } = this.#options;
     for (const pod of lostPods(pods, nowMs)) {
       log.warn(
         { pod: pod.metadata.name },
         'the node of a pod does not answer: the pod is forgotten, and another takes its place',
       );
-      await client.delete(keyOfObject(kinds.pod, pod), { ...uidOf(pod), gracePeriodSeconds: 0 });
+      await this.#mend(job, () => client.delete(keyOfObject(kinds.pod, pod), { ...uidOf(pod), gracePeriodSeconds: 0 }));
     }
     for (const { pod, claimName } of podsOfLostVolumes(pods, nowMs)) {
-      const claim = await client.get({ ...claimKind, namespace: pod.metadata.namespace, name: claimName });
-      if (claim !== undefined && labelOf(claim, labels.uid) === labelOf(pod, labels.uid)) {
-        log.warn(
-          { pod: pod.metadata.name, claimName },
-          'a volume is bound to a node that takes no pods: it is given up, and made elsewhere',
-        );
-        await client.delete(keyOfObject(claimKind, claim), uidOf(claim));
-        await client.delete(keyOfObject(kinds.pod, pod), uidOf(pod));
+      await this.#mend(job, async () => {
+        const claim = await client.get({ ...claimKind, namespace: pod.metadata.namespace, name: claimName });
+        if (claim !== undefined && labelOf(claim, labels.uid) === labelOf(pod, labels.uid)) {
+          log.warn(
+            { pod: pod.metadata.name, claimName },
+            'a volume is bound to a node that takes no pods: it is given up, and made elsewhere',
+          );
+          await client.delete(keyOfObject(claimKind, claim), uidOf(claim));
+          await client.delete(keyOfObject(kinds.pod, pod), uidOf(pod));
+        }
+      });
+    }
+  }
+
+  /** What a policy, a quota or missing rights refuse must not keep the controller from seeing the job, and from stopping it. It is tried again with a later look. */
+  async #mend(job: JobReference, act: () => Promise<unknown>): Promise<void> {
+    try {
+      await act();
+    } catch (err) {
+      if (!(err instanceof ApiError) || err.status < 400 || err.status >= 500) {
+        throw err;
       }
+      this.#options.log.warn({ err, namespace: job.namespace, flinkJob: job.name }, 'what a job lacks cannot be put right');
     }
   }
 
