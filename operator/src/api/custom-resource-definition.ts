@@ -70,6 +70,7 @@ export function flinkJobDefinition(): object {
             scale: {
               specReplicasPath: '.spec.job.parallelism',
               statusReplicasPath: '.status.parallelism',
+              labelSelectorPath: '.status.selector',
             },
           },
           additionalPrinterColumns: [

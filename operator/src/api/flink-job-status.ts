@@ -243,6 +243,10 @@ export const FlinkJobStatus = z.strictObject({
     .optional()
     .meta({ description: 'Set once deletion has begun.' }),
   parallelism: z.int().min(0).optional().meta({ description: 'Parallelism of the current revision; 0 when nothing runs.' }),
+  selector: z
+    .string()
+    .optional()
+    .meta({ description: 'Selects the TaskManager pods, for autoscalers: status.selector of the scale subresource.' }),
   restarts: z.int().min(0).default(0).meta({ description: 'Automatic restarts of the current attempt.' }),
   jobManagerAddress: z.string().optional().meta({ description: 'host:port of REST.' }),
   restored: z.string().optional().meta({ description: 'What the current attempt started from, in words.' }),

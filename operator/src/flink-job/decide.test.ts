@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandTypes, conditionOf, controlled, running } from '../../test/fakes/controlled-job.ts';
 import { planWith, revisionWith } from '../../test/fakes/flink-job-builders.ts';
+import { selectorLabels } from '../platform/kubernetes/names.ts';
 
 // Transcripts: what the controller does about what it sees. Random walks over the same ground are in test/simulation.
 
@@ -19,6 +20,16 @@ test('a new job is proven startable, then started, and the attempt is in status 
   assert.equal(controller.status.state, 'Running');
   assert.equal(conditionOf(controller, 'Ready'), 'True Running');
   assert.equal(conditionOf(controller, 'RolloutProgressing'), 'False NoRollout');
+});
+
+test('an autoscaler finds the TaskManager pods by the selector in the status', () => {
+  const { controller } = running();
+  const pods = selectorLabels({ namespace: 'team', name: 'words', uid: controller.uid }, 'taskmanager', { attemptNumber: 1 });
+  const pairs = controller.status.selector?.split(',').map((pair) => pair.split('=')) ?? [];
+  assert.equal(pairs.length, 2);
+  for (const [label = '', value] of pairs) {
+    assert.equal(pods[label], value);
+  }
 });
 
 test('a recreated resource takes an attempt above the head of the lineage', () => {

@@ -1,6 +1,7 @@
 import type { JobState } from '@flinkjob/runtime/rest';
 import { type Condition, findCondition, setCondition } from '../api/conditions.ts';
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
+import { labels } from '../api/labels.ts';
 import { currentDocument, currentJobManager, type DecideInput, toMs, wantsProcesses } from './decision.ts';
 import { keepsNoState } from './judge-pre-flight.ts';
 import { isRejected, policiesOf } from './policies.ts';
@@ -21,6 +22,7 @@ export function describeStatus(input: DecideInput): FlinkJobStatus {
     parallelism:
       currentDocument(status, input.facts)?.parallelism ??
       (status.rollout?.state === 'Starting' || current ? status.parallelism : 0),
+    selector: `${labels.uid}=${input.uid},${labels.component}=taskmanager`,
     lastCheckpointTime: status.lastCheckpoint?.completedTime,
   };
   return { ...next, conditions: conditionsOf({ ...input, status: next }, error) };

@@ -101,6 +101,7 @@ test('kubectl get shows what matters in a line, and more of it with -o wide', as
     AGE: 'seconds',
   });
   const status = {
+    selector: 'flinkjob.dev/uid=u,flinkjob.dev/component=taskmanager',
     ...{ state: 'Running', parallelism: 2, restarts: 4, revision: 'c7b72fe', rollouts: 2 },
     lastCheckpointTime: new Date(Date.now() - 10 * 60_000 - 30_000).toISOString(),
     conditions: [],
@@ -126,7 +127,8 @@ test('kubectl scale sets the parallelism, within the bounds of the schema', asyn
   const { spec, status } = JSON.parse(
     await kubectl('get', '--raw', '/apis/flinkjob.dev/v1alpha1/namespaces/default/flinkjobs/words/scale'),
   );
-  assert.deepEqual([spec.replicas, status.replicas], [3, 2]);
+  const selector = 'flinkjob.dev/uid=u,flinkjob.dev/component=taskmanager';
+  assert.deepEqual([spec.replicas, status], [3, { replicas: 2, selector }]);
   await assert.rejects(
     kubectl('scale', 'fj', 'words', '--replicas=200'),
     /spec\.job\.parallelism must be at most spec\.job\.maxParallelism/,
