@@ -41,7 +41,9 @@ export function notStable(
   }
   const { allowRewind } = policiesOf(input).rollback;
   const isUnreadableNow = rollbackTarget?.check === 'Unreadable' && !allowRewind;
-  if (isUnreadableNow && !why.mustStop) {
+  // What runs, only not well enough, is not given up for a way back that nobody has proven.
+  const isUnproven = rollbackTarget?.check === 'Unknown' && !allowRewind;
+  if ((isUnreadableNow || isUnproven) && !why.mustStop) {
     return rest(late(status, why.problem));
   }
   const problem: Problem = {

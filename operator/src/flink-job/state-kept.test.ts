@@ -195,3 +195,22 @@ test('a stop that was under way when the job was deleted has left the savepoint 
   assert.equal(controller.released, true);
   assert.equal(said.filter(({ type }) => type === 'StopJob').length, 1);
 });
+
+test('a lag stops no job while nobody knows whether the stable revision reads its checkpoints', () => {
+  const { world, controller } = running();
+  world.pendingRecords = 10;
+  world.unreadable.add(other().name);
+  controller.apply(other({ upgrade: { rollback: { deadlineSeconds: 1, stableCheckpoints: 2 } } }));
+  for (let round = 0; round < 40; round += 1) {
+    controller.run(1);
+    world.pendingRecords += 5;
+    // No pre-flight of the old revision comes to an end.
+    world.preFlights = world.preFlights.filter(({ revision }) => revision === other().name);
+  }
+  assert.equal(conditionOf(controller, 'RollbackAvailable'), 'Unknown NotChecked');
+  assert.equal(conditionOf(controller, 'Stalled'), 'True LagGrew');
+  assert.equal(controller.status.state, 'Running');
+  controller.run(3);
+  assert.equal(conditionOf(controller, 'RollbackAvailable'), 'False StateUnreadable');
+  assert.equal(controller.status.state, 'Running');
+});
