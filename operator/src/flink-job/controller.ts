@@ -85,11 +85,11 @@ export class Controller {
     }
   }
 
-  /** One pass; public for tests that drive time themselves. Milliseconds until the next one, undefined when the FlinkJob is gone. */
+  /** One pass; public for tests that drive time themselves. Milliseconds until the next one, undefined when the FlinkJob is gone, or of no concern to us any more. */
   async reconcile(key: FlinkJobKey, memory: PassMemory = newMemory()): Promise<number | undefined> {
     const { store, clock, log } = this.#options;
     const found = await store.get(key);
-    if (found === undefined) {
+    if (found === undefined || isReleased(found)) {
       return undefined;
     }
     const flinkJob = await this.#withFinalizer(found);
@@ -184,7 +184,8 @@ export class Controller {
         engine,
         credentials: this.#options.credentials?.callerOf(job, 'Controller'),
         revision: (name) => this.#revision(job, name),
-        expire: () => store.delete(key, { uid: job.uid }),
+        // Another spec that has come since is a wish for the job, not for its end.
+        expire: () => store.delete(key, { uid: job.uid, resourceVersion: flinkJob.metadata.resourceVersion }),
         release: async () => {
           const rest = flinkJob.metadata.finalizers.filter((name) => name !== finalizer);
           await store.updateFinalizers(flinkJob, rest);
@@ -223,6 +224,11 @@ export class Controller {
     }
     return revision;
   }
+}
+
+/** It has been let go, and others hold it still. Deciding on it again would do all over again what its deletion asks for: purge, and tell what is left. */
+function isReleased({ metadata: { deletionTimestamp, finalizers } }: StoredFlinkJob): boolean {
+  return deletionTimestamp !== undefined && !finalizers.includes(finalizer);
 }
 
 function releaseNotes(

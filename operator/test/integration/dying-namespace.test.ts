@@ -19,7 +19,7 @@ import { type KubernetesSetting, withKubernetesPlatform } from '../fakes/kuberne
 import { PretendedJobManagers } from '../fakes/pretended-job-managers.ts';
 
 // A namespace is deleted while a job runs in it, and an operator that has only just become the leader meets what is left: nothing can be made there any more, and
-// Kubernetes has taken away in any order what the FlinkJob consisted of.
+// Kubernetes has taken away in any order what the FlinkJob consisted of. And the opposite: the FlinkJob stays after its deletion is done, because others hold it.
 
 const key = { namespace: 'streams', name: 'words' };
 const flinkJob = { apiVersion, kind, ...key };
@@ -41,6 +41,26 @@ for (const onDelete of ['Retain', 'Savepoint', 'Purge'] as const) {
       assert.ok(notes.every((note) => note.startsWith('s3://bucket/checkpoints/streams/words stays')));
     }));
 }
+
+test('a FlinkJob that somebody else’s finalizer holds is purged once, and then nothing more is made for it', () =>
+  withJobManagers(async (setting) => {
+    const { server, cluster } = setting;
+    const { store, controller, events } = operator(setting);
+    await store.apply({ apiVersion, kind, metadata: key, spec: specWith('Purge') });
+    await passUntil('it runs', { controller, cluster }, () => statusOf(server)?.state === 'Running');
+
+    server.patch(flinkJob, { metadata: { finalizers: [...finalizersOf(server), 'example/other'] } });
+    server.remove(flinkJob);
+    await passUntil('ours is gone', { controller, cluster }, () => finalizersOf(server).join() === 'example/other');
+    const purges = () => server.requests.filter(({ method, path }) => method === 'PATCH' && path.includes('/jobs/words-purge-'));
+    const [purgeCount, eventCount] = [purges().length, events.length];
+    assert.equal(purgeCount, 1);
+    for (let pass = 0; pass < 5; pass += 1) {
+      assert.equal(await controller.reconcile(key), undefined);
+      cluster.step();
+    }
+    assert.deepEqual([purges().length, events.length], [purgeCount, eventCount]);
+  }));
 
 /** What its deletion does, all at once: nothing can be made there, and what has no finalizer goes. */
 function endNamespace(server: FakeApiServer): void {
@@ -79,9 +99,12 @@ async function withJobManagers(body: (setting: SettingWithEngine) => Promise<voi
   await withKubernetesPlatform(
     async (setting) => {
       jobManagers = new PretendedJobManagers(setting.server);
-      const message = JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4, restorePath: 'chk-1-e1' } }));
-      setting.cluster.answer = ({ metadata }) =>
-        metadata.labels?.['flinkjob.dev/component'] === 'preflight' ? { exitCode: 0, message } : undefined;
+      const plan = JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4, restorePath: 'chk-1-e1' } }));
+      const answers = new Map([['preflight', plan]]).set('purge', JSON.stringify({ ok: true }));
+      setting.cluster.answer = ({ metadata }) => {
+        const message = answers.get(metadata.labels?.['flinkjob.dev/component'] ?? '');
+        return message === undefined ? undefined : { exitCode: 0, message };
+      };
       await body({ ...setting, engine });
     },
     { engine },
@@ -97,6 +120,10 @@ function specWith(onDelete: 'Retain' | 'Savepoint' | 'Purge'): FlinkJobSpec {
 
 function statusOf(server: FakeApiServer): { readonly state?: string } | undefined {
   return server.find<{ readonly status?: { readonly state?: string } } & ReturnType<FakeApiServer['create']>>(flinkJob)?.status;
+}
+
+function finalizersOf(server: FakeApiServer): readonly string[] {
+  return server.find(flinkJob)?.metadata.finalizers ?? [];
 }
 
 /** Passes of the controller and steps of the cluster in turn. */
