@@ -94,10 +94,10 @@ export function createObjectClient({ requests, paths }: Pick<ApiAccess, 'request
       return send<T>({ method: 'PUT', path, query: { fieldManager }, body: object }, { repeatable: true });
     },
 
-    async delete(reference, { uid, gracePeriodSeconds, propagationPolicy = 'Background' } = {}): Promise<void> {
+    async delete(reference, { uid, resourceVersion, gracePeriodSeconds, propagationPolicy = 'Background' } = {}): Promise<void> {
       const body = {
         ...{ apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy },
-        ...(uid === undefined ? {} : { preconditions: { uid } }),
+        ...(uid === undefined ? {} : { preconditions: { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) } }),
         ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
       };
       try {

@@ -64,11 +64,12 @@ export interface ObjectClient {
   /** Replaces the very object that was read: reason `Conflict` when its `resourceVersion` is no longer the newest. */
   replace<T extends KubernetesObject>(object: T, options?: { readonly subresource?: 'status' }): Promise<T>;
 
-  /** Nothing happens when there is none, or when the one there has another uid. */
+  /** Nothing happens when there is none, or when the one there has another uid, or another `resourceVersion` where one is named beside it. */
   delete(
     reference: ObjectReference,
     options?: {
       readonly uid?: string;
+      readonly resourceVersion?: string;
       readonly gracePeriodSeconds?: number;
       readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan';
     },

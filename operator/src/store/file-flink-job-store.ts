@@ -57,10 +57,11 @@ export class FileFlinkJobStore implements FlinkJobStore {
     });
   }
 
-  async delete(key: FlinkJobKey, which?: { readonly uid: string }): Promise<void> {
+  async delete(key: FlinkJobKey, which?: { readonly uid: string; readonly resourceVersion?: string }): Promise<void> {
     await this.#mutex.run(async () => {
       const before = await this.get(key);
-      const isMeant = which === undefined || before?.metadata.uid === which.uid;
+      const { uid = before?.metadata.uid, resourceVersion = before?.metadata.resourceVersion } = which ?? {};
+      const isMeant = before?.metadata.uid === uid && before?.metadata.resourceVersion === resourceVersion;
       if (before === undefined || !isMeant || before.metadata.deletionTimestamp !== undefined) {
         return;
       }

@@ -16,8 +16,8 @@ export interface FlinkJobStore {
    */
   apply(manifest: FlinkJobManifest): Promise<StoredFlinkJob>;
 
-  /** Marks for deletion. The resource goes once its last finalizer is removed. Unknown, or another one than `uid` says: nothing happens. */
-  delete(key: FlinkJobKey, which?: { readonly uid: string }): Promise<void>;
+  /** Marks for deletion. The resource goes once its last finalizer is removed. Unknown, or another one than `which` says, or written since: nothing happens. */
+  delete(key: FlinkJobKey, which?: { readonly uid: string; readonly resourceVersion?: string }): Promise<void>;
 
   /** Replaces the status of the very object that was read; throws `StoreConflictError` when it has been written since. */
   updateStatus(read: StoredFlinkJob, status: FlinkJobStatus): Promise<StoredFlinkJob>;

@@ -86,7 +86,7 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
     }
   }
 
-  async delete(key: FlinkJobKey, which?: { readonly uid: string }): Promise<void> {
+  async delete(key: FlinkJobKey, which?: { readonly uid: string; readonly resourceVersion?: string }): Promise<void> {
     await this.#client.delete({ apiVersion, kind, ...key }, which);
   }
 

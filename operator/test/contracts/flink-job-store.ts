@@ -129,6 +129,21 @@ export function flinkJobStoreContract(withStores: WithStores, { collectsGarbage 
       assert.equal(await store.get(key), undefined);
     }));
 
+  test('a deletion that names a version touches nothing that was written since', () =>
+    withStores(async (store) => {
+      const { metadata } = await store.apply(manifest());
+      const { uid, resourceVersion } = metadata;
+      const { metadata: later } = await store.apply({
+        ...manifest(),
+        metadata: { ...manifest().metadata, labels: { team: 'other' } },
+      });
+      assert.notEqual(later.resourceVersion, resourceVersion);
+      await store.delete(key, { uid, resourceVersion });
+      assert.equal((await store.get(key))?.metadata.deletionTimestamp, undefined);
+      await store.delete(key, { uid, resourceVersion: later.resourceVersion });
+      assert.equal(await store.get(key), undefined);
+    }));
+
   test('a list has them all', () =>
     withStores(async (store) => {
       await store.apply(manifest());
