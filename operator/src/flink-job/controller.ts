@@ -184,8 +184,7 @@ export class Controller {
         engine,
         credentials: this.#options.credentials?.callerOf(job, 'Controller'),
         revision: (name) => this.#revision(job, name),
-        // Another spec that has come since is a wish for the job, not for its end.
-        expire: () => store.delete(key, { uid: job.uid, resourceVersion: flinkJob.metadata.resourceVersion }),
+        expire: () => store.delete(key, { uid: job.uid }),
         release: async () => {
           const rest = flinkJob.metadata.finalizers.filter((name) => name !== finalizer);
           await store.updateFinalizers(flinkJob, rest);
