@@ -184,7 +184,8 @@ export class Controller {
         engine,
         credentials: this.#options.credentials?.callerOf(job, 'Controller'),
         revision: (name) => this.#revision(job, name),
-        expire: () => store.delete(key, { uid: job.uid }),
+        // Another spec that has come since is a wish for the job, not for its end.
+        expire: () => store.delete(key, { uid: job.uid, resourceVersion: flinkJob.metadata.resourceVersion }),
         release: async () => {
           const rest = flinkJob.metadata.finalizers.filter((name) => name !== finalizer);
           await store.updateFinalizers(flinkJob, rest);
