@@ -186,6 +186,22 @@ test('a pre-flight answers in its termination message, once for an operation, an
     assert.deepEqual(server.list(kinds.configMap), []);
   }));
 
+test('what nobody waits for is removed once, also while the garbage collector is late', () =>
+  withKubernetesPlatform(async ({ platform, cluster, server }) => {
+    await platform.runPreFlight(job, preFlight);
+    cluster.step();
+    const [pod] = cluster.pods('preflight');
+    assert.ok(pod);
+    // Its kubelet, and the garbage collector, take their time.
+    server.patch({ ...kinds.pod, ...pod.metadata }, { metadata: { finalizers: ['example/kubelet'], ownerReferences: [] } });
+    for (let look = 0; look < 3; look += 1) {
+      await platform.observe(job, undefined);
+    }
+    assert.notEqual(cluster.pods('preflight')[0]?.metadata.deletionTimestamp, undefined);
+    const removals = server.requests.filter(({ method }) => method === 'DELETE').map(({ path }) => path.split('/').at(-2));
+    assert.deepEqual(removals, ['configmaps', 'jobs', 'pods']);
+  }));
+
 test('a pre-flight whose image cannot be had has failed, and says so before the running job is touched', () =>
   withKubernetesPlatform(async ({ platform, cluster }) => {
     await platform.runPreFlight(job, preFlight);

@@ -384,17 +384,20 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     return { operationId, job: found, pod: pods.find((pod) => labelOf(pod, jobNameLabel) === reference.name) };
   }
 
-  /** What ends by itself and nobody waits for. */
+  /**
+   * What ends by itself and nobody waits for. The pod goes with its Job; it is told so here as well, because the garbage collector may be late, and as long as a pod is not told
+   * every look would begin again.
+   */
   async #endStrays(job: JobReference, pods: readonly Pod[], awaited: readonly (string | undefined)[]): Promise<void> {
-    const names = new Set(
-      pods
-        .filter((pod) => !isBeingDeleted(pod))
-        .map((pod) => labelOf(pod, jobNameLabel))
-        .filter((name) => name !== '' && !awaited.includes(name)),
-    );
-    for (const name of names) {
-      await this.#options.client.delete(referenceOf(kinds.configMap, job, name));
-      await this.#options.client.delete(referenceOf(kinds.job, job, name), { propagationPolicy: 'Background' });
+    const { client } = this.#options;
+    const nameOf = (pod: Pod) => labelOf(pod, jobNameLabel);
+    const strays = pods.filter((pod) => !isBeingDeleted(pod) && nameOf(pod) !== '' && !awaited.includes(nameOf(pod)));
+    for (const name of new Set(strays.map(nameOf))) {
+      await client.delete(referenceOf(kinds.configMap, job, name));
+      await client.delete(referenceOf(kinds.job, job, name), { propagationPolicy: 'Background' });
+    }
+    for (const pod of strays) {
+      await client.delete(keyOfObject(kinds.pod, pod), uidOf(pod));
     }
   }
 
