@@ -4,6 +4,7 @@ import { apiVersion, kind, labels } from '../../../src/api/labels.ts';
 import type { Revision } from '../../../src/flink-job/revision.ts';
 import { canonicalJson } from '../../../src/flink-job/spec-diff.ts';
 import type { ApiRequest } from '../../../src/kubernetes/api-connection.ts';
+import { shortLivedName } from '../../../src/platform/kubernetes/names.ts';
 import type { Change, StoredObject } from '../../fakes/api-objects.ts';
 import type { ServerObserver } from './simulated-api-server.ts';
 import type { ClusterObserver } from './simulated-cluster.ts';
@@ -38,6 +39,8 @@ interface JobRecord {
   readonly plans: PlanRecord[];
   readonly attempts: Set<string>;
   readonly operations: Set<string>;
+  /** The rollout that asked for each pre-flight, by the name of its Job. */
+  readonly preFlights: Map<string, number>;
   readonly rollouts: Map<number, { readonly reason: string; readonly revision: string | undefined }>;
   readonly revisions: Map<string, Revision>;
   readonly madeByMinute: Map<number, number>;
@@ -160,6 +163,7 @@ export class Oracle implements ServerObserver, ClusterObserver, RestObserver, Li
     }
     if (rollout !== undefined) {
       record.rollouts.set(rollout.id, { reason: rollout.reason, revision: rollout.revision });
+      record.preFlights.set(preFlightName(object, rollout.operationId ?? ''), rollout.id);
     }
     this.#isLate(object.metadata.name, before, after);
     if (attempt !== undefined && (attempt.number !== before?.attempt?.number || attempt.token !== before.attempt.token)) {
@@ -317,10 +321,11 @@ export class Oracle implements ServerObserver, ClusterObserver, RestObserver, Li
   accepted(): void {}
 
   planned(config: JobConfig, result: { readonly ok: boolean; readonly attemptNumber: number }, pod: SimulatedPod): void {
-    const rolloutId = this.#options.flinkJob(pod.flinkJobUid)?.status?.rollout?.id;
     if (result.ok) {
       const { attemptNumber } = result;
-      this.#recordOf(pod.flinkJobUid).plans.push({ revision: config.revision, rolloutId, attemptNumber });
+      const { plans, preFlights } = this.#recordOf(pod.flinkJobUid);
+      // Not what the status says by now: it may have been deleted meanwhile, or be that of the next rollout.
+      plans.push({ revision: config.revision, rolloutId: preFlights.get(pod.configMapName), attemptNumber });
     }
   }
 
@@ -370,11 +375,15 @@ export class Oracle implements ServerObserver, ClusterObserver, RestObserver, Li
     }
     const record: JobRecord = {
       ...{ plans: [], attempts: new Set<string>(), operations: new Set<string>(), rollouts: new Map(), revisions: new Map() },
-      ...{ madeByMinute: new Map(), highestAttempt: 0, isMisused: false },
+      ...{ preFlights: new Map(), madeByMinute: new Map(), highestAttempt: 0, isMisused: false },
     };
     this.#jobs.set(uid, record);
     return record;
   }
+}
+
+function preFlightName({ metadata: { namespace = '', name, uid } }: StoredObject, operationId: string): string {
+  return shortLivedName({ namespace, name, uid }, 'preflight', operationId);
 }
 
 /** Processes of the operator are called so. */
