@@ -103,7 +103,7 @@ export class SavepointController {
     let againAtMs = Math.min(nowMs + this.#limits.idlePollMs, schedule?.wakeAtMs ?? Number.POSITIVE_INFINITY);
     const refusals = memory.refusals;
     memory.refusals = [];
-    for (const savepoint of savepoints) {
+    for (const savepoint of savepoints.filter((it) => !isReleased(it))) {
       const decided = await this.#advance(savepoint, { job, savepoints, tasks, schedule, refusals, nowMs }, memory);
       againAtMs = Math.min(againAtMs, decided);
     }
@@ -252,6 +252,11 @@ interface Pass {
   readonly schedule: ScheduleDecision | undefined;
   readonly refusals: PassMemory['refusals'];
   readonly nowMs: number;
+}
+
+/** It has been let go, and others hold it still: what it had in storage is dealt with, and asking again would be told as something that stays there. */
+function isReleased({ metadata: { deletionTimestamp, finalizers } }: StoredFlinkSavepoint): boolean {
+  return deletionTimestamp !== undefined && !finalizers.includes(savepointFinalizer);
 }
 
 /** What is remembered from one pass to the next; losing it costs nothing but time. */

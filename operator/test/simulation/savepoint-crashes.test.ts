@@ -188,3 +188,48 @@ test('the controller of savepoints dies at each of its writes, and what comes of
     }
   }
 });
+
+test('a FlinkSavepoint that somebody else’s finalizer holds is deleted in storage once, and then nothing more is done for it', async () => {
+  const clock = new VirtualClock();
+  const world = new PretendedSavepoints('s3://bucket/jobs/team/words');
+  const memory = new MemorySavepointStore(clock);
+  const job = { ...flinkJob(clock, 'Running', clock.nowMs()), spec: { state: { checkpointStorage: 's3://bucket/jobs' } } };
+  const flinkJobs = { get: async () => job, getRevision: async () => undefined } as unknown as FlinkJobStore;
+  const writes = new Mortal(0, 'Before');
+  const told: string[] = [];
+  const controller = new SavepointController({
+    ...{ flinkJobs, clock, log: silentLog, metrics: new Metrics(), record: (_savepoint, { reason }) => told.push(reason) },
+    engine: { ...world.engine, client: () => writes.wrap(world.engine.client('', undefined), ['savepoint', 'releaseSavepoint']) },
+    store: writes.wrap(memory, ['updateStatus', 'updateFinalizers']),
+    tasks: writes.wrap(world, ['runSavepointTask']),
+    limits: { busyPollMs: 1, deletionTimeoutMs: 10 * stepMs },
+  });
+  const passMemory = { refusals: [], hasTasks: false };
+  const passUntil = async (isSo: () => boolean) => {
+    for (let pass = 0; pass < passCount && !isSo(); pass += 1) {
+      clock.advance(stepMs);
+      await controller.reconcile(key, passMemory);
+    }
+    assert.ok(isSo());
+  };
+  const held = () => memory.find('held') ?? assert.fail('it is held');
+  await memory.create({
+    ...key,
+    name: 'held',
+    labels: {},
+    annotations: {},
+    spec: FlinkSavepointSpec.parse({ flinkJobName: 'words' }),
+  });
+  await passUntil(() => held().status?.state === 'Completed');
+  await memory.updateFinalizers(held(), [...held().metadata.finalizers, 'example/other']);
+  await memory.delete(held());
+  await passUntil(() => held().metadata.finalizers.join() === 'example/other');
+  assert.ok(world.gone.has(held().status?.path ?? ''));
+
+  const before = [writes.count, told.length];
+  for (let pass = 0; pass < 20; pass += 1) {
+    clock.advance(stepMs);
+    await controller.reconcile(key, passMemory);
+  }
+  assert.deepEqual([writes.count, told.length], before, told.join());
+});
