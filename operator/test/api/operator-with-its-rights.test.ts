@@ -61,7 +61,7 @@ test('with the roles of its chart, under the restricted Pod Security Standard, t
 
   const controllers = new PretendedControllers({
     ...{ client, namespace, podNetwork: '127.0.78' },
-    answer: () => JSON.stringify(planWith({ slotsRequired: 1, lineage: { attemptNumber: 4 } })),
+    answer: () => JSON.stringify(planWith({ slotsRequired: 1, lineage: { attemptNumber: 4, restorePath: 'chk-1-e1' } })),
   });
   await using jobManagers = new PretendedJobManagers(controllers);
   const restPort = await jobManagers.freePort();
