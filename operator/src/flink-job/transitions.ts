@@ -137,7 +137,11 @@ export const lifecycle = {
     deadline: 'checkpoints.deleteTimeoutSeconds, then Gone, and the event DataOrphaned names what is left',
     exits: { Purged: ['Gone'], NotPurged: ['Gone'] },
   },
-  Gone: { about: 'The finalizer is removed.', deadline: 'the end', exits: {} },
+  Gone: {
+    about: 'The finalizer is removed. While others hold the resource by theirs, nothing more is done for it.',
+    deadline: 'the end',
+    exits: {},
+  },
 } as const satisfies Readonly<Record<string, StateRow>>;
 
 /** From every state but those of a deletion. */
