@@ -1,19 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { type FlinkJobKey, formatKey, keyOf, parseKey, type StoredFlinkJob } from '../api/flink-job.ts';
+import { type FlinkJobKey, formatKey, keyOf, type StoredFlinkJob } from '../api/flink-job.ts';
 import { type FlinkJobStatus, initialStatus, type Problem } from '../api/flink-job-status.ts';
 import { finalizer } from '../api/labels.ts';
 import type { Clock } from '../clock.ts';
 import type { JobCredentials } from '../credentials/job-credentials.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { BackOff } from '../kubernetes/back-off.ts';
 import type { GaugeValue, Metrics } from '../kubernetes/metrics.ts';
-import { WorkQueue } from '../kubernetes/work-queue.ts';
 import type { Log } from '../log.ts';
 import type { JobReference, Platform } from '../platform/platform.ts';
-import { type FlinkJobStore, StoreConflictError } from '../store/flink-job-store.ts';
+import type { FlinkJobStore } from '../store/flink-job-store.ts';
 import { act, isNamespaceTerminating } from './act.ts';
 import { decide } from './decide.ts';
 import type { Command, Decision, Desired, Facts } from './decision.ts';
+import { JobPasses } from './job-passes.ts';
 import { type DecideLimits, defaultLimits } from './limits.ts';
 import { observe } from './observe.ts';
 import type { Revision } from './revision.ts';
@@ -37,13 +36,8 @@ export interface ControllerOptions {
   readonly decide?: typeof decide;
 }
 
-/** Many hints at once (a file that is written in pieces, the pods of an attempt) are one. */
-const hintsTogetherMs = 50;
 /** A pass waits for others most of its time, 30 s at the worst for an API server or 3 s for a JobManager: some that hang must not hold up the rest. */
 const concurrentPassesMax = 64;
-/** After passes that threw: something of ours or of the store is broken, and trying at once would only fill the log. */
-const failedPassBackOff: BackOff = { initialMs: 1_000, maxMs: 60_000 };
-
 /**
  * The loop over FlinkJobs: observe → decide → store the status → act. A pass never overlaps with another one of the same FlinkJob, and a slow job delays
  * nobody else.
@@ -52,37 +46,27 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #limits: DecideLimits;
   readonly #decide: typeof decide;
-  readonly #queue: WorkQueue;
-  readonly #memories = new Map<string, PassMemory>();
+  readonly #passes: JobPasses<PassMemory>;
 
   constructor(options: ControllerOptions) {
     const { clock, log, metrics } = options;
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#decide = options.decide ?? decide;
-    this.#queue = new WorkQueue({
-      ...{ name: 'flink-jobs', concurrency: concurrentPassesMax, backOff: failedPassBackOff, clock, log, metrics },
-      work: (key) => this.#pass(key),
+    this.#passes = new JobPasses({
+      ...{ name: 'flink-jobs', concurrency: concurrentPassesMax, clock, log, metrics, newMemory },
+      reconcile: (key, memory) => this.reconcile(key, memory),
     });
     metrics.gauge('flink_jobs', 'FlinkJobs that this replica looks after, by status.state.', () => this.#countByState());
   }
 
   /** Runs until the signal aborts; jobs run on after that. Resolves when the passes under way are over; none begins any more. */
   async run(signal: AbortSignal): Promise<void> {
-    const wake = (key: FlinkJobKey) => this.#queue.addAfter(formatKey(key), hintsTogetherMs);
-    let stopped: Promise<void> | undefined;
-    const stop = () => {
-      stopped ??= this.#queue.stop();
-      return stopped;
-    };
-    // It is awaited below.
-    signal.addEventListener('abort', () => void stop(), { once: true });
-    try {
+    const wake = (key: FlinkJobKey) => this.#passes.wake(key);
+    await this.#passes.run(signal, async () => {
       this.#options.platform.watch(wake, signal);
       await this.#options.store.watch(wake, signal);
-    } finally {
-      await stop();
-    }
+    });
   }
 
   /** One pass; public for tests that drive time themselves. Milliseconds until the next one, undefined when the FlinkJob is gone, or of no concern to us any more. */
@@ -106,28 +90,9 @@ export class Controller {
     return decision.requeueAfterMs;
   }
 
-  async #pass(id: string): Promise<{ readonly againAfterMs: number } | undefined> {
-    const memory = this.#memories.get(id) ?? newMemory();
-    this.#memories.set(id, memory);
-    try {
-      const againAfterMs = await this.reconcile(parseKey(id), memory);
-      if (againAfterMs === undefined) {
-        this.#memories.delete(id);
-        return undefined;
-      }
-      return { againAfterMs: Math.max(hintsTogetherMs, againAfterMs) };
-    } catch (error) {
-      // Somebody wrote in between: the next pass reads that.
-      if (error instanceof StoreConflictError) {
-        return { againAfterMs: hintsTogetherMs };
-      }
-      throw error;
-    }
-  }
-
   #countByState(): readonly GaugeValue[] {
     const counts = new Map<string, number>();
-    for (const { state } of this.#memories.values()) {
+    for (const { state } of this.#passes.memories.values()) {
       counts.set(state, (counts.get(state) ?? 0) + 1);
     }
     return [...counts].map(([state, value]) => ({ labels: { state }, value }));

@@ -1,4 +1,4 @@
-import { type FlinkJobKey, formatKey, parseKey } from '../api/flink-job.ts';
+import { type FlinkJobKey, formatKey } from '../api/flink-job.ts';
 import type { Problem } from '../api/flink-job-status.ts';
 import {
   parseFlinkSavepointSpec,
@@ -10,14 +10,13 @@ import { initialSavepointStatus } from '../api/flink-savepoint-status.ts';
 import type { Clock } from '../clock.ts';
 import type { JobCredentials } from '../credentials/job-credentials.ts';
 import type { Engine } from '../engine/engine.ts';
+import { JobPasses } from '../flink-job/job-passes.ts';
 import { canonicalJson } from '../flink-job/spec-diff.ts';
 import type { TransitionEvent } from '../flink-job/transition-events.ts';
-import type { BackOff } from '../kubernetes/back-off.ts';
 import type { Metrics } from '../kubernetes/metrics.ts';
-import { WorkQueue } from '../kubernetes/work-queue.ts';
 import type { Log } from '../log.ts';
 import type { SavepointTaskFact, SavepointTasks } from '../platform/savepoint-tasks.ts';
-import { type FlinkJobStore, StoreConflictError } from '../store/flink-job-store.ts';
+import type { FlinkJobStore } from '../store/flink-job-store.ts';
 import type { FlinkSavepointStore } from '../store/flink-savepoint-store.ts';
 import { actOnSavepoint } from './act.ts';
 import { decideSavepoint } from './decide.ts';
@@ -42,11 +41,8 @@ export interface SavepointControllerOptions {
   readonly limits?: Partial<SavepointLimits>;
 }
 
-/** Many hints at once are one. */
-const hintsTogetherMs = 50;
 /** A pass waits for others most of its time; some that hang must not hold up the rest. */
 const concurrentPassesMax = 32;
-const failedPassBackOff: BackOff = { initialMs: 1_000, maxMs: 60_000 };
 
 /**
  * The loop over the savepoints of each FlinkJob: observe → decide → store the status → act. One pass is about all savepoints of one job, and two passes of a job never
@@ -55,38 +51,26 @@ const failedPassBackOff: BackOff = { initialMs: 1_000, maxMs: 60_000 };
 export class SavepointController {
   readonly #options: SavepointControllerOptions;
   readonly #limits: SavepointLimits;
-  readonly #queue: WorkQueue;
-  readonly #memories = new Map<string, PassMemory>();
+  readonly #passes: JobPasses<PassMemory>;
 
   constructor(options: SavepointControllerOptions) {
     const { clock, log, metrics } = options;
     this.#options = options;
     this.#limits = { ...defaultSavepointLimits, ...options.limits };
-    this.#queue = new WorkQueue({
-      ...{ name: 'flink-savepoints', concurrency: concurrentPassesMax, backOff: failedPassBackOff, clock, log, metrics },
-      work: (key) => this.#pass(key),
+    this.#passes = new JobPasses({
+      ...{ name: 'flink-savepoints', concurrency: concurrentPassesMax, clock, log, metrics, newMemory },
+      reconcile: (key, memory) => this.reconcile(key, memory),
     });
   }
 
   /** For who knows that something of this job may have changed. */
   wake(flinkJob: FlinkJobKey): void {
-    this.#queue.addAfter(formatKey(flinkJob), hintsTogetherMs);
+    this.#passes.wake(flinkJob);
   }
 
   /** Runs until the signal aborts. Resolves when the passes under way are over. */
   async run(signal: AbortSignal): Promise<void> {
-    let stopped: Promise<void> | undefined;
-    const stop = () => {
-      stopped ??= this.#queue.stop();
-      return stopped;
-    };
-    // It is awaited below.
-    signal.addEventListener('abort', () => void stop(), { once: true });
-    try {
-      await this.#options.store.watch((key) => this.wake(key), signal);
-    } finally {
-      await stop();
-    }
+    await this.#passes.run(signal, () => this.#options.store.watch((key) => this.wake(key), signal));
   }
 
   /** One pass; public for tests that drive time themselves. Milliseconds until the next one, undefined when there is nothing to look after. */
@@ -115,25 +99,6 @@ export class SavepointController {
     // What was made just now is heard of. Of what is there by that name already, as somebody else's, nothing is heard, and nobody is asked again at once.
     const soonMs = schedule?.create === undefined ? Number.POSITIVE_INFINITY : this.#limits.busyPollMs;
     return Math.min(soonMs, Math.max(0, againAtMs - nowMs));
-  }
-
-  async #pass(id: string): Promise<{ readonly againAfterMs: number } | undefined> {
-    const memory = this.#memories.get(id) ?? newMemory();
-    this.#memories.set(id, memory);
-    try {
-      const againAfterMs = await this.reconcile(parseKey(id), memory);
-      if (againAfterMs === undefined) {
-        this.#memories.delete(id);
-        return undefined;
-      }
-      return { againAfterMs: Math.max(hintsTogetherMs, againAfterMs) };
-    } catch (error) {
-      // Somebody wrote in between: the next pass reads that.
-      if (error instanceof StoreConflictError) {
-        return { againAfterMs: hintsTogetherMs };
-      }
-      throw error;
-    }
   }
 
   /** Asked for also when none is awaited but one may be left: it is ended then. */
