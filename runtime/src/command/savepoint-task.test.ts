@@ -12,6 +12,8 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { SavepointTask, SavepointTaskResult } from '../api/process-config.ts';
+import { manifestFiles } from '../core/checkpoint/assemble-manifest.ts';
+import { parseManifest } from '../core/checkpoint/manifest-format.ts';
 
 const main = fileURLToPath(new URL('./main.ts', import.meta.url));
 const paddedCounts = fileURLToPath(new URL('../../test/jobs/padded-counts.ts', import.meta.url));
@@ -33,8 +35,8 @@ function start(...args: readonly string[]) {
   return { child, end };
 }
 
-/** Until it has committed output of its own, and to the end, which is a savepoint. */
-async function runJob(out: string): Promise<void> {
+/** Until it has committed output of its own and `isEnough`, and to the end, which is a savepoint. */
+async function runJob(out: string, isEnough: () => Promise<boolean>): Promise<void> {
   const place = [
     '--checkpoint-storage',
     join(directory, 'storage'),
@@ -55,8 +57,8 @@ async function runJob(out: string): Promise<void> {
     ...place,
   );
   const startedAtMs = performance.now();
-  while ((await committedCount(out)) < 800) {
-    assert.ok(child.exitCode === null && performance.now() - startedAtMs < deadlineMs, 'nothing was committed');
+  while ((await committedCount(out)) < 800 || !(await isEnough())) {
+    assert.ok(child.exitCode === null && performance.now() - startedAtMs < deadlineMs, 'too little was committed');
     await delay(50);
   }
   child.kill('SIGINT');
@@ -68,6 +70,29 @@ async function committedCount(out: string): Promise<number> {
   const names = existsSync(out) ? (await readdir(out)).filter((name) => name.startsWith('part-')) : [];
   const contents = await Promise.all(names.map((name) => readFile(join(out, name), 'utf8')));
   return contents.join('').split('\n').length;
+}
+
+/** The state files that the checkpoint in a folder names. */
+async function filesIn(folder: string): Promise<readonly string[]> {
+  const path = join(folder, '_metadata');
+  return manifestFiles(parseManifest(await readFile(path), path)).map((file) => file.path);
+}
+
+/** More than the engine retains: what lies before them is condemned. */
+const newestCount = 5;
+
+/** Whether RocksDB has compacted away some table of `savepoint`, and no checkpoint that is still needed names it. */
+async function isCompactedSince(savepoint: string): Promise<boolean> {
+  const folders = (await readdir(lineage())).filter((name) => name.startsWith('chk-')).toSorted();
+  const newest = folders.slice(-newestCount).filter((folder) => existsSync(join(lineage(), folder, '_metadata')));
+  const named = (await Promise.all(newest.map((folder) => filesIn(join(lineage(), folder))))).flat();
+  const tables = await filesIn(fileURLToPath(savepoint));
+  return named.length > 0 && tables.some((table) => !named.includes(table));
+}
+
+async function locations(): Promise<readonly string[]> {
+  const { stdout } = await start('savepoint', 'ls', lineage(), '-o', 'json').end;
+  return JSON.parse(stdout).savepoints.map(({ location }: { readonly location: string }) => location);
 }
 
 async function run(task: SavepointTask, job: { readonly name?: string; readonly module?: string } = {}) {
@@ -84,10 +109,10 @@ async function run(task: SavepointTask, job: { readonly name?: string; readonly 
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'savepoint-task-test-'));
-  await runJob(join(directory, 'first'));
-  await runJob(join(directory, 'second'));
-  const { stdout } = await start('savepoint', 'ls', lineage(), '-o', 'json').end;
-  savepoints = JSON.parse(stdout).savepoints.map(({ location }: { readonly location: string }) => location);
+  await runJob(join(directory, 'first'), async () => true);
+  const [first = ''] = await locations();
+  await runJob(join(directory, 'second'), () => isCompactedSince(first));
+  savepoints = await locations();
   assert.equal(savepoints.length, 2);
 });
 after(() => rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
@@ -146,10 +171,17 @@ test('a savepoint is imported into the lineage of a job without state, once', as
 
 test('what is disposed is gone with all that only it named, and the head stays', async () => {
   const dispose = (location: string) => run({ type: 'Dispose', location, deleteGraceSeconds: 0 });
+  const [named, kept] = await Promise.all([older(), newest()].map((savepoint) => filesIn(fileURLToPath(savepoint))));
   const { code, result } = await dispose(older());
   assert.equal(code, 0, JSON.stringify(result.problem));
   assert.equal(result.disposed?.isGone, true);
-  assert.ok((result.disposed?.deletedCount ?? 0) > 1, 'the manifest, and tables that only this one named');
+  const gone = named?.filter((file) => !existsSync(join(lineage(), file))) ?? [];
+  assert.ok(gone.length > 0, 'there were tables that only this one named');
+  assert.ok((result.disposed?.deletedCount ?? 0) > gone.length, 'its manifest, too');
+  assert.deepEqual(
+    gone.filter((file) => kept?.includes(file)),
+    [],
+  );
   assert.equal(existsSync(fileURLToPath(older())), false);
   assert.equal((await dispose(older())).result.disposed?.isGone, true, 'once more does no harm');
   assert.equal((await dispose(newest())).result.disposed?.isGone, false, 'a start restores it');
