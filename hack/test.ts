@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { buildLua } from './argo-cd/build-lua.ts';
 import { GoProgramBuildError } from './build-go-program.ts';
 import { buildNative } from './build-native.ts';
 import { buildHelm } from './helm/build-helm.ts';
@@ -46,7 +47,12 @@ const stages: Stage[] =
       ];
 
 mkdirSync('.cache', { recursive: true });
-await Promise.all([buildAddon(), buildFromGo('The S3 server of the tests', buildS3Server), buildFromGo('Helm', buildHelm)]);
+await Promise.all([
+  buildAddon(),
+  buildFromGo('The S3 server of the tests', buildS3Server),
+  buildFromGo('Helm', buildHelm),
+  buildFromGo('The Lua interpreter of Argo CD', buildLua),
+]);
 for (const stage of stages) {
   await runStage(stage);
 }

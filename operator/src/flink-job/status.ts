@@ -2,6 +2,7 @@ import type { JobState } from '@flinkjob/runtime/rest';
 import { type Condition, findCondition, setCondition } from '../api/conditions.ts';
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import { labels } from '../api/labels.ts';
+import { beginRollout } from './choose-rollout.ts';
 import { currentDocument, currentJobManager, type DecideInput, toMs, wantsProcesses } from './decision.ts';
 import { keepsNoState } from './judge-pre-flight.ts';
 import { isRejected, policiesOf } from './policies.ts';
@@ -161,6 +162,10 @@ function readyVerdict(input: DecideInput, error: Problem | undefined): Verdict {
       message: error === undefined ? 'A rollout is under way.' : explain(error),
     };
   }
+  if (isHeldBack(input)) {
+    const message = 'What the spec asks for waits until the annotation flinkjob.dev/paused is removed.';
+    return { status: 'False', reason: 'Paused', message };
+  }
   const { ended } = status;
   const fallback = error === undefined ? undefined : explain(error);
   if (ended === undefined) {
@@ -176,6 +181,11 @@ function readyVerdict(input: DecideInput, error: Problem | undefined): Verdict {
     default:
       return { status: 'False', reason: error?.code ?? ended.state, message: fallback ?? `The job is ${ended.state}.` };
   }
+}
+
+/** Something would be begun now if the job were not paused. */
+function isHeldBack(input: DecideInput): boolean {
+  return input.paused && input.status.rollout === undefined && beginRollout(input).status.rollout !== undefined;
 }
 
 /** It cannot get there by itself, or only keeps trying. */

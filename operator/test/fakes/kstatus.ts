@@ -1,19 +1,21 @@
-import { type Condition, findCondition } from '../../src/api/conditions.ts';
-import type { FlinkJobStatus } from '../../src/api/flink-job-status.ts';
-
 export type Kstatus = 'Current' | 'InProgress' | 'Failed' | 'Terminating';
+
+/** As much of a FlinkJob or a FlinkSavepoint as is asked. */
+export interface Judged {
+  readonly generation: number;
+  readonly deleting: boolean;
+  readonly status: {
+    readonly observedGeneration?: number | undefined;
+    readonly conditions: readonly { readonly type: string; readonly status: string }[];
+  };
+}
 
 /**
  * What `kstatus` (and with it Flux, `kubectl-style` waits and health checks made after it) takes a resource for: deletion first, then whether the controller has seen the
  * spec, then the abnormal conditions, then Ready.
  */
-export function kstatusOf(resource: {
-  readonly generation: number;
-  readonly deleting: boolean;
-  readonly status: Pick<FlinkJobStatus, 'observedGeneration' | 'conditions'>;
-}): Kstatus {
-  const { generation, deleting, status } = resource;
-  const is = (type: Condition['type']) => findCondition(status.conditions, type)?.status === 'True';
+export function kstatusOf({ generation, deleting, status }: Judged): Kstatus {
+  const is = (type: string) => status.conditions.some((condition) => condition.type === type && condition.status === 'True');
   if (deleting) {
     return 'Terminating';
   }
