@@ -39,6 +39,9 @@ export interface SavepointControllerOptions {
   /** Told what has happened to a FlinkSavepoint, after that is stored. May not throw. */
   readonly record?: (savepoint: StoredFlinkSavepoint, event: TransitionEvent) => void;
   readonly limits?: Partial<SavepointLimits>;
+  /** Another mind: for seeing that a wrong one is noticed. */
+  readonly decide?: typeof decideSavepoint;
+  readonly decideSchedule?: typeof decideSchedule;
 }
 
 /** A pass waits for others most of its time; some that hang must not hold up the rest. */
@@ -83,7 +86,7 @@ export class SavepointController {
     const job = stored && (await observeJob(stored, { ...this.#options, store: flinkJobs }, { asksJobManager }));
     const tasks = await this.#observeTasks(job, savepoints, memory);
     const nowMs = clock.nowMs();
-    const schedule = scheduleOf(job, savepoints, nowMs);
+    const schedule = scheduleOf(job, { savepoints, nowMs, decide: this.#options.decideSchedule ?? decideSchedule });
     let againAtMs = Math.min(nowMs + this.#limits.idlePollMs, schedule?.wakeAtMs ?? Number.POSITIVE_INFINITY);
     const refusals = memory.refusals;
     memory.refusals = [];
@@ -121,7 +124,7 @@ export class SavepointController {
     const { store, record, log } = this.#options;
     const savepoint = await this.#withFinalizer(found);
     const before = savepoint.status ?? initialSavepointStatus;
-    const decision = decideSavepoint(this.#inputOf(savepoint, pass));
+    const decision = (this.#options.decide ?? decideSavepoint)(this.#inputOf(savepoint, pass));
     const changed = canonicalJson(savepoint.status) !== canonicalJson(decision.status);
     const written = changed ? await store.updateStatus(savepoint, decision.status) : savepoint;
     if (before.state !== decision.status.state) {
@@ -241,8 +244,15 @@ function isSettled(status: StoredFlinkSavepoint['status']): boolean {
 
 function scheduleOf(
   job: ObservedJob | undefined,
-  savepoints: readonly StoredFlinkSavepoint[],
-  nowMs: number,
+  {
+    savepoints,
+    nowMs,
+    decide,
+  }: {
+    readonly savepoints: readonly StoredFlinkSavepoint[];
+    readonly nowMs: number;
+    readonly decide: typeof decideSchedule;
+  },
 ): ScheduleDecision | undefined {
   const schedule = job?.spec?.savepoints;
   if (job === undefined || schedule === undefined || job.facts.deleting) {
@@ -250,7 +260,7 @@ function scheduleOf(
   }
   const createdAtMs = Date.parse(job.stored.metadata.creationTimestamp);
   const flinkJob = { ...job.key, uid: job.facts.uid, createdAtMs };
-  return decideSchedule({ flinkJob, schedule, isUp: job.facts.presence === 'Up', savepoints, nowMs });
+  return decide({ flinkJob, schedule, isUp: job.facts.presence === 'Up', savepoints, nowMs });
 }
 
 /** The one that is under way, or else the oldest that could begin. */
