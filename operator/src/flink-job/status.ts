@@ -140,7 +140,7 @@ function conditionsOf(input: DecideInput, error: Problem | undefined): Condition
   );
 }
 
-function explain(problem: Problem): string {
+function explain(problem: Pick<Problem, 'message' | 'remedy'>): string {
   return problem.remedy === undefined ? problem.message : `${problem.message}. ${problem.remedy}`;
 }
 
@@ -256,6 +256,7 @@ function runningVerdict(input: DecideInput): Verdict {
 const staleIntervalCount = 3;
 const staleSecondsMin = 60;
 
+/** Why is told from the first one that fails; that it matters, once they are late. */
 function checkpointVerdict(input: DecideInput): Verdict {
   const { status, current, nowMs } = input;
   if (!isRunning(input) || current === undefined) {
@@ -266,12 +267,15 @@ function checkpointVerdict(input: DecideInput): Verdict {
     toMs(status.lastCheckpoint?.completedTime ?? new Date(0).toISOString()),
     toMs(status.attempt?.startedTime ?? new Date(0).toISOString()),
   );
+  const failed = currentDocument(status, input.facts)?.failedCheckpoint;
+  const why = failed === undefined ? '' : ` ${failed.code}: ${explain(failed)}`;
   if (nowMs - sinceMs > allowedMs) {
-    return {
-      status: 'False',
-      reason: 'CheckpointStale',
-      message: `No checkpoint was completed for more than ${allowedMs / 1000} s.`,
-    };
+    const message = `No checkpoint was completed for more than ${allowedMs / 1000} s.${why}`;
+    return { status: 'False', reason: 'CheckpointStale', message };
+  }
+  if (failed !== undefined) {
+    const isFirst = status.lastCheckpoint === undefined;
+    return { status: isFirst ? 'Unknown' : 'True', reason: 'CheckpointFailed', message: `The newest checkpoint failed.${why}` };
   }
   return status.lastCheckpoint === undefined
     ? { status: 'Unknown', reason: 'NoCheckpointYet', message: 'The first checkpoint has not been completed yet.' }

@@ -76,6 +76,30 @@ test('a problem is told where it belongs, and not a second time as the error of 
   assert.deepEqual(reasons({ ...running, error: problem }, running), []);
 });
 
+test('that checkpoints fail, are late and are well again is told once each', () => {
+  const withCondition = (status: 'True' | 'False' | 'Unknown', reason: string): FlinkJobStatus => ({
+    ...running,
+    conditions: [
+      {
+        ...{ type: 'CheckpointFresh', status, reason, message: `${reason}, in words`, lastTransitionTime: time },
+        observedGeneration: 1,
+      },
+    ],
+  });
+  const fresh = withCondition('True', 'CheckpointFresh');
+  const failed = withCondition('True', 'CheckpointFailed');
+  const stale = withCondition('False', 'CheckpointStale');
+  const notRunning = withCondition('Unknown', 'NotRunning');
+  assert.deepEqual(transitionEvents(fresh, failed), [
+    { type: 'Warning', reason: 'CheckpointFailed', action: 'Checkpoint', note: 'CheckpointFailed, in words' },
+  ]);
+  assert.deepEqual(reasons(failed, failed), []);
+  assert.deepEqual(reasons(failed, stale), ['Warning CheckpointStale']);
+  assert.deepEqual(reasons(stale, fresh), ['Normal CheckpointFresh']);
+  assert.deepEqual(reasons(stale, notRunning), []);
+  assert.deepEqual(reasons(notRunning, fresh), []);
+});
+
 test('recovery, suspension and deletion are told', () => {
   assert.deepEqual(reasons(running, { ...running, attempt: { ...attempt, instance: 2 } }), ['Warning JobManagerReplaced']);
   assert.deepEqual(reasons(running, { ...running, restarts: 2 }), ['Warning JobRestarted']);

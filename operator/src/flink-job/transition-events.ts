@@ -1,3 +1,4 @@
+import { type Condition, findCondition } from '../api/conditions.ts';
 import type { Ended, FlinkJobStatus, PastRollout, Problem, Rollout } from '../api/flink-job-status.ts';
 
 /** What `kubectl describe` says about a FlinkJob, and what alerts are made of. */
@@ -19,6 +20,7 @@ export function transitionEvents(before: FlinkJobStatus, after: FlinkJobStatus):
     ...rolloutEvents(before, after),
     ...attemptEvents(before, after),
     ...endEvents(before, after),
+    ...checkpointEvents(before, after),
     ...errorEvents(before, after),
   ];
 }
@@ -117,6 +119,22 @@ function endEvents(before: FlinkJobStatus, after: FlinkJobStatus): readonly Tran
       ? normal('Run', `Job${ended.state}`, `the job is ${ended.state.toLowerCase()}${from}`)
       : warning('Run', `Job${ended.state}`, ended.problem === undefined ? `the job has ended${from}` : sentenceOf(ended.problem)),
   ];
+}
+
+/** Checkpoints that fail or are late, by the condition, and that they are well again. While the job does not run it is Unknown, which is no news. */
+function checkpointEvents(before: FlinkJobStatus, after: FlinkJobStatus): readonly TransitionEvent[] {
+  const [was, is] = [before, after].map(({ conditions }) => findCondition(conditions, 'CheckpointFresh'));
+  if (is === undefined || was?.reason === is.reason) {
+    return [];
+  }
+  if (isCheckpointTrouble(is)) {
+    return [warning('Checkpoint', is.reason, is.message)];
+  }
+  return isCheckpointTrouble(was) && is.status === 'True' ? [normal('Checkpoint', is.reason, is.message)] : [];
+}
+
+function isCheckpointTrouble(condition: Condition | undefined): boolean {
+  return condition?.reason === 'CheckpointStale' || condition?.reason === 'CheckpointFailed';
 }
 
 function deletionEvents(before: FlinkJobStatus, after: FlinkJobStatus): readonly TransitionEvent[] {

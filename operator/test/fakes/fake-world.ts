@@ -58,6 +58,8 @@ export class FakeWorld {
   refuse: ((command: Command) => Problem | undefined) | undefined;
   /** Set: what sources have not read yet. */
   pendingRecords: number | undefined;
+  /** What JobManagers say of their newest checkpoint. */
+  failedCheckpoint: JobStatusDocument['failedCheckpoint'];
   /** Set: stops with savepoint fail. */
   savepointsFail = false;
   #pods = 0;
@@ -483,6 +485,7 @@ export class FakeWorld {
       restarts: jobManager.restarts,
       vertices: this.pendingRecords === undefined ? [] : [vertexWith(this.pendingRecords)],
       lastCheckpoint: opened ? lineage.latest : undefined,
+      failedCheckpoint: this.failedCheckpoint,
       operations: opened ? lineage.operations : [],
       closed,
       taskManagers: {

@@ -32,6 +32,8 @@ export interface JobStatusDocument {
   readonly importing?: ImportStatus | undefined;
   readonly lastCheckpoint: CheckpointSummary | undefined;
   readonly checkpointCounts: { readonly completed: number; readonly failed: number; readonly inProgress: number };
+  /** The newest checkpoint that failed of itself, until a later one is completed. Absent without one, and where an older runtime answers. */
+  readonly failedCheckpoint?: ({ readonly id: number } & Pick<ErrorInfo, 'code' | 'message' | 'remedy'>) | undefined;
   /**
    * How much work a failure would repeat now: since the newest completed checkpoint was triggered or, without one, since this JobManager started. Undefined once
    * the job is over.

@@ -1,3 +1,4 @@
+import type { JobStatusDocument } from '../api/rest.ts';
 import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
 import { assert, unreachable } from '../core/assert.ts';
 import {
@@ -102,6 +103,7 @@ export class Checkpointing {
   readonly #unsettledIds = new Set<number>();
   #completedCount = 0;
   #failedCount = 0;
+  #failed: JobStatusDocument['failedCheckpoint'];
   #stopTimer: () => void = () => {};
   #isStopped = false;
   /** Of the checkpoint that was triggered last. */
@@ -124,6 +126,11 @@ export class Checkpointing {
   get counts(): { readonly completed: number; readonly failed: number; readonly inProgress: number } {
     const inProgress = this.#coordinator.checkpoint.state === 'Idle' ? 0 : 1;
     return { completed: this.#completedCount, failed: this.#failedCount, inProgress };
+  }
+
+  /** Until a later one is completed. One that ended with its tasks has not failed of itself. */
+  get failed(): JobStatusDocument['failedCheckpoint'] {
+    return this.#failed;
   }
 
   /** Own checkpoints with lower ids are completed, or given up with nobody left who writes their files. */
@@ -351,6 +358,10 @@ export class Checkpointing {
   #aborted(checkpoint: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause): void {
     const { clock, log } = this.#options;
     this.#failedCount += 1;
+    if (causedBy !== 'ExecutionEnded') {
+      const { code, message, remedy } = error;
+      this.#failed = { id: checkpoint.id, code, message, remedy };
+    }
     this.#pausePeriodic();
     this.#record(checkpoint, 'Failed', { error });
     if (checkpoint.purpose === 'Final') {
@@ -402,6 +413,7 @@ export class Checkpointing {
   #written(checkpoint: PendingCheckpoint, completed: CompletedCheckpoint): void {
     this.#head = completed;
     this.#completedCount += 1;
+    this.#failed = undefined;
     this.#pausePeriodic();
     this.#isQuiesced ||= checkpoint.purpose === 'Final' && this.#execution !== undefined;
     for (const id of this.#unsettledIds) {

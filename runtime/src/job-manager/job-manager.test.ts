@@ -148,6 +148,7 @@ test('a declined checkpoint is aborted; more of them than tolerated restart the 
   assert.deepEqual(taskManager.types().slice(-1), ['CheckpointAborted']);
   await harness.pass(10_000);
   assert.equal(started.jobManager.history.exceptions.at(-1)?.error.code, 'TooManyCheckpointFailures');
+  assert.equal(started.jobManager.status().failedCheckpoint?.code, broken.code);
   assert.deepEqual(harness.types(), ['Opened']);
 });
 
@@ -159,9 +160,13 @@ test('a checkpoint whose manifest cannot be written fails, the job goes on, and 
   await harness.pass(11_000);
   assert.deepEqual(harness.types(), ['Opened']);
   assert.equal(started.state, 'Running');
+  const { failedCheckpoint } = started.jobManager.status();
+  assert.equal(failedCheckpoint?.id, 1);
+  assert.match(failedCheckpoint?.message ?? '', /^could not write chk-000001-e1\/_metadata in /);
   await harness.pass(10_000);
   assert.deepEqual(harness.types(), ['Opened', 'Completed']);
   assert.equal(started.jobManager.status().lastCheckpoint?.id, 2);
+  assert.equal(started.jobManager.status().failedCheckpoint, undefined, 'a later one was completed');
 });
 
 test('while the outcome of an append is unknown nothing follows from it, and failover waits for it', async () => {

@@ -222,6 +222,7 @@ export class JobManager {
       restorableAgeSeconds: this.#restorableAgeSeconds(state, view),
       leakedObjects: this.#run?.leak,
       checkpointCounts: this.#run?.checkpointCounts ?? { completed: 0, failed: 0, inProgress: 0 },
+      failedCheckpoint: this.#run?.failedCheckpoint,
       offeredSlots: this.#taskManagers.offers(),
       execution: this.#run?.execution,
       operations: this.#operations.list(),

@@ -193,6 +193,10 @@ export class JobRun {
     return this.#checkpointing.counts;
   }
 
+  get failedCheckpoint(): Checkpointing['failed'] {
+    return this.#checkpointing.failed;
+  }
+
   get savepoints(): Savepoints {
     return this.#savepoints;
   }

@@ -28,6 +28,7 @@ export interface JobFacts {
   /** Of `latest`, if this JobManager has taken it. */
   readonly latestSizes?: { readonly deltaSizeBytes: number; readonly uploadedSizeBytes: number } | undefined;
   readonly checkpointCounts: JobStatusDocument['checkpointCounts'];
+  readonly failedCheckpoint?: JobStatusDocument['failedCheckpoint'];
   readonly restorableAgeSeconds?: number | undefined;
   readonly leakedObjects?: LeakedObjects | undefined;
   readonly offeredSlots: readonly { readonly taskManagerId: string; readonly slots: number }[];
@@ -53,6 +54,7 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
     ...(facts.importing === undefined ? {} : { importing: facts.importing }),
     lastCheckpoint: facts.latest === undefined ? undefined : summarize(facts.latest, facts.latestSizes),
     checkpointCounts,
+    ...(facts.failedCheckpoint === undefined ? {} : { failedCheckpoint: facts.failedCheckpoint }),
     restorableAgeSeconds: facts.restorableAgeSeconds,
     leakedObjects: facts.leakedObjects,
     taskManagers: {
