@@ -4,7 +4,7 @@ import { parsePlanResult, parsePurgeResult, parseSavepointTaskResult } from '../
 import type { JobManagerFact, PreFlightFact, ProcessState, PurgeFact, TaskManagerFact } from '../platform.ts';
 import type { SavepointTaskFact } from '../savepoint-tasks.ts';
 import type { Deployment, Job, Pod, StatefulSet, StatusCondition } from './kubernetes-objects.ts';
-import { containerOf, exitOf, isHopeless, processStateOf, startProblem } from './pod-state.ts';
+import { containerOf, exitOf, imageOf, imageRemedy, isHopeless, processStateOf, startProblem } from './pod-state.ts';
 
 /** Objects of the Kubernetes API → facts for the controller. Pure. */
 
@@ -170,10 +170,12 @@ function answerOf<Result>(
 }
 
 function withoutAnswer(what: string, pod: Pod): Problem {
+  const { name, namespace = 'default' } = pod.metadata;
   return {
     code: `${what}Failed`,
-    message: `pod ${pod.metadata.name} ended without an answer`,
-    remedy: `kubectl logs ${pod.metadata.name} --namespace ${pod.metadata.namespace ?? 'default'} shows its log.`,
+    message: `pod ${name} of image ${imageOf(pod)} ended without an answer`,
+    // The runtime always answers, unless the job module ends the process.
+    remedy: `${imageRemedy} kubectl logs ${name} --namespace ${namespace} shows its log.`,
   };
 }
 

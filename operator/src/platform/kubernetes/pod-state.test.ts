@@ -80,6 +80,13 @@ test('a process that ran out of memory says nothing, and its problem names the l
   assert.equal(waitingCode(crashing({ exitCode: 137, reason: 'OOMKilled', message: 'some line' })), 'OutOfMemory');
 });
 
+test('an image in which the runtime is not to be found is named as that', () => {
+  for (const reason of ['StartError', 'ContainerCannotRun']) {
+    const message = 'exec: "flinkjob-runtime": executable file not found in $PATH';
+    assert.equal(waitingCode(crashing({ exitCode: 128, reason, message })), 'ContainerStartFailed');
+  }
+});
+
 test('a process that was killed has no exit code of its own', () => {
   const found = state(crashing({ exitCode: 137 }));
   assert.ok(found.state === 'Waiting');

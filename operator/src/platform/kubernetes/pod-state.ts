@@ -60,6 +60,9 @@ function endProblem(pod: Pod, { exitCode, reason, message }: TerminatedState): P
       remedy: 'Raise resources.limits.memory of spec.taskManager or spec.jobManager, whichever the pod is of.',
     };
   }
+  if (reason === 'StartError' || reason === 'ContainerCannotRun') {
+    return containerStartFailed(pod, message ?? reason);
+  }
   const said = problemInLastWords(message ?? '');
   if (said !== undefined && said.code !== processEndedCode) {
     return said;
@@ -124,17 +127,24 @@ function waitingProblem(found: { readonly pod: Pod; readonly reason: string; rea
     case 'CreateContainerError':
     case 'RunContainerError':
     case 'StartError':
-      return {
-        code: 'ContainerStartFailed',
-        message: `the container of pod ${name} cannot be started: ${message}`,
-        remedy: 'spec.image must be made from the runtime image, whose entry point it keeps.',
-      };
+      return containerStartFailed(pod, message);
     default:
       return undefined;
   }
 }
 
-function imageOf(pod: Pod): string {
+/** What an image must be, for whoever finds that it is not. */
+export const imageRemedy = 'spec.image must be made from the runtime image, whose entry point it keeps.';
+
+function containerStartFailed(pod: Pod, message: string): Problem {
+  return {
+    code: 'ContainerStartFailed',
+    message: `the container of pod ${pod.metadata.name} cannot be started: ${message}`,
+    remedy: imageRemedy,
+  };
+}
+
+export function imageOf(pod: Pod): string {
   return pod.spec?.containers?.find(({ name }) => name === containerName)?.image ?? 'unknown';
 }
 
