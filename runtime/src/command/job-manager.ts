@@ -30,6 +30,8 @@ import { splitDiscovery } from './source-splits.ts';
 
 /** For tasks to end and files to be deleted after SIGTERM; then the process goes, and its TaskManagers notice. Below the 10 s after which a controller uses force. */
 const terminateTimeoutMs = 8_000;
+/** Of these, for a checkpoint of tasks that run, so that the next JobManager has next to nothing to do again. What it leaves is enough for tasks to end, which takes them up to 5 s only if they hang. */
+const lastCheckpointTimeoutMs = 4_000;
 /** Between looks whether the address file still says where we are: a predecessor that woke up may have overwritten it. */
 const announceIntervalMs = 2_000;
 
@@ -154,9 +156,11 @@ class JobManagerProcess {
       return exitCodes.fenced;
     }
     await this.#terminated.promise;
+    const isOver = timeout(terminateTimeoutMs);
+    await Promise.race([jobManager.checkpointNow(), timeout(lastCheckpointTimeoutMs)]);
     jobManager.terminate();
     // A job that was over leaves nothing behind, however soon after that this process is told to go.
-    await Promise.race([running.then(() => jobManager.whenClean), timeout(terminateTimeoutMs)]);
+    await Promise.race([running.then(() => jobManager.whenClean), isOver]);
     return exitCodes.ok;
   }
 

@@ -49,9 +49,8 @@ export async function taskManagerCommand(argv: readonly string[]): Promise<numbe
       waitsWhenJobIsOver: waitsWhenJobIsOver(argv),
       log,
     });
-    const stop = () => taskManager.stop();
-    process.once('SIGTERM', stop);
-    process.once('SIGINT', stop);
+    process.once('SIGTERM', () => taskManager.leave());
+    process.once('SIGINT', () => taskManager.stop());
     const metricsServer = await serveMetrics({ config, graph, taskManager, log });
     const end = await taskManager.run().finally(() => metricsServer?.close());
     log.info({ end: end.type }, 'the TaskManager ends');

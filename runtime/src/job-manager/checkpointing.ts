@@ -95,6 +95,8 @@ export class Checkpointing {
   /** Of the checkpoint that was triggered last; undefined when nobody asked for it. */
   #taking: SavepointOrder | undefined;
   #isQuiesced = false;
+  /** A process is about to end: the next one waits neither for its interval nor for the pause. */
+  #isUrgent = false;
   /** Monotonic. */
   #nextPeriodicMs = 0;
   #finalNotBeforeMs = 0;
@@ -138,6 +140,10 @@ export class Checkpointing {
     return Math.min(...this.#unsettledIds, this.#coordinator.nextCheckpointId);
   }
 
+  get nextCheckpointId(): number {
+    return this.#coordinator.nextCheckpointId;
+  }
+
   /** What the checkpoint whose fate is open will name. */
   get namesInFlight(): ReadonlySet<string> {
     const { checkpoint } = this.#coordinator;
@@ -157,6 +163,7 @@ export class Checkpointing {
     if (this.#execution !== undefined) {
       this.#execution = undefined;
       this.#isQuiesced = false;
+      this.#isUrgent = false;
       this.#feed({ type: 'ExecutionEnded', reason });
     }
   }
@@ -187,6 +194,12 @@ export class Checkpointing {
     const wasWaiting = waiting.length < this.#savepoints.length;
     this.#savepoints = waiting;
     return wasWaiting;
+  }
+
+  /** Of these tasks; as soon as the one under way is over. */
+  requestSoon(): void {
+    this.#isUrgent = this.#execution !== undefined;
+    this.#consider();
   }
 
   requestStop(order: SavepointOrder): void {
@@ -293,7 +306,7 @@ export class Checkpointing {
     if (execution.isInputEnded) {
       return nowMs >= this.#finalNotBeforeMs ? { purpose: 'Final', order: undefined } : undefined;
     }
-    return nowMs >= this.#nextPeriodicMs ? { purpose: 'Periodic', order: undefined } : undefined;
+    return this.#isUrgent || nowMs >= this.#nextPeriodicMs ? { purpose: 'Periodic', order: undefined } : undefined;
   }
 
   #arm(nowMs: number): void {
@@ -324,6 +337,7 @@ export class Checkpointing {
     const { clock, intervalMs, log } = this.#options;
     this.#nextPeriodicMs = clock.monotonicMs() + intervalMs;
     this.#unsettledIds.add(checkpoint.id);
+    this.#isUrgent = false;
     this.#isQuiesced = checkpoint.purpose === 'Stop';
     if (checkpoint.purpose === 'Savepoint') {
       this.#savepoints = this.#savepoints.filter(({ operationId }) => operationId !== checkpoint.operationId);

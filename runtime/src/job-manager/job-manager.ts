@@ -181,6 +181,11 @@ export class JobManager {
     return operation;
   }
 
+  /** Before `terminate`, by whoever has the time: what the tasks have done is in a checkpoint when it resolves, if they can take one. */
+  async checkpointNow(): Promise<void> {
+    await this.#run?.checkpointNow();
+  }
+
   /** The process has to end: tasks are cancelled, nothing is written, and the next JobManager continues the job. */
   terminate(): void {
     this.#terminated.resolve();

@@ -30,6 +30,7 @@ import type { Operations } from './operations.ts';
 import { Savepoints } from './savepoints.ts';
 import { Stopping } from './stopping.ts';
 import type { TaskManagers } from './task-managers.ts';
+import { UrgentCheckpoints } from './urgent-checkpoints.ts';
 
 /** How a job ends for this JobManager, once it holds the lineage. */
 export type JobEnd =
@@ -70,6 +71,7 @@ export class JobRun {
   readonly #checkpointing: Checkpointing;
   readonly #stopping: Stopping;
   readonly #savepoints: Savepoints;
+  readonly #urgentCheckpoints: UrgentCheckpoints;
   readonly #housekeeping: HousekeepingLoop;
   readonly #leak: () => LeakedObjects | undefined;
   readonly #interruption = deferred<JobEnd>();
@@ -118,6 +120,7 @@ export class JobRun {
       options.restored,
     );
     const checkpointing = this.#checkpointing;
+    this.#urgentCheckpoints = new UrgentCheckpoints(checkpointing);
     this.#savepoints = new Savepoints({
       ...{ ...shared, checkpointing, timeoutMs: checkpoints.timeoutSeconds * 1000 },
       onReleased: () => this.#housekeeping.request(),
@@ -243,8 +246,29 @@ export class JobRun {
     if (execution === undefined || !('token' in message) || !this.#options.rules.acceptsToken(message.token, execution.token)) {
       return;
     }
+    if (message.type === 'Leaving') {
+      // Not awaited: the TaskManager goes by itself when this takes too long.
+      void this.#letGo(taskManagerId, execution);
+      return;
+    }
     execution.receive(taskManagerId, message);
     this.#checkpointing.receive(message);
+  }
+
+  /** What the tasks have done until now is in the lineage when it resolves, or will not be by anything that this can do. */
+  async checkpointNow(): Promise<number | undefined> {
+    return this.#execution?.isRunning ? await this.#urgentCheckpoints.take() : undefined;
+  }
+
+  /** A TaskManager was told to end, by a drained node for one: it goes once what it has done is in a checkpoint, and committed. */
+  async #letGo(taskManagerId: string, execution: Execution): Promise<void> {
+    const { ports, taskManagers } = this.#options;
+    ports.log.info({ taskManagerId }, 'a TaskManager is told to end: a checkpoint is taken before it goes');
+    const checkpointId = await this.checkpointNow();
+    if (checkpointId !== undefined) {
+      await Promise.race([execution.whenCommitted(checkpointId), execution.whenFailed]);
+    }
+    taskManagers.send(taskManagerId, { type: 'Leave', token: execution.token });
   }
 
   /** Rule 9 of the lineage protocol: a stop that an earlier JobManager began is finished, or given up before anything else. */
@@ -399,6 +423,7 @@ export class JobRun {
       this.#enter('Restarting', end.failure.error);
     }
     this.#checkpointing.executionEnded(end.type === 'ExecutionFailed' ? end.failure.error.message : end.type);
+    this.#urgentCheckpoints.executionEnded();
     // First, because that ends attempts to append `Closed`.
     const canceled = execution.cancel();
     const closed = end.type === 'Closed' || (await (this.#closing ?? false));
@@ -451,6 +476,7 @@ export class JobRun {
 
   #checkpointCompleted(checkpoint: PendingCheckpoint): void {
     this.#housekeeping.request();
+    this.#urgentCheckpoints.completed(checkpoint);
     this.#hasProgressed = true;
     const execution = this.#execution;
     if (execution !== undefined) {
@@ -484,6 +510,7 @@ export class JobRun {
 
   #checkpointAborted(checkpoint: PendingCheckpoint, error: ErrorInfo, causedBy: AbortCause): void {
     this.#housekeeping.request({ sweep: true });
+    this.#urgentCheckpoints.aborted(checkpoint);
     if (checkpoint.purpose === 'Savepoint') {
       this.#savepoints.aborted(checkpoint, error, causedBy);
     }

@@ -71,6 +71,72 @@ test('a TaskManager that falls silent is replaced within its heartbeat timeout',
   assert.deepEqual(countsOn(spare), [0, 1]);
 });
 
+/** Of checkpoints that were triggered. */
+function triggeredOn(taskManager: ScriptedTaskManager): readonly number[] {
+  return taskManager.received.flatMap((message) => (message.type === 'TriggerCheckpoint' ? [message.checkpointId] : []));
+}
+
+function announceLeaving(taskManager: ScriptedTaskManager): void {
+  assert.ok(taskManager.token !== undefined);
+  taskManager.send({ type: 'Leaving', token: taskManager.token });
+}
+
+test('a TaskManager that is told to end is let go when a checkpoint that began after it is complete and committed', async () => {
+  const harness = new JobManagerHarness();
+  const started = harness.start({ checkpoints: { intervalSeconds: 3600, minPauseSeconds: 600 } });
+  const taskManager = await started.running();
+  taskManager.script = { silentOn: ['TriggerCheckpoint', 'CheckpointCompleted'] };
+  announceLeaving(taskManager);
+  await harness.pass(100);
+  const [checkpointId = 0] = triggeredOn(taskManager);
+  assert.equal(triggeredOn(taskManager).length, 1);
+  taskManager.acknowledge(checkpointId);
+  await harness.pass(100);
+  assert.equal(started.jobManager.status().lastCheckpoint?.id, checkpointId);
+  assert.ok(!taskManager.types().includes('Leave'));
+  taskManager.commit(checkpointId);
+  await harness.pass(100);
+  assert.equal(taskManager.types().at(-1), 'Leave');
+  // It stays as good as its word, and whoever comes next goes on from there.
+  taskManager.disconnect();
+  await started.running('tm-2');
+  await harness.pass(2000);
+  assert.equal(started.state, 'Running');
+});
+
+test('a checkpoint that was under way when a TaskManager was told to end is followed by one that holds the rest', async () => {
+  const harness = new JobManagerHarness();
+  const started = harness.start({ checkpoints: { intervalSeconds: 10, minPauseSeconds: 600 } });
+  const taskManager = await started.running();
+  taskManager.script = { silentOn: ['TriggerCheckpoint'] };
+  await harness.pass(10_000);
+  const [first = 0] = triggeredOn(taskManager);
+  announceLeaving(taskManager);
+  await harness.pass(100);
+  taskManager.script = {};
+  taskManager.acknowledge(first);
+  await harness.pass(100);
+  assert.deepEqual(triggeredOn(taskManager), [first, first + 1]);
+  assert.equal(taskManager.types().at(-1), 'Leave');
+  assert.equal(started.jobManager.status().lastCheckpoint?.id, first + 1);
+});
+
+test('a TaskManager that is told to end is let go when its checkpoint fails, and hears nothing more than Cancel when its tasks end', async () => {
+  const harness = new JobManagerHarness();
+  const started = harness.start({ checkpoints: { intervalSeconds: 3600 } });
+  const taskManager = await started.running();
+  taskManager.script = { decline: externalError };
+  announceLeaving(taskManager);
+  await harness.pass(100);
+  assert.equal(taskManager.types().at(-1), 'Leave');
+  taskManager.script = { silentOn: ['TriggerCheckpoint'] };
+  announceLeaving(taskManager);
+  await harness.pass(100);
+  taskManager.fail(userError);
+  await harness.pass(100);
+  assert.ok(taskManager.types().includes('Cancel'));
+});
+
 test('losses that come before the job has got any further wait longer each time', async () => {
   const harness = new JobManagerHarness();
   const started = harness.start({ restartStrategy: exponential });

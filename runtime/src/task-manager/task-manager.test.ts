@@ -64,6 +64,7 @@ class Scene {
     readonly epoch?: number;
     readonly leaseMs?: number;
     readonly jobManagerTimeoutMs?: number;
+    readonly leaveTimeoutMs?: number;
     /** It waits when the job is over, and asks again after so long. */
     readonly askAgainDelayMs?: number;
   }): Promise<Scene> {
@@ -96,6 +97,7 @@ class Scene {
         transport: tcpDataTransport,
         log: silent,
         threadCountMax: 2,
+        ...(options.leaveTimeoutMs === undefined ? {} : { leaveTimeoutMs: options.leaveTimeoutMs }),
         ...(options.jobManagerTimeoutMs === undefined ? {} : { jobManagerTimeoutMs: options.jobManagerTimeoutMs }),
       });
       scene.processes.push({ taskManager, end: taskManager.run() });
@@ -517,6 +519,46 @@ test('a TaskManager that is to wait outlives its job, asks whether it is still o
   await scene.start(token);
   await scene.allInputEnded();
   scene.processes[0]?.taskManager.stop();
+  assert.deepEqual(await scene.processes[0]?.end, { type: 'Stopped' });
+});
+
+test('a TaskManager that is told to end says so, runs on, and goes when the JobManager lets it', async () => {
+  const scene = await Scene.create({
+    parallelism: 1,
+    taskManagerCount: 1,
+    args: { count: '1000000' },
+    leaveTimeoutMs: 3_600_000,
+  });
+  const token = { epoch: 1, executionAttempt: 1 };
+  scene.deploy(token);
+  await scene.start(token);
+  scene.processes[0]?.taskManager.leave();
+  assert.deepEqual(await scene.taskManagers[0]?.next('Leaving'), { type: 'Leaving', token });
+  await scene.checkpoint(token, 1);
+  scene.broadcast({ type: 'Leave', token: { epoch: 1, executionAttempt: 0 } });
+  await scene.commit(token, 1);
+  scene.broadcast({ type: 'Leave', token });
+  assert.deepEqual(await scene.processes[0]?.end, { type: 'Stopped' });
+});
+
+test('a TaskManager that is told to end goes without a word when that takes too long, and when its tasks are cancelled', async () => {
+  for (const leaveTimeoutMs of [50, 3_600_000]) {
+    const scene = await Scene.create({ parallelism: 1, taskManagerCount: 1, args: { count: '1000000' }, leaveTimeoutMs });
+    const token = { epoch: 1, executionAttempt: 1 };
+    scene.deploy(token);
+    await scene.start(token);
+    scene.processes[0]?.taskManager.leave();
+    await scene.taskManagers[0]?.next('Leaving');
+    if (leaveTimeoutMs > 50) {
+      scene.broadcast({ type: 'Cancel', token });
+    }
+    assert.deepEqual(await scene.processes[0]?.end, { type: 'Stopped' });
+  }
+});
+
+test('a TaskManager that is told to end and has no tasks goes at once', async () => {
+  const scene = await Scene.create({ parallelism: 1, taskManagerCount: 1, leaveTimeoutMs: 3_600_000 });
+  scene.processes[0]?.taskManager.leave();
   assert.deepEqual(await scene.processes[0]?.end, { type: 'Stopped' });
 });
 

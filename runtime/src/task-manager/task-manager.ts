@@ -38,6 +38,8 @@ const registerTimeoutMs = 10_000;
  * anew by whoever still wants it, and nobody is left with one whose controller and JobManager are gone for good.
  */
 const jobManagerTimeoutMs = 300_000;
+/** For a checkpoint before this TaskManager goes, once it was told to; half of what a platform grants between its polite and its forced end. */
+const leaveTimeoutMs = 5_000;
 /** For the deployment that a producer's stream belongs to; it was sent at the same time as the producer's. */
 const earlyStreamTimeoutMs = 30_000;
 /** Streams that wait so; one from each other TaskManager of the job. */
@@ -59,6 +61,8 @@ export interface TaskManagerOptions {
   readonly jobManagerTimeoutMs?: number;
   /** Instead of `askAgainDelayMs`. */
   readonly askAgainDelayMs?: number;
+  /** Instead of `leaveTimeoutMs`. */
+  readonly leaveTimeoutMs?: number;
 }
 
 /**
@@ -98,6 +102,10 @@ export class TaskManager {
   #localState: LocalState | undefined;
   #metrics: ProcessMetrics | undefined;
   #deployment: Deployment | undefined;
+  /** Set while there is a connection. */
+  #session: Session | undefined;
+  /** Told to end, and waiting for a checkpoint: when it is over without one. */
+  #leaving: NodeJS.Timeout | undefined;
   /** Deployments change one after the other. */
   #changing: Promise<void> = Promise.resolve();
   readonly #earlyStreams = new Set<IncomingStream>();
@@ -164,7 +172,21 @@ export class TaskManager {
 
   /** Ends `run` with `Stopped`; the JobManager sees this TaskManager go. */
   stop(): void {
+    clearTimeout(this.#leaving);
     this.#stopping.abort();
+  }
+
+  /** The same as `stop`, as soon as what its tasks have done is in a checkpoint, or there are none any more, or it takes too long. */
+  leave(): void {
+    const { leaveTimeoutMs: timeoutMs = leaveTimeoutMs, log } = this.#options;
+    if (this.#deployment === undefined || this.#session === undefined || this.#leaving !== undefined) {
+      this.stop();
+      return;
+    }
+    const { token } = this.#deployment;
+    log.info({ token }, 'told to end: a checkpoint is waited for');
+    this.#leaving = setTimeout(() => this.stop(), timeoutMs);
+    this.#session.send({ type: 'Leaving', token });
   }
 
   /** One connection from registering to its end; undefined when another should follow. */
@@ -188,8 +210,11 @@ export class TaskManager {
     });
     const onStop = () => session.end({ type: 'Stopped' }, 'the TaskManager ends');
     this.#stopping.signal.addEventListener('abort', onStop);
+    this.#session = session;
     const end = await session.run(dataAddress);
+    this.#session = undefined;
     this.#stopping.signal.removeEventListener('abort', onStop);
+    this.#leaveWithoutTasks();
     if (session.wasRegistered) {
       this.#registeredAtMs = machineMonotonicMs();
     }
@@ -200,6 +225,13 @@ export class TaskManager {
     }
     await this.#cancelDeployment();
     return end;
+  }
+
+  /** They end, and with them what a checkpoint was waited for. */
+  #leaveWithoutTasks(): void {
+    if (this.#leaving !== undefined) {
+      this.stop();
+    }
   }
 
   #admitEpoch(epoch: number): boolean {
@@ -226,7 +258,13 @@ export class TaskManager {
         this.#change(async () => {
           await this.#cancelDeployment();
           session.send({ type: 'TasksCanceled', token: message.token });
+          this.#leaveWithoutTasks();
         });
+        return;
+      case 'Leave':
+        if (age === 'Current') {
+          this.stop();
+        }
         return;
       case 'Prefetch':
         // Only while it has no tasks; which may be on their way.

@@ -43,6 +43,8 @@ export function encodeTaskManagerMessage(message: TaskManagerMessage): TaskManag
       const sizes = { linkedSizeBytes: BigInt(linkedSizeBytes), fetchedSizeBytes: BigInt(fetchedSizeBytes) };
       return { message: { case: 'restoreProgress', value: { token: encodeToken(token), restoredKeyGroups, ...sizes } } };
     }
+    case 'Leaving':
+      return { message: { case: 'leaving', value: { token: encodeToken(message.token) } } };
     case 'LocalParts':
       return { message: { case: 'localParts', value: { parts: message.parts.map(encodeLocalPart) } } };
     case 'TasksReady':
@@ -147,6 +149,8 @@ export function decodeTaskManagerMessage({ message }: wire.TaskManagerMessage): 
       const sizes = { linkedSizeBytes: Number(linkedSizeBytes), fetchedSizeBytes: Number(fetchedSizeBytes) };
       return { type: 'RestoreProgress', token: decodeToken(token), restoredKeyGroups, ...sizes };
     }
+    case 'leaving':
+      return { type: 'Leaving', token: decodeToken(message.value.token) };
     case 'localParts':
       return { type: 'LocalParts', parts: message.value.parts.map(decodeLocalPart) };
     case 'tasksReady':
@@ -293,6 +297,8 @@ export function encodeJobManagerMessage(message: JobManagerMessage): JobManagerI
       const { token, checkpointId } = message;
       return { message: { case: 'prefetch', value: { token: encodeToken(token), checkpointId: BigInt(checkpointId), parts } } };
     }
+    case 'Leave':
+      return { message: { case: 'leave', value: { token: encodeToken(message.token) } } };
     case 'Shutdown':
       return { message: { case: 'shutdown', value: { reason: message.reason, isFinished: message.isFinished } } };
     default:
@@ -371,6 +377,8 @@ export function decodeJobManagerMessage({ message }: wire.JobManagerMessage): Jo
         }),
       };
     }
+    case 'leave':
+      return { type: 'Leave', token: decodeToken(message.value.token) };
     case 'shutdown':
       return { type: 'Shutdown', reason: message.value.reason, isFinished: message.value.isFinished };
     case undefined:

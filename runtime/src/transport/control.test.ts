@@ -24,6 +24,7 @@ const taskManagerMessages: TaskManagerMessage[] = [
   },
   { type: 'Heartbeat', residentSizeBytes: 5_000_000_000 },
   { type: 'TasksReady', token },
+  { type: 'Leaving', token },
   { type: 'TaskFailed', token, task, error },
   {
     type: 'CheckpointAcknowledged',
@@ -172,6 +173,7 @@ const jobManagerMessages: JobManagerMessage[] = [
       },
     ],
   },
+  { type: 'Leave', token },
   { type: 'Shutdown', reason: 'finished', isFinished: true },
 ];
 

@@ -70,6 +70,11 @@ export type TaskManagerMessage =
       readonly requestId: number;
       readonly names: readonly string[];
     }
+  /**
+   * Somebody has told this TaskManager to end. It stays for a while, until it hears `Leave`: when a checkpoint holds what it has done so far, nothing of that is
+   * done again.
+   */
+  | { readonly type: 'Leaving'; readonly token: FencingToken }
   /** Other parts than it registered with are on its local disk now. */
   | { readonly type: 'LocalParts'; readonly parts: readonly LocalStatePart[] }
   /** Every subtask of the token is gone: no thread, no open sink, no upload in flight. */
@@ -119,6 +124,8 @@ export type JobManagerMessage =
       readonly checkpointId: number;
       readonly parts: readonly PrefetchedPart[];
     }
+  /** Answers `Leaving`: nothing is gained by staying any longer. */
+  | { readonly type: 'Leave'; readonly token: FencingToken }
   /** How far the others in their alignment groups are. Holds for a while only, so that nobody waits for ever for the next one. */
   | { readonly type: 'AlignSources'; readonly token: FencingToken; readonly sources: readonly SourceAlignment[] }
   /** The job is over: the TaskManager process may end. `isFinished`: for good, so that what it keeps on its local disk is of no more use. */

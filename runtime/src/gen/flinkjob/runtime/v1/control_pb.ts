@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file flinkjob/runtime/v1/control.proto.
  */
 export const file_flinkjob_runtime_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("CiFmbGlua2pvYi9ydW50aW1lL3YxL2NvbnRyb2wucHJvdG8SE2ZsaW5ram9iLnJ1bnRpbWUudjEitgcKElRhc2tNYW5hZ2VyTWVzc2FnZRIxCghyZWdpc3RlchgBIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJIABI+CgloZWFydGJlYXQYAiABKAsyKS5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VySGVhcnRiZWF0SAASNgoLdGFza3NfcmVhZHkYAyABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tzUmVhZHlIABI2Cgt0YXNrX2ZhaWxlZBgEIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza0ZhaWxlZEgAEk4KF2NoZWNrcG9pbnRfYWNrbm93bGVkZ2VkGAUgASgLMisuZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50QWNrbm93bGVkZ2VkSAASRgoTY2hlY2twb2ludF9kZWNsaW5lZBgGIAEoCzInLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludERlY2xpbmVkSAASMwoJY29tbWl0dGVkGAcgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0ZWRIABI3CgxlbmRfb2ZfaW5wdXQYCCABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLkVuZE9mSW5wdXRIABI8Cg50YXNrc19jYW5jZWxlZBgJIAEoCzIiLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza3NDYW5jZWxlZEgAEi8KB21ldHJpY3MYCiABKAsyHC5mbGlua2pvYi5ydW50aW1lLnYxLk1ldHJpY3NIABJDChJzb3VyY2VfZXZlbnRfdGltZXMYCyABKAsyJS5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZXNIABI+Cg9maWxlc19mb3Jnb3R0ZW4YDCABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkZpbGVzRm9yZ290dGVuSAASQAoQcmVzdG9yZV9wcm9ncmVzcxgNIAEoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVzdG9yZVByb2dyZXNzSAASPgoPcHJvY2Vzc19tZXRyaWNzGA4gASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljc0gAEjYKC2xvY2FsX3BhcnRzGA8gASgLMh8uZmxpbmtqb2IucnVudGltZS52MS5Mb2NhbFBhcnRzSABCCQoHbWVzc2FnZSKbBgoRSm9iTWFuYWdlck1lc3NhZ2USNQoKcmVnaXN0ZXJlZBgBIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJlZEgAEkgKFHJlZ2lzdHJhdGlvbl9yZWZ1c2VkGAIgASgLMiguZmxpbmtqb2IucnVudGltZS52MS5SZWdpc3RyYXRpb25SZWZ1c2VkSAASPQoJaGVhcnRiZWF0GAMgASgLMiguZmxpbmtqb2IucnVudGltZS52MS5Kb2JNYW5hZ2VySGVhcnRiZWF0SAASLQoGZGVwbG95GAQgASgLMhsuZmxpbmtqb2IucnVudGltZS52MS5EZXBsb3lIABIrCgVzdGFydBgFIAEoCzIaLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhcnRIABItCgZjYW5jZWwYBiABKAsyGy5mbGlua2pvYi5ydW50aW1lLnYxLkNhbmNlbEgAEkQKEnRyaWdnZXJfY2hlY2twb2ludBgHIAEoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuVHJpZ2dlckNoZWNrcG9pbnRIABJIChRjaGVja3BvaW50X2NvbXBsZXRlZBgIIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludENvbXBsZXRlZEgAEkQKEmNoZWNrcG9pbnRfYWJvcnRlZBgJIAEoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludEFib3J0ZWRIABIxCghzaHV0ZG93bhgKIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuU2h1dGRvd25IABI6Cg1hbGlnbl9zb3VyY2VzGAsgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5BbGlnblNvdXJjZXNIABI4Cgxmb3JnZXRfZmlsZXMYDCABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLkZvcmdldEZpbGVzSAASMQoIcHJlZmV0Y2gYDSABKAsyHS5mbGlua2pvYi5ydW50aW1lLnYxLlByZWZldGNoSABCCQoHbWVzc2FnZSKnAQoIUmVnaXN0ZXISFwoPdGFza19tYW5hZ2VyX2lkGAEgASgJEg0KBXNsb3RzGAIgASgNEhQKDGRhdGFfYWRkcmVzcxgDIAEoCRILCgNwaWQYBCABKA0SFgoOam9iX2dyYXBoX2hhc2gYBSABKAkSOAoLbG9jYWxfcGFydHMYBiADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkxvY2FsU3RhdGVQYXJ0IkAKCkxvY2FsUGFydHMSMgoFcGFydHMYASADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkxvY2FsU3RhdGVQYXJ0IogBCg5Mb2NhbFN0YXRlUGFydBILCgN1aWQYASABKAkSFwoPZmlyc3Rfa2V5X2dyb3VwGAIgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAMgASgNEhUKDWNoZWNrcG9pbnRfaWQYBCABKAQSDQoFZXBvY2gYBSABKAQSEgoKc2l6ZV9ieXRlcxgGIAEoBCIzChRUYXNrTWFuYWdlckhlYXJ0YmVhdBIbChNyZXNpZGVudF9zaXplX2J5dGVzGAEgASgEIpcBCg9SZXN0b3JlUHJvZ3Jlc3MSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIbChNyZXN0b3JlZF9rZXlfZ3JvdXBzGAIgASgNEhkKEWxpbmtlZF9zaXplX2J5dGVzGAMgASgEEhoKEmZldGNoZWRfc2l6ZV9ieXRlcxgEIAEoBCI+CgpUYXNrc1JlYWR5EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4imwEKClRhc2tGYWlsZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIsCgR0YXNrGAIgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSLQoFZXJyb3IYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyK+AgoWQ2hlY2twb2ludEFja25vd2xlZGdlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSLAoEdGFzaxgDIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEjwKCW9wZXJhdG9ycxgEIAMoCzIpLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JTdWJ0YXNrU3RhdGUSGAoQc3luY19kdXJhdGlvbl9tcxgFIAEoARIZChFhc3luY19kdXJhdGlvbl9tcxgGIAEoARIdChVhbGlnbm1lbnRfZHVyYXRpb25fbXMYByABKAESGwoTdXBsb2FkZWRfc2l6ZV9ieXRlcxgIIAEoBCK6AQoSQ2hlY2twb2ludERlY2xpbmVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSLQoFZXJyb3IYBCABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyKCAQoJQ29tbWl0dGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQibAoKRW5kT2ZJbnB1dBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEiwKBHRhc2sYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZCJlCg5GaWxlc0ZvcmdvdHRlbhIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhIKCnJlcXVlc3RfaWQYAiABKAQSDQoFbmFtZXMYAyADKAkiQQoNVGFza3NDYW5jZWxlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuInIKB01ldHJpY3MSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI1CghzdWJ0YXNrcxgCIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza01ldHJpY3MingMKDlN1YnRhc2tNZXRyaWNzEiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBISCgpyZWNvcmRzX2luGAIgASgEEhMKC3JlY29yZHNfb3V0GAMgASgEEhgKEHN0YXRlX3NpemVfYnl0ZXMYBCABKAQSHAoUbGF0ZV9yZWNvcmRzX2Ryb3BwZWQYBSABKAQSEAoIYnl0ZXNfaW4YBiABKAQSEQoJYnl0ZXNfb3V0GAcgASgEEg8KB2J1c3lfbXMYCCABKAESGQoRYmFja19wcmVzc3VyZWRfbXMYCSABKAESDwoHaWRsZV9tcxgKIAEoARIZCgx3YXRlcm1hcmtfbXMYCyABKBJIAIgBARI2CglvcGVyYXRvcnMYDCADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLk9wZXJhdG9yTWV0cmljEhoKEmlucHV0X3F1ZXVlX2xlbmd0aBgNIAEoDRIbChNvdXRwdXRfcXVldWVfbGVuZ3RoGA4gASgNQg8KDV93YXRlcm1hcmtfbXMiTgoOT3BlcmF0b3JNZXRyaWMSCwoDdWlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKaXNfY291bnRlchgDIAEoCBINCgV2YWx1ZRgEIAEoASJFCg5Qcm9jZXNzTWV0cmljcxIzCgdtZXRyaWNzGAEgAygLMiIuZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljIpsBCg1Qcm9jZXNzTWV0cmljEgwKBG5hbWUYASABKAkSPgoGbGFiZWxzGAIgAygLMi4uZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljLkxhYmVsc0VudHJ5Eg0KBXZhbHVlGAMgASgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiewoQU291cmNlRXZlbnRUaW1lcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEjUKB3NvdXJjZXMYAiADKAsyJC5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZSJ2Cg9Tb3VyY2VFdmVudFRpbWUSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEg0KBWdyb3VwGAIgASgJEhcKCm1pbmltdW1fbXMYAyABKBJIAIgBAUINCgtfbWluaW11bV9tcyJMCgpSZWdpc3RlcmVkEg0KBWVwb2NoGAEgASgEEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoDRIQCghsZWFzZV9tcxgDIAEoDSJEChNSZWdpc3RyYXRpb25SZWZ1c2VkEi0KBWVycm9yGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5FcnJvckluZm8iJAoTSm9iTWFuYWdlckhlYXJ0YmVhdBINCgVlcG9jaBgBIAEoBCJ6CgZEZXBsb3kSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI+CgpkZXBsb3ltZW50GAIgASgLMiouZmxpbmtqb2IucnVudGltZS52MS5UYXNrTWFuYWdlckRlcGxveW1lbnQiOQoFU3RhcnQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbiI6CgZDYW5jZWwSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbiK1AQoRVHJpZ2dlckNoZWNrcG9pbnQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEhEKCWRpcmVjdG9yeRgDIAEoCRIUCgxzdG9wX3NvdXJjZXMYBCABKAgSFAoMaXNfY2Fub25pY2FsGAUgASgIEhgKEGlzX2F0X2xlYXN0X29uY2UYBiABKAgiYgoLRm9yZ2V0RmlsZXMSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhISCgpyZXF1ZXN0X2lkGAIgASgEEg0KBW5hbWVzGAMgAygJIl4KE0NoZWNrcG9pbnRDb21wbGV0ZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEIlwKEUNoZWNrcG9pbnRBYm9ydGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBCJ3CgxBbGlnblNvdXJjZXMSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhI1Cgdzb3VyY2VzGAIgAygLMiQuZmxpbmtqb2IucnVudGltZS52MS5Tb3VyY2VBbGlnbm1lbnQidQoPU291cmNlQWxpZ25tZW50EiwKBHRhc2sYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBIeChFvdGhlcnNfbWluaW11bV9tcxgCIAEoEkgAiAEBQhQKEl9vdGhlcnNfbWluaW11bV9tcyKHAQoIUHJlZmV0Y2gSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEjIKBXBhcnRzGAMgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5QcmVmZXRjaGVkUGFydCJnCg5QcmVmZXRjaGVkUGFydBILCgN1aWQYASABKAkSFQoNc3VidGFza19pbmRleBgCIAEoDRIxCgRwYXJ0GAMgASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5LZXllZFN0YXRlUGFydCIvCghTaHV0ZG93bhIOCgZyZWFzb24YASABKAkSEwoLaXNfZmluaXNoZWQYAiABKAgiigEKFVRhc2tNYW5hZ2VyRGVwbG95bWVudBI4CghzdWJ0YXNrcxgBIAMoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0RlcGxveW1lbnQSNwoJbG9jYXRpb25zGAIgAygLMiQuZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrTG9jYXRpb24iggEKD1N1YnRhc2tMb2NhdGlvbhIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSFwoPdGFza19tYW5hZ2VyX2lkGAIgASgJEhQKDGRhdGFfYWRkcmVzcxgDIAEoCRISCgpzbG90X2luZGV4GAQgASgNIpUBChFTdWJ0YXNrRGVwbG95bWVudBIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSEgoKc2xvdF9pbmRleBgCIAEoDRI+CglvcGVyYXRvcnMYAyADKAsyKy5mbGlua2pvYi5ydW50aW1lLnYxLk9wZXJhdG9yU3VidGFza1Jlc3RvcmUi/gIKFk9wZXJhdG9yU3VidGFza1Jlc3RvcmUSCwoDdWlkGAEgASgJEjgKC2tleWVkX3BhcnRzGAIgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5LZXllZFN0YXRlUGFydBIvCgZzcGxpdHMYAyADKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGUSNgoMY29tbWl0dGFibGVzGAQgAygLMiAuZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0YWJsZRI9ChB3YXRlcm1hcmtfZmxvb3JzGAUgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5XYXRlcm1hcmtGbG9vchIzCglicm9hZGNhc3QYBiABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlEkAKDm9wZXJhdG9yX2xpc3RzGAcgASgLMiguZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvckxpc3RzU2xpY2VzIvYCChRPcGVyYXRvclN1YnRhc2tTdGF0ZRILCgN1aWQYASABKAkSMgoFa2V5ZWQYAiABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLktleWVkU3RhdGVQYXJ0EjAKBnNwbGl0cxgDIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3BsaXRTdGF0ZXMSNwoMY29tbWl0dGFibGVzGAQgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0YWJsZXMSPQoQd2F0ZXJtYXJrX2Zsb29ycxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuV2F0ZXJtYXJrRmxvb3ISMwoJYnJvYWRjYXN0GAYgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZRI+Cg5vcGVyYXRvcl9saXN0cxgHIAEoCzImLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JMaXN0c1BhcnQigAEKEU9wZXJhdG9yTGlzdHNQYXJ0EjAKBmhhbmRsZRgBIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUSOQoOZWxlbWVudF9jb3VudHMYAiADKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkVsZW1lbnRDb3VudCIsCgxFbGVtZW50Q291bnQSDQoFc3RhdGUYASABKAkSDQoFY291bnQYAiABKA0iTgoTT3BlcmF0b3JMaXN0c1NsaWNlcxI3CgZzbGljZXMYASADKAsyJy5mbGlua2pvYi5ydW50aW1lLnYxLk9wZXJhdG9yTGlzdHNTbGljZSJ5ChJPcGVyYXRvckxpc3RzU2xpY2USMAoGaGFuZGxlGAEgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZRIxCgZyYW5nZXMYAiADKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkVsZW1lbnRSYW5nZSI4CgxFbGVtZW50UmFuZ2USDQoFc3RhdGUYASABKAkSDAoEZnJvbRgCIAEoDRILCgNlbmQYAyABKA0iVwoOV2F0ZXJtYXJrRmxvb3ISFwoPZmlyc3Rfa2V5X2dyb3VwGAEgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAIgASgNEhQKDHdhdGVybWFya19tcxgDIAEoEiK4AQoOS2V5ZWRTdGF0ZVBhcnQSFwoPZmlyc3Rfa2V5X2dyb3VwGAEgASgNEhYKDmxhc3Rfa2V5X2dyb3VwGAIgASgNEjAKBmhhbmRsZRgDIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUSDwoHYmFja2VuZBgEIAEoCRIyCgVmaWxlcxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuTmFtZWRTdGF0ZUZpbGUiUAoOTmFtZWRTdGF0ZUZpbGUSDAoEbmFtZRgBIAEoCRIwCgZoYW5kbGUYAiABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlIlkKC1N0YXRlSGFuZGxlEhAKBmlubGluZRgBIAEoDEgAEi4KBGZpbGUYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlRmlsZUgAQggKBmhhbmRsZSI9CglTdGF0ZUZpbGUSDAoEcGF0aBgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgEEg4KBnNoYTI1NhgDIAEoCSI+CgtTcGxpdFN0YXRlcxIvCgZzcGxpdHMYASADKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGUiZAoKU3BsaXRTdGF0ZRIQCghzcGxpdF9pZBgBIAEoCRIQCghwb3NpdGlvbhgCIAEoDBIdChBtYXhfdGltZXN0YW1wX21zGAMgASgSSACIAQFCEwoRX21heF90aW1lc3RhbXBfbXMiRgoMQ29tbWl0dGFibGVzEjYKDGNvbW1pdHRhYmxlcxgBIAMoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGUiNwoLQ29tbWl0dGFibGUSFQoNY2hlY2twb2ludF9pZBgBIAEoBBIRCglkYXRhX2pzb24YAiABKAkyaQoHQ29udHJvbBJeCgdDb25uZWN0EicuZmxpbmtqb2IucnVudGltZS52MS5UYXNrTWFuYWdlck1lc3NhZ2UaJi5mbGlua2pvYi5ydW50aW1lLnYxLkpvYk1hbmFnZXJNZXNzYWdlKAEwAWIGcHJvdG8z", [file_flinkjob_runtime_v1_common]);
+  fileDesc("CiFmbGlua2pvYi9ydW50aW1lL3YxL2NvbnRyb2wucHJvdG8SE2ZsaW5ram9iLnJ1bnRpbWUudjEi5wcKElRhc2tNYW5hZ2VyTWVzc2FnZRIxCghyZWdpc3RlchgBIAEoCzIdLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0ZXJIABI+CgloZWFydGJlYXQYAiABKAsyKS5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VySGVhcnRiZWF0SAASNgoLdGFza3NfcmVhZHkYAyABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tzUmVhZHlIABI2Cgt0YXNrX2ZhaWxlZBgEIAEoCzIfLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza0ZhaWxlZEgAEk4KF2NoZWNrcG9pbnRfYWNrbm93bGVkZ2VkGAUgASgLMisuZmxpbmtqb2IucnVudGltZS52MS5DaGVja3BvaW50QWNrbm93bGVkZ2VkSAASRgoTY2hlY2twb2ludF9kZWNsaW5lZBgGIAEoCzInLmZsaW5ram9iLnJ1bnRpbWUudjEuQ2hlY2twb2ludERlY2xpbmVkSAASMwoJY29tbWl0dGVkGAcgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5Db21taXR0ZWRIABI3CgxlbmRfb2ZfaW5wdXQYCCABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLkVuZE9mSW5wdXRIABI8Cg50YXNrc19jYW5jZWxlZBgJIAEoCzIiLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza3NDYW5jZWxlZEgAEi8KB21ldHJpY3MYCiABKAsyHC5mbGlua2pvYi5ydW50aW1lLnYxLk1ldHJpY3NIABJDChJzb3VyY2VfZXZlbnRfdGltZXMYCyABKAsyJS5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUV2ZW50VGltZXNIABI+Cg9maWxlc19mb3Jnb3R0ZW4YDCABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLkZpbGVzRm9yZ290dGVuSAASQAoQcmVzdG9yZV9wcm9ncmVzcxgNIAEoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVzdG9yZVByb2dyZXNzSAASPgoPcHJvY2Vzc19tZXRyaWNzGA4gASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5Qcm9jZXNzTWV0cmljc0gAEjYKC2xvY2FsX3BhcnRzGA8gASgLMh8uZmxpbmtqb2IucnVudGltZS52MS5Mb2NhbFBhcnRzSAASLwoHbGVhdmluZxgQIAEoCzIcLmZsaW5ram9iLnJ1bnRpbWUudjEuTGVhdmluZ0gAQgkKB21lc3NhZ2UiyAYKEUpvYk1hbmFnZXJNZXNzYWdlEjUKCnJlZ2lzdGVyZWQYASABKAsyHy5mbGlua2pvYi5ydW50aW1lLnYxLlJlZ2lzdGVyZWRIABJIChRyZWdpc3RyYXRpb25fcmVmdXNlZBgCIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuUmVnaXN0cmF0aW9uUmVmdXNlZEgAEj0KCWhlYXJ0YmVhdBgDIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuSm9iTWFuYWdlckhlYXJ0YmVhdEgAEi0KBmRlcGxveRgEIAEoCzIbLmZsaW5ram9iLnJ1bnRpbWUudjEuRGVwbG95SAASKwoFc3RhcnQYBSABKAsyGi5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXJ0SAASLQoGY2FuY2VsGAYgASgLMhsuZmxpbmtqb2IucnVudGltZS52MS5DYW5jZWxIABJEChJ0cmlnZ2VyX2NoZWNrcG9pbnQYByABKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLlRyaWdnZXJDaGVja3BvaW50SAASSAoUY2hlY2twb2ludF9jb21wbGV0ZWQYCCABKAsyKC5mbGlua2pvYi5ydW50aW1lLnYxLkNoZWNrcG9pbnRDb21wbGV0ZWRIABJEChJjaGVja3BvaW50X2Fib3J0ZWQYCSABKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLkNoZWNrcG9pbnRBYm9ydGVkSAASMQoIc2h1dGRvd24YCiABKAsyHS5mbGlua2pvYi5ydW50aW1lLnYxLlNodXRkb3duSAASOgoNYWxpZ25fc291cmNlcxgLIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuQWxpZ25Tb3VyY2VzSAASOAoMZm9yZ2V0X2ZpbGVzGAwgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5Gb3JnZXRGaWxlc0gAEjEKCHByZWZldGNoGA0gASgLMh0uZmxpbmtqb2IucnVudGltZS52MS5QcmVmZXRjaEgAEisKBWxlYXZlGA4gASgLMhouZmxpbmtqb2IucnVudGltZS52MS5MZWF2ZUgAQgkKB21lc3NhZ2UipwEKCFJlZ2lzdGVyEhcKD3Rhc2tfbWFuYWdlcl9pZBgBIAEoCRINCgVzbG90cxgCIAEoDRIUCgxkYXRhX2FkZHJlc3MYAyABKAkSCwoDcGlkGAQgASgNEhYKDmpvYl9ncmFwaF9oYXNoGAUgASgJEjgKC2xvY2FsX3BhcnRzGAYgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5Mb2NhbFN0YXRlUGFydCI7CgdMZWF2aW5nEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4iQAoKTG9jYWxQYXJ0cxIyCgVwYXJ0cxgBIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuTG9jYWxTdGF0ZVBhcnQiiAEKDkxvY2FsU3RhdGVQYXJ0EgsKA3VpZBgBIAEoCRIXCg9maXJzdF9rZXlfZ3JvdXAYAiABKA0SFgoObGFzdF9rZXlfZ3JvdXAYAyABKA0SFQoNY2hlY2twb2ludF9pZBgEIAEoBBINCgVlcG9jaBgFIAEoBBISCgpzaXplX2J5dGVzGAYgASgEIjMKFFRhc2tNYW5hZ2VySGVhcnRiZWF0EhsKE3Jlc2lkZW50X3NpemVfYnl0ZXMYASABKAQilwEKD1Jlc3RvcmVQcm9ncmVzcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhsKE3Jlc3RvcmVkX2tleV9ncm91cHMYAiABKA0SGQoRbGlua2VkX3NpemVfYnl0ZXMYAyABKAQSGgoSZmV0Y2hlZF9zaXplX2J5dGVzGAQgASgEIj4KClRhc2tzUmVhZHkSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbiKbAQoKVGFza0ZhaWxlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEiwKBHRhc2sYAiABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBItCgVlcnJvchgDIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuRXJyb3JJbmZvIr4CChZDaGVja3BvaW50QWNrbm93bGVkZ2VkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SFQoNY2hlY2twb2ludF9pZBgCIAEoBBIsCgR0YXNrGAMgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSPAoJb3BlcmF0b3JzGAQgAygLMikuZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvclN1YnRhc2tTdGF0ZRIYChBzeW5jX2R1cmF0aW9uX21zGAUgASgBEhkKEWFzeW5jX2R1cmF0aW9uX21zGAYgASgBEh0KFWFsaWdubWVudF9kdXJhdGlvbl9tcxgHIAEoARIbChN1cGxvYWRlZF9zaXplX2J5dGVzGAggASgEIroBChJDaGVja3BvaW50RGVjbGluZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEiwKBHRhc2sYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZBItCgVlcnJvchgEIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuRXJyb3JJbmZvIoIBCglDb21taXR0ZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEEiwKBHRhc2sYAyABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tJZCJsCgpFbmRPZklucHV0EjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SLAoEdGFzaxgCIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkImUKDkZpbGVzRm9yZ290dGVuEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SEgoKcmVxdWVzdF9pZBgCIAEoBBINCgVuYW1lcxgDIAMoCSJBCg1UYXNrc0NhbmNlbGVkEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4icgoHTWV0cmljcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEjUKCHN1YnRhc2tzGAIgAygLMiMuZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrTWV0cmljcyKeAwoOU3VidGFza01ldHJpY3MSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhIKCnJlY29yZHNfaW4YAiABKAQSEwoLcmVjb3Jkc19vdXQYAyABKAQSGAoQc3RhdGVfc2l6ZV9ieXRlcxgEIAEoBBIcChRsYXRlX3JlY29yZHNfZHJvcHBlZBgFIAEoBBIQCghieXRlc19pbhgGIAEoBBIRCglieXRlc19vdXQYByABKAQSDwoHYnVzeV9tcxgIIAEoARIZChFiYWNrX3ByZXNzdXJlZF9tcxgJIAEoARIPCgdpZGxlX21zGAogASgBEhkKDHdhdGVybWFya19tcxgLIAEoEkgAiAEBEjYKCW9wZXJhdG9ycxgMIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JNZXRyaWMSGgoSaW5wdXRfcXVldWVfbGVuZ3RoGA0gASgNEhsKE291dHB1dF9xdWV1ZV9sZW5ndGgYDiABKA1CDwoNX3dhdGVybWFya19tcyJOCg5PcGVyYXRvck1ldHJpYxILCgN1aWQYASABKAkSDAoEbmFtZRgCIAEoCRISCgppc19jb3VudGVyGAMgASgIEg0KBXZhbHVlGAQgASgBIkUKDlByb2Nlc3NNZXRyaWNzEjMKB21ldHJpY3MYASADKAsyIi5mbGlua2pvYi5ydW50aW1lLnYxLlByb2Nlc3NNZXRyaWMimwEKDVByb2Nlc3NNZXRyaWMSDAoEbmFtZRgBIAEoCRI+CgZsYWJlbHMYAiADKAsyLi5mbGlua2pvYi5ydW50aW1lLnYxLlByb2Nlc3NNZXRyaWMuTGFiZWxzRW50cnkSDQoFdmFsdWUYAyABKAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJ7ChBTb3VyY2VFdmVudFRpbWVzEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4SNQoHc291cmNlcxgCIAMoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuU291cmNlRXZlbnRUaW1lInYKD1NvdXJjZUV2ZW50VGltZRIsCgR0YXNrGAEgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdWJ0YXNrSWQSDQoFZ3JvdXAYAiABKAkSFwoKbWluaW11bV9tcxgDIAEoEkgAiAEBQg0KC19taW5pbXVtX21zIkwKClJlZ2lzdGVyZWQSDQoFZXBvY2gYASABKAQSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAIgASgNEhAKCGxlYXNlX21zGAMgASgNIkQKE1JlZ2lzdHJhdGlvblJlZnVzZWQSLQoFZXJyb3IYASABKAsyHi5mbGlua2pvYi5ydW50aW1lLnYxLkVycm9ySW5mbyIkChNKb2JNYW5hZ2VySGVhcnRiZWF0Eg0KBWVwb2NoGAEgASgEInoKBkRlcGxveRIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEj4KCmRlcGxveW1lbnQYAiABKAsyKi5mbGlua2pvYi5ydW50aW1lLnYxLlRhc2tNYW5hZ2VyRGVwbG95bWVudCI5CgVTdGFydBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuIjoKBkNhbmNlbBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuIrUBChFUcmlnZ2VyQ2hlY2twb2ludBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSEQoJZGlyZWN0b3J5GAMgASgJEhQKDHN0b3Bfc291cmNlcxgEIAEoCBIUCgxpc19jYW5vbmljYWwYBSABKAgSGAoQaXNfYXRfbGVhc3Rfb25jZRgGIAEoCCJiCgtGb3JnZXRGaWxlcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhIKCnJlcXVlc3RfaWQYAiABKAQSDQoFbmFtZXMYAyADKAkiXgoTQ2hlY2twb2ludENvbXBsZXRlZBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQiXAoRQ2hlY2twb2ludEFib3J0ZWQSMAoFdG9rZW4YASABKAsyIS5mbGlua2pvYi5ydW50aW1lLnYxLkZlbmNpbmdUb2tlbhIVCg1jaGVja3BvaW50X2lkGAIgASgEIncKDEFsaWduU291cmNlcxIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEjUKB3NvdXJjZXMYAiADKAsyJC5mbGlua2pvYi5ydW50aW1lLnYxLlNvdXJjZUFsaWdubWVudCJ1Cg9Tb3VyY2VBbGlnbm1lbnQSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEh4KEW90aGVyc19taW5pbXVtX21zGAIgASgSSACIAQFCFAoSX290aGVyc19taW5pbXVtX21zIocBCghQcmVmZXRjaBIwCgV0b2tlbhgBIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuRmVuY2luZ1Rva2VuEhUKDWNoZWNrcG9pbnRfaWQYAiABKAQSMgoFcGFydHMYAyADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLlByZWZldGNoZWRQYXJ0ImcKDlByZWZldGNoZWRQYXJ0EgsKA3VpZBgBIAEoCRIVCg1zdWJ0YXNrX2luZGV4GAIgASgNEjEKBHBhcnQYAyABKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLktleWVkU3RhdGVQYXJ0IjkKBUxlYXZlEjAKBXRva2VuGAEgASgLMiEuZmxpbmtqb2IucnVudGltZS52MS5GZW5jaW5nVG9rZW4iLwoIU2h1dGRvd24SDgoGcmVhc29uGAEgASgJEhMKC2lzX2ZpbmlzaGVkGAIgASgIIooBChVUYXNrTWFuYWdlckRlcGxveW1lbnQSOAoIc3VidGFza3MYASADKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLlN1YnRhc2tEZXBsb3ltZW50EjcKCWxvY2F0aW9ucxgCIAMoCzIkLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0xvY2F0aW9uIoIBCg9TdWJ0YXNrTG9jYXRpb24SLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhcKD3Rhc2tfbWFuYWdlcl9pZBgCIAEoCRIUCgxkYXRhX2FkZHJlc3MYAyABKAkSEgoKc2xvdF9pbmRleBgEIAEoDSKVAQoRU3VidGFza0RlcGxveW1lbnQSLAoEdGFzaxgBIAEoCzIeLmZsaW5ram9iLnJ1bnRpbWUudjEuU3VidGFza0lkEhIKCnNsb3RfaW5kZXgYAiABKA0SPgoJb3BlcmF0b3JzGAMgAygLMisuZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvclN1YnRhc2tSZXN0b3JlIv4CChZPcGVyYXRvclN1YnRhc2tSZXN0b3JlEgsKA3VpZBgBIAEoCRI4CgtrZXllZF9wYXJ0cxgCIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuS2V5ZWRTdGF0ZVBhcnQSLwoGc3BsaXRzGAMgAygLMh8uZmxpbmtqb2IucnVudGltZS52MS5TcGxpdFN0YXRlEjYKDGNvbW1pdHRhYmxlcxgEIAMoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGUSPQoQd2F0ZXJtYXJrX2Zsb29ycxgFIAMoCzIjLmZsaW5ram9iLnJ1bnRpbWUudjEuV2F0ZXJtYXJrRmxvb3ISMwoJYnJvYWRjYXN0GAYgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZRJACg5vcGVyYXRvcl9saXN0cxgHIAEoCzIoLmZsaW5ram9iLnJ1bnRpbWUudjEuT3BlcmF0b3JMaXN0c1NsaWNlcyL2AgoUT3BlcmF0b3JTdWJ0YXNrU3RhdGUSCwoDdWlkGAEgASgJEjIKBWtleWVkGAIgASgLMiMuZmxpbmtqb2IucnVudGltZS52MS5LZXllZFN0YXRlUGFydBIwCgZzcGxpdHMYAyABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlNwbGl0U3RhdGVzEjcKDGNvbW1pdHRhYmxlcxgEIAEoCzIhLmZsaW5ram9iLnJ1bnRpbWUudjEuQ29tbWl0dGFibGVzEj0KEHdhdGVybWFya19mbG9vcnMYBSADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLldhdGVybWFya0Zsb29yEjMKCWJyb2FkY2FzdBgGIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUSPgoOb3BlcmF0b3JfbGlzdHMYByABKAsyJi5mbGlua2pvYi5ydW50aW1lLnYxLk9wZXJhdG9yTGlzdHNQYXJ0IoABChFPcGVyYXRvckxpc3RzUGFydBIwCgZoYW5kbGUYASABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlEjkKDmVsZW1lbnRfY291bnRzGAIgAygLMiEuZmxpbmtqb2IucnVudGltZS52MS5FbGVtZW50Q291bnQiLAoMRWxlbWVudENvdW50Eg0KBXN0YXRlGAEgASgJEg0KBWNvdW50GAIgASgNIk4KE09wZXJhdG9yTGlzdHNTbGljZXMSNwoGc2xpY2VzGAEgAygLMicuZmxpbmtqb2IucnVudGltZS52MS5PcGVyYXRvckxpc3RzU2xpY2UieQoST3BlcmF0b3JMaXN0c1NsaWNlEjAKBmhhbmRsZRgBIAEoCzIgLmZsaW5ram9iLnJ1bnRpbWUudjEuU3RhdGVIYW5kbGUSMQoGcmFuZ2VzGAIgAygLMiEuZmxpbmtqb2IucnVudGltZS52MS5FbGVtZW50UmFuZ2UiOAoMRWxlbWVudFJhbmdlEg0KBXN0YXRlGAEgASgJEgwKBGZyb20YAiABKA0SCwoDZW5kGAMgASgNIlcKDldhdGVybWFya0Zsb29yEhcKD2ZpcnN0X2tleV9ncm91cBgBIAEoDRIWCg5sYXN0X2tleV9ncm91cBgCIAEoDRIUCgx3YXRlcm1hcmtfbXMYAyABKBIiuAEKDktleWVkU3RhdGVQYXJ0EhcKD2ZpcnN0X2tleV9ncm91cBgBIAEoDRIWCg5sYXN0X2tleV9ncm91cBgCIAEoDRIwCgZoYW5kbGUYAyABKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLlN0YXRlSGFuZGxlEg8KB2JhY2tlbmQYBCABKAkSMgoFZmlsZXMYBSADKAsyIy5mbGlua2pvYi5ydW50aW1lLnYxLk5hbWVkU3RhdGVGaWxlIlAKDk5hbWVkU3RhdGVGaWxlEgwKBG5hbWUYASABKAkSMAoGaGFuZGxlGAIgASgLMiAuZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUhhbmRsZSJZCgtTdGF0ZUhhbmRsZRIQCgZpbmxpbmUYASABKAxIABIuCgRmaWxlGAIgASgLMh4uZmxpbmtqb2IucnVudGltZS52MS5TdGF0ZUZpbGVIAEIICgZoYW5kbGUiPQoJU3RhdGVGaWxlEgwKBHBhdGgYASABKAkSEgoKc2l6ZV9ieXRlcxgCIAEoBBIOCgZzaGEyNTYYAyABKAkiPgoLU3BsaXRTdGF0ZXMSLwoGc3BsaXRzGAEgAygLMh8uZmxpbmtqb2IucnVudGltZS52MS5TcGxpdFN0YXRlImQKClNwbGl0U3RhdGUSEAoIc3BsaXRfaWQYASABKAkSEAoIcG9zaXRpb24YAiABKAwSHQoQbWF4X3RpbWVzdGFtcF9tcxgDIAEoEkgAiAEBQhMKEV9tYXhfdGltZXN0YW1wX21zIkYKDENvbW1pdHRhYmxlcxI2Cgxjb21taXR0YWJsZXMYASADKAsyIC5mbGlua2pvYi5ydW50aW1lLnYxLkNvbW1pdHRhYmxlIjcKC0NvbW1pdHRhYmxlEhUKDWNoZWNrcG9pbnRfaWQYASABKAQSEQoJZGF0YV9qc29uGAIgASgJMmkKB0NvbnRyb2wSXgoHQ29ubmVjdBInLmZsaW5ram9iLnJ1bnRpbWUudjEuVGFza01hbmFnZXJNZXNzYWdlGiYuZmxpbmtqb2IucnVudGltZS52MS5Kb2JNYW5hZ2VyTWVzc2FnZSgBMAFiBnByb3RvMw", [file_flinkjob_runtime_v1_common]);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerMessage
@@ -111,6 +111,12 @@ export type TaskManagerMessage = Message<"flinkjob.runtime.v1.TaskManagerMessage
      */
     value: LocalParts;
     case: "localParts";
+  } | {
+    /**
+     * @generated from field: flinkjob.runtime.v1.Leaving leaving = 16;
+     */
+    value: Leaving;
+    case: "leaving";
   } | { case: undefined; value?: undefined };
 };
 
@@ -206,6 +212,12 @@ export type JobManagerMessage = Message<"flinkjob.runtime.v1.JobManagerMessage">
      */
     value: Prefetch;
     case: "prefetch";
+  } | {
+    /**
+     * @generated from field: flinkjob.runtime.v1.Leave leave = 14;
+     */
+    value: Leave;
+    case: "leave";
   } | { case: undefined; value?: undefined };
 };
 
@@ -259,6 +271,23 @@ export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
   messageDesc(file_flinkjob_runtime_v1_control, 2);
 
 /**
+ * @generated from message flinkjob.runtime.v1.Leaving
+ */
+export type Leaving = Message<"flinkjob.runtime.v1.Leaving"> & {
+  /**
+   * @generated from field: flinkjob.runtime.v1.FencingToken token = 1;
+   */
+  token?: FencingToken | undefined;
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.Leaving.
+ * Use `create(LeavingSchema)` to create a new message.
+ */
+export const LeavingSchema: GenMessage<Leaving> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 3);
+
+/**
  * @generated from message flinkjob.runtime.v1.LocalParts
  */
 export type LocalParts = Message<"flinkjob.runtime.v1.LocalParts"> & {
@@ -273,7 +302,7 @@ export type LocalParts = Message<"flinkjob.runtime.v1.LocalParts"> & {
  * Use `create(LocalPartsSchema)` to create a new message.
  */
 export const LocalPartsSchema: GenMessage<LocalParts> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 3);
+  messageDesc(file_flinkjob_runtime_v1_control, 4);
 
 /**
  * @generated from message flinkjob.runtime.v1.LocalStatePart
@@ -315,7 +344,7 @@ export type LocalStatePart = Message<"flinkjob.runtime.v1.LocalStatePart"> & {
  * Use `create(LocalStatePartSchema)` to create a new message.
  */
 export const LocalStatePartSchema: GenMessage<LocalStatePart> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 4);
+  messageDesc(file_flinkjob_runtime_v1_control, 5);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerHeartbeat
@@ -332,7 +361,7 @@ export type TaskManagerHeartbeat = Message<"flinkjob.runtime.v1.TaskManagerHeart
  * Use `create(TaskManagerHeartbeatSchema)` to create a new message.
  */
 export const TaskManagerHeartbeatSchema: GenMessage<TaskManagerHeartbeat> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 5);
+  messageDesc(file_flinkjob_runtime_v1_control, 6);
 
 /**
  * @generated from message flinkjob.runtime.v1.RestoreProgress
@@ -364,7 +393,7 @@ export type RestoreProgress = Message<"flinkjob.runtime.v1.RestoreProgress"> & {
  * Use `create(RestoreProgressSchema)` to create a new message.
  */
 export const RestoreProgressSchema: GenMessage<RestoreProgress> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 6);
+  messageDesc(file_flinkjob_runtime_v1_control, 7);
 
 /**
  * @generated from message flinkjob.runtime.v1.TasksReady
@@ -381,7 +410,7 @@ export type TasksReady = Message<"flinkjob.runtime.v1.TasksReady"> & {
  * Use `create(TasksReadySchema)` to create a new message.
  */
 export const TasksReadySchema: GenMessage<TasksReady> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 7);
+  messageDesc(file_flinkjob_runtime_v1_control, 8);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskFailed
@@ -408,7 +437,7 @@ export type TaskFailed = Message<"flinkjob.runtime.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 8);
+  messageDesc(file_flinkjob_runtime_v1_control, 9);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointAcknowledged
@@ -460,7 +489,7 @@ export type CheckpointAcknowledged = Message<"flinkjob.runtime.v1.CheckpointAckn
  * Use `create(CheckpointAcknowledgedSchema)` to create a new message.
  */
 export const CheckpointAcknowledgedSchema: GenMessage<CheckpointAcknowledged> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 9);
+  messageDesc(file_flinkjob_runtime_v1_control, 10);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointDeclined
@@ -492,7 +521,7 @@ export type CheckpointDeclined = Message<"flinkjob.runtime.v1.CheckpointDeclined
  * Use `create(CheckpointDeclinedSchema)` to create a new message.
  */
 export const CheckpointDeclinedSchema: GenMessage<CheckpointDeclined> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 10);
+  messageDesc(file_flinkjob_runtime_v1_control, 11);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committed
@@ -519,7 +548,7 @@ export type Committed = Message<"flinkjob.runtime.v1.Committed"> & {
  * Use `create(CommittedSchema)` to create a new message.
  */
 export const CommittedSchema: GenMessage<Committed> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 11);
+  messageDesc(file_flinkjob_runtime_v1_control, 12);
 
 /**
  * @generated from message flinkjob.runtime.v1.EndOfInput
@@ -541,7 +570,7 @@ export type EndOfInput = Message<"flinkjob.runtime.v1.EndOfInput"> & {
  * Use `create(EndOfInputSchema)` to create a new message.
  */
 export const EndOfInputSchema: GenMessage<EndOfInput> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 12);
+  messageDesc(file_flinkjob_runtime_v1_control, 13);
 
 /**
  * @generated from message flinkjob.runtime.v1.FilesForgotten
@@ -568,7 +597,7 @@ export type FilesForgotten = Message<"flinkjob.runtime.v1.FilesForgotten"> & {
  * Use `create(FilesForgottenSchema)` to create a new message.
  */
 export const FilesForgottenSchema: GenMessage<FilesForgotten> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 13);
+  messageDesc(file_flinkjob_runtime_v1_control, 14);
 
 /**
  * @generated from message flinkjob.runtime.v1.TasksCanceled
@@ -585,7 +614,7 @@ export type TasksCanceled = Message<"flinkjob.runtime.v1.TasksCanceled"> & {
  * Use `create(TasksCanceledSchema)` to create a new message.
  */
 export const TasksCanceledSchema: GenMessage<TasksCanceled> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 14);
+  messageDesc(file_flinkjob_runtime_v1_control, 15);
 
 /**
  * @generated from message flinkjob.runtime.v1.Metrics
@@ -607,7 +636,7 @@ export type Metrics = Message<"flinkjob.runtime.v1.Metrics"> & {
  * Use `create(MetricsSchema)` to create a new message.
  */
 export const MetricsSchema: GenMessage<Metrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 15);
+  messageDesc(file_flinkjob_runtime_v1_control, 16);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskMetrics
@@ -689,7 +718,7 @@ export type SubtaskMetrics = Message<"flinkjob.runtime.v1.SubtaskMetrics"> & {
  * Use `create(SubtaskMetricsSchema)` to create a new message.
  */
 export const SubtaskMetricsSchema: GenMessage<SubtaskMetrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 16);
+  messageDesc(file_flinkjob_runtime_v1_control, 17);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorMetric
@@ -723,7 +752,7 @@ export type OperatorMetric = Message<"flinkjob.runtime.v1.OperatorMetric"> & {
  * Use `create(OperatorMetricSchema)` to create a new message.
  */
 export const OperatorMetricSchema: GenMessage<OperatorMetric> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 17);
+  messageDesc(file_flinkjob_runtime_v1_control, 18);
 
 /**
  * @generated from message flinkjob.runtime.v1.ProcessMetrics
@@ -740,7 +769,7 @@ export type ProcessMetrics = Message<"flinkjob.runtime.v1.ProcessMetrics"> & {
  * Use `create(ProcessMetricsSchema)` to create a new message.
  */
 export const ProcessMetricsSchema: GenMessage<ProcessMetrics> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 18);
+  messageDesc(file_flinkjob_runtime_v1_control, 19);
 
 /**
  * @generated from message flinkjob.runtime.v1.ProcessMetric
@@ -767,7 +796,7 @@ export type ProcessMetric = Message<"flinkjob.runtime.v1.ProcessMetric"> & {
  * Use `create(ProcessMetricSchema)` to create a new message.
  */
 export const ProcessMetricSchema: GenMessage<ProcessMetric> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 19);
+  messageDesc(file_flinkjob_runtime_v1_control, 20);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceEventTimes
@@ -789,7 +818,7 @@ export type SourceEventTimes = Message<"flinkjob.runtime.v1.SourceEventTimes"> &
  * Use `create(SourceEventTimesSchema)` to create a new message.
  */
 export const SourceEventTimesSchema: GenMessage<SourceEventTimes> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 20);
+  messageDesc(file_flinkjob_runtime_v1_control, 21);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceEventTime
@@ -816,7 +845,7 @@ export type SourceEventTime = Message<"flinkjob.runtime.v1.SourceEventTime"> & {
  * Use `create(SourceEventTimeSchema)` to create a new message.
  */
 export const SourceEventTimeSchema: GenMessage<SourceEventTime> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 21);
+  messageDesc(file_flinkjob_runtime_v1_control, 22);
 
 /**
  * @generated from message flinkjob.runtime.v1.Registered
@@ -843,7 +872,7 @@ export type Registered = Message<"flinkjob.runtime.v1.Registered"> & {
  * Use `create(RegisteredSchema)` to create a new message.
  */
 export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 22);
+  messageDesc(file_flinkjob_runtime_v1_control, 23);
 
 /**
  * @generated from message flinkjob.runtime.v1.RegistrationRefused
@@ -860,7 +889,7 @@ export type RegistrationRefused = Message<"flinkjob.runtime.v1.RegistrationRefus
  * Use `create(RegistrationRefusedSchema)` to create a new message.
  */
 export const RegistrationRefusedSchema: GenMessage<RegistrationRefused> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 23);
+  messageDesc(file_flinkjob_runtime_v1_control, 24);
 
 /**
  * @generated from message flinkjob.runtime.v1.JobManagerHeartbeat
@@ -877,7 +906,7 @@ export type JobManagerHeartbeat = Message<"flinkjob.runtime.v1.JobManagerHeartbe
  * Use `create(JobManagerHeartbeatSchema)` to create a new message.
  */
 export const JobManagerHeartbeatSchema: GenMessage<JobManagerHeartbeat> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 24);
+  messageDesc(file_flinkjob_runtime_v1_control, 25);
 
 /**
  * @generated from message flinkjob.runtime.v1.Deploy
@@ -899,7 +928,7 @@ export type Deploy = Message<"flinkjob.runtime.v1.Deploy"> & {
  * Use `create(DeploySchema)` to create a new message.
  */
 export const DeploySchema: GenMessage<Deploy> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 25);
+  messageDesc(file_flinkjob_runtime_v1_control, 26);
 
 /**
  * @generated from message flinkjob.runtime.v1.Start
@@ -916,7 +945,7 @@ export type Start = Message<"flinkjob.runtime.v1.Start"> & {
  * Use `create(StartSchema)` to create a new message.
  */
 export const StartSchema: GenMessage<Start> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 26);
+  messageDesc(file_flinkjob_runtime_v1_control, 27);
 
 /**
  * @generated from message flinkjob.runtime.v1.Cancel
@@ -933,7 +962,7 @@ export type Cancel = Message<"flinkjob.runtime.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 27);
+  messageDesc(file_flinkjob_runtime_v1_control, 28);
 
 /**
  * @generated from message flinkjob.runtime.v1.TriggerCheckpoint
@@ -975,7 +1004,7 @@ export type TriggerCheckpoint = Message<"flinkjob.runtime.v1.TriggerCheckpoint">
  * Use `create(TriggerCheckpointSchema)` to create a new message.
  */
 export const TriggerCheckpointSchema: GenMessage<TriggerCheckpoint> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 28);
+  messageDesc(file_flinkjob_runtime_v1_control, 29);
 
 /**
  * @generated from message flinkjob.runtime.v1.ForgetFiles
@@ -1002,7 +1031,7 @@ export type ForgetFiles = Message<"flinkjob.runtime.v1.ForgetFiles"> & {
  * Use `create(ForgetFilesSchema)` to create a new message.
  */
 export const ForgetFilesSchema: GenMessage<ForgetFiles> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 29);
+  messageDesc(file_flinkjob_runtime_v1_control, 30);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointCompleted
@@ -1024,7 +1053,7 @@ export type CheckpointCompleted = Message<"flinkjob.runtime.v1.CheckpointComplet
  * Use `create(CheckpointCompletedSchema)` to create a new message.
  */
 export const CheckpointCompletedSchema: GenMessage<CheckpointCompleted> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 30);
+  messageDesc(file_flinkjob_runtime_v1_control, 31);
 
 /**
  * @generated from message flinkjob.runtime.v1.CheckpointAborted
@@ -1046,7 +1075,7 @@ export type CheckpointAborted = Message<"flinkjob.runtime.v1.CheckpointAborted">
  * Use `create(CheckpointAbortedSchema)` to create a new message.
  */
 export const CheckpointAbortedSchema: GenMessage<CheckpointAborted> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 31);
+  messageDesc(file_flinkjob_runtime_v1_control, 32);
 
 /**
  * @generated from message flinkjob.runtime.v1.AlignSources
@@ -1068,7 +1097,7 @@ export type AlignSources = Message<"flinkjob.runtime.v1.AlignSources"> & {
  * Use `create(AlignSourcesSchema)` to create a new message.
  */
 export const AlignSourcesSchema: GenMessage<AlignSources> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 32);
+  messageDesc(file_flinkjob_runtime_v1_control, 33);
 
 /**
  * @generated from message flinkjob.runtime.v1.SourceAlignment
@@ -1090,7 +1119,7 @@ export type SourceAlignment = Message<"flinkjob.runtime.v1.SourceAlignment"> & {
  * Use `create(SourceAlignmentSchema)` to create a new message.
  */
 export const SourceAlignmentSchema: GenMessage<SourceAlignment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 33);
+  messageDesc(file_flinkjob_runtime_v1_control, 34);
 
 /**
  * @generated from message flinkjob.runtime.v1.Prefetch
@@ -1117,7 +1146,7 @@ export type Prefetch = Message<"flinkjob.runtime.v1.Prefetch"> & {
  * Use `create(PrefetchSchema)` to create a new message.
  */
 export const PrefetchSchema: GenMessage<Prefetch> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 34);
+  messageDesc(file_flinkjob_runtime_v1_control, 35);
 
 /**
  * @generated from message flinkjob.runtime.v1.PrefetchedPart
@@ -1144,7 +1173,24 @@ export type PrefetchedPart = Message<"flinkjob.runtime.v1.PrefetchedPart"> & {
  * Use `create(PrefetchedPartSchema)` to create a new message.
  */
 export const PrefetchedPartSchema: GenMessage<PrefetchedPart> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 35);
+  messageDesc(file_flinkjob_runtime_v1_control, 36);
+
+/**
+ * @generated from message flinkjob.runtime.v1.Leave
+ */
+export type Leave = Message<"flinkjob.runtime.v1.Leave"> & {
+  /**
+   * @generated from field: flinkjob.runtime.v1.FencingToken token = 1;
+   */
+  token?: FencingToken | undefined;
+};
+
+/**
+ * Describes the message flinkjob.runtime.v1.Leave.
+ * Use `create(LeaveSchema)` to create a new message.
+ */
+export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
+  messageDesc(file_flinkjob_runtime_v1_control, 37);
 
 /**
  * @generated from message flinkjob.runtime.v1.Shutdown
@@ -1166,7 +1212,7 @@ export type Shutdown = Message<"flinkjob.runtime.v1.Shutdown"> & {
  * Use `create(ShutdownSchema)` to create a new message.
  */
 export const ShutdownSchema: GenMessage<Shutdown> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 36);
+  messageDesc(file_flinkjob_runtime_v1_control, 38);
 
 /**
  * @generated from message flinkjob.runtime.v1.TaskManagerDeployment
@@ -1188,7 +1234,7 @@ export type TaskManagerDeployment = Message<"flinkjob.runtime.v1.TaskManagerDepl
  * Use `create(TaskManagerDeploymentSchema)` to create a new message.
  */
 export const TaskManagerDeploymentSchema: GenMessage<TaskManagerDeployment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 37);
+  messageDesc(file_flinkjob_runtime_v1_control, 39);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskLocation
@@ -1220,7 +1266,7 @@ export type SubtaskLocation = Message<"flinkjob.runtime.v1.SubtaskLocation"> & {
  * Use `create(SubtaskLocationSchema)` to create a new message.
  */
 export const SubtaskLocationSchema: GenMessage<SubtaskLocation> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 38);
+  messageDesc(file_flinkjob_runtime_v1_control, 40);
 
 /**
  * @generated from message flinkjob.runtime.v1.SubtaskDeployment
@@ -1247,7 +1293,7 @@ export type SubtaskDeployment = Message<"flinkjob.runtime.v1.SubtaskDeployment">
  * Use `create(SubtaskDeploymentSchema)` to create a new message.
  */
 export const SubtaskDeploymentSchema: GenMessage<SubtaskDeployment> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 39);
+  messageDesc(file_flinkjob_runtime_v1_control, 41);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorSubtaskRestore
@@ -1298,7 +1344,7 @@ export type OperatorSubtaskRestore = Message<"flinkjob.runtime.v1.OperatorSubtas
  * Use `create(OperatorSubtaskRestoreSchema)` to create a new message.
  */
 export const OperatorSubtaskRestoreSchema: GenMessage<OperatorSubtaskRestore> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 40);
+  messageDesc(file_flinkjob_runtime_v1_control, 42);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorSubtaskState
@@ -1353,7 +1399,7 @@ export type OperatorSubtaskState = Message<"flinkjob.runtime.v1.OperatorSubtaskS
  * Use `create(OperatorSubtaskStateSchema)` to create a new message.
  */
 export const OperatorSubtaskStateSchema: GenMessage<OperatorSubtaskState> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 41);
+  messageDesc(file_flinkjob_runtime_v1_control, 43);
 
 /**
  * Operator state of one subtask.
@@ -1377,7 +1423,7 @@ export type OperatorListsPart = Message<"flinkjob.runtime.v1.OperatorListsPart">
  * Use `create(OperatorListsPartSchema)` to create a new message.
  */
 export const OperatorListsPartSchema: GenMessage<OperatorListsPart> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 42);
+  messageDesc(file_flinkjob_runtime_v1_control, 44);
 
 /**
  * @generated from message flinkjob.runtime.v1.ElementCount
@@ -1399,7 +1445,7 @@ export type ElementCount = Message<"flinkjob.runtime.v1.ElementCount"> & {
  * Use `create(ElementCountSchema)` to create a new message.
  */
 export const ElementCountSchema: GenMessage<ElementCount> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 43);
+  messageDesc(file_flinkjob_runtime_v1_control, 45);
 
 /**
  * @generated from message flinkjob.runtime.v1.OperatorListsSlices
@@ -1416,7 +1462,7 @@ export type OperatorListsSlices = Message<"flinkjob.runtime.v1.OperatorListsSlic
  * Use `create(OperatorListsSlicesSchema)` to create a new message.
  */
 export const OperatorListsSlicesSchema: GenMessage<OperatorListsSlices> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 44);
+  messageDesc(file_flinkjob_runtime_v1_control, 46);
 
 /**
  * Some of the elements that one subtask of the checkpoint had.
@@ -1440,7 +1486,7 @@ export type OperatorListsSlice = Message<"flinkjob.runtime.v1.OperatorListsSlice
  * Use `create(OperatorListsSliceSchema)` to create a new message.
  */
 export const OperatorListsSliceSchema: GenMessage<OperatorListsSlice> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 45);
+  messageDesc(file_flinkjob_runtime_v1_control, 47);
 
 /**
  * By number, from 0; `end` is not included.
@@ -1469,7 +1515,7 @@ export type ElementRange = Message<"flinkjob.runtime.v1.ElementRange"> & {
  * Use `create(ElementRangeSchema)` to create a new message.
  */
 export const ElementRangeSchema: GenMessage<ElementRange> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 46);
+  messageDesc(file_flinkjob_runtime_v1_control, 48);
 
 /**
  * How far event time had come for a range of key groups, both inclusive.
@@ -1498,7 +1544,7 @@ export type WatermarkFloor = Message<"flinkjob.runtime.v1.WatermarkFloor"> & {
  * Use `create(WatermarkFloorSchema)` to create a new message.
  */
 export const WatermarkFloorSchema: GenMessage<WatermarkFloor> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 47);
+  messageDesc(file_flinkjob_runtime_v1_control, 49);
 
 /**
  * @generated from message flinkjob.runtime.v1.KeyedStatePart
@@ -1537,7 +1583,7 @@ export type KeyedStatePart = Message<"flinkjob.runtime.v1.KeyedStatePart"> & {
  * Use `create(KeyedStatePartSchema)` to create a new message.
  */
 export const KeyedStatePartSchema: GenMessage<KeyedStatePart> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 48);
+  messageDesc(file_flinkjob_runtime_v1_control, 50);
 
 /**
  * @generated from message flinkjob.runtime.v1.NamedStateFile
@@ -1559,7 +1605,7 @@ export type NamedStateFile = Message<"flinkjob.runtime.v1.NamedStateFile"> & {
  * Use `create(NamedStateFileSchema)` to create a new message.
  */
 export const NamedStateFileSchema: GenMessage<NamedStateFile> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 49);
+  messageDesc(file_flinkjob_runtime_v1_control, 51);
 
 /**
  * @generated from message flinkjob.runtime.v1.StateHandle
@@ -1588,7 +1634,7 @@ export type StateHandle = Message<"flinkjob.runtime.v1.StateHandle"> & {
  * Use `create(StateHandleSchema)` to create a new message.
  */
 export const StateHandleSchema: GenMessage<StateHandle> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 50);
+  messageDesc(file_flinkjob_runtime_v1_control, 52);
 
 /**
  * @generated from message flinkjob.runtime.v1.StateFile
@@ -1615,7 +1661,7 @@ export type StateFile = Message<"flinkjob.runtime.v1.StateFile"> & {
  * Use `create(StateFileSchema)` to create a new message.
  */
 export const StateFileSchema: GenMessage<StateFile> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 51);
+  messageDesc(file_flinkjob_runtime_v1_control, 53);
 
 /**
  * @generated from message flinkjob.runtime.v1.SplitStates
@@ -1632,7 +1678,7 @@ export type SplitStates = Message<"flinkjob.runtime.v1.SplitStates"> & {
  * Use `create(SplitStatesSchema)` to create a new message.
  */
 export const SplitStatesSchema: GenMessage<SplitStates> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 52);
+  messageDesc(file_flinkjob_runtime_v1_control, 54);
 
 /**
  * @generated from message flinkjob.runtime.v1.SplitState
@@ -1661,7 +1707,7 @@ export type SplitState = Message<"flinkjob.runtime.v1.SplitState"> & {
  * Use `create(SplitStateSchema)` to create a new message.
  */
 export const SplitStateSchema: GenMessage<SplitState> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 53);
+  messageDesc(file_flinkjob_runtime_v1_control, 55);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committables
@@ -1678,7 +1724,7 @@ export type Committables = Message<"flinkjob.runtime.v1.Committables"> & {
  * Use `create(CommittablesSchema)` to create a new message.
  */
 export const CommittablesSchema: GenMessage<Committables> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 54);
+  messageDesc(file_flinkjob_runtime_v1_control, 56);
 
 /**
  * @generated from message flinkjob.runtime.v1.Committable
@@ -1702,7 +1748,7 @@ export type Committable = Message<"flinkjob.runtime.v1.Committable"> & {
  * Use `create(CommittableSchema)` to create a new message.
  */
 export const CommittableSchema: GenMessage<Committable> = /*@__PURE__*/
-  messageDesc(file_flinkjob_runtime_v1_control, 55);
+  messageDesc(file_flinkjob_runtime_v1_control, 57);
 
 /**
  * Served by the JobManager. Each TaskManager opens one stream and keeps it; the meaning of every message is told where the runtime
