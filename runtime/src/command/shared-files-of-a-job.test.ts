@@ -9,8 +9,10 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { JobManagerProcessConfig } from '../api/process-config.ts';
+import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage.ts';
 import { openCheckpointStorage, openStorageAt } from '../checkpoint-storage/open-checkpoint-storage.ts';
 import type { CheckpointManifest } from '../core/checkpoint/manifest.ts';
+import { parseManifest } from '../core/checkpoint/manifest-format.ts';
 import type { ExecutableJob } from '../core/job-graph/executable-job.ts';
 import { sharedFileOfPath } from '../core/lineage/object-paths.ts';
 import type { LineageView } from '../core/lineage/view.ts';
@@ -19,7 +21,7 @@ import { loadJob } from '../job-loading/load-job.ts';
 import { JobManager } from '../job-manager/job-manager.ts';
 import type { JobManagerPorts } from '../job-manager/job-manager-ports.ts';
 import { LineageLog } from '../job-manager/lineage-log.ts';
-import { namesIn, readManifest } from '../job-manager/manifest-store.ts';
+import { namesIn } from '../job-manager/manifest-store.ts';
 import type { Log } from '../log.ts';
 import { nativeBindingAvailability } from '../state-backend/rocksdb/native-loader.ts';
 import { systemClock } from '../system-clock.ts';
@@ -35,18 +37,24 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 class Scene {
   readonly #directory: string;
   readonly #job: ExecutableJob;
+  /** Of the test: whoever waits gives up with it. */
+  readonly #signal: AbortSignal;
   readonly ports: JobManagerPorts;
+  /** Every manifest that was written, by path, the oldest first: it may be gone from storage before anybody looks at it. */
+  readonly #manifests = new Map<string, CheckpointManifest>();
   #attempts = 0;
   #jobManager: JobManager | undefined;
   readonly #running: Promise<unknown>[] = [];
   #stopTaskManager: () => Promise<void> = async () => {};
 
-  private constructor(directory: string, job: ExecutableJob) {
+  private constructor(options: { readonly directory: string; readonly job: ExecutableJob; readonly signal: AbortSignal }) {
+    const { directory, job, signal } = options;
     this.#directory = directory;
     this.#job = job;
+    this.#signal = signal;
     this.ports = {
       clock: systemClock,
-      storage: openCheckpointStorage(this.#lineage.checkpointStorage, this.#lineage),
+      storage: this.#noting(openCheckpointStorage(this.#lineage.checkpointStorage, this.#lineage)),
       openStorageAt,
       log: silent,
       nonce: randomUUID,
@@ -58,7 +66,8 @@ class Scene {
   static async create(context: TestContext): Promise<Scene> {
     const directory = await mkdtemp(join(tmpdir(), 'shared-files-'));
     const args = { out: join(directory, 'out'), count: '1000000000', rate: '3000' };
-    const scene = new Scene(directory, await loadJob({ module, args, parallelism: 2, maxParallelism: 128 }));
+    const job = await loadJob({ module, args, parallelism: 2, maxParallelism: 128 });
+    const scene = new Scene({ directory, job, signal: context.signal });
     context.after(async () => {
       scene.#jobManager?.terminate();
       await scene.#stopTaskManager();
@@ -81,6 +90,22 @@ class Scene {
   get #source() {
     const args = { out: join(this.#directory, 'out'), count: '1000000000', rate: '3000' };
     return { module, args, parallelism: 2, maxParallelism: 128 };
+  }
+
+  #noting(storage: CheckpointStorage): CheckpointStorage {
+    const putIfAbsent: CheckpointStorage['putIfAbsent'] = async (path, bytes) => {
+      const result = await storage.putIfAbsent(path, bytes);
+      if (path.endsWith('/_metadata')) {
+        this.#manifests.set(path, parseManifest(bytes, path));
+      }
+      return result;
+    };
+    return new Proxy(storage, {
+      get(target, property) {
+        const value = property === 'putIfAbsent' ? putIfAbsent : Reflect.get(target, property, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
   }
 
   startJobManager(): void {
@@ -147,24 +172,45 @@ class Scene {
   async checkpoints(count: number): Promise<void> {
     const target = this.jobManager.status().checkpointCounts.completed + count;
     while (this.jobManager.status().checkpointCounts.completed < target) {
-      await delay(20);
+      await delay(20, undefined, { signal: this.#signal });
     }
   }
 
-  /** What the lineage's checkpoints name, and what else lies there. */
-  async facts() {
-    const log = await LineageLog.read(this.ports);
-    const manifests: CheckpointManifest[] = [];
-    const named = new Set<string>();
-    for (const record of log.view.checkpoints) {
-      const manifest = await readManifest(this.ports, record.manifest);
-      manifests.push(manifest);
-      for (const name of namesIn(record, manifest)) {
-        named.add(name);
+  /** Looks until it is so; the time limit of the test bounds it. */
+  async untilManifest(isIt: (manifest: CheckpointManifest) => boolean): Promise<CheckpointManifest> {
+    for (;;) {
+      const found = [...this.#manifests.values()].find(isIt);
+      if (found !== undefined) {
+        return found;
       }
+      await delay(20, undefined, { signal: this.#signal });
     }
-    const objects = (await this.ports.storage.list('')).map(({ path }) => path).filter((path) => !path.startsWith('lineage/'));
-    return { view: log.view, manifests, named: [...named].sort(), objects, entries: log.entries };
+  }
+
+  /** Of the lineage as it is now, once it is so; the time limit of the test bounds it. */
+  async untilView(isIt: (view: LineageView) => boolean): Promise<LineageView> {
+    for (;;) {
+      const { view } = await LineageLog.read(this.ports);
+      if (isIt(view)) {
+        return view;
+      }
+      await delay(20, undefined, { signal: this.#signal });
+    }
+  }
+
+  /** Names in the checkpoints that the lineage has. */
+  namesOf({ checkpoints }: LineageView): readonly string[] {
+    const names = checkpoints.flatMap((record) => {
+      const manifest = this.#manifests.get(record.manifest.path);
+      assert.ok(manifest !== undefined, `${record.manifest.path} was written`);
+      return namesIn(record, manifest);
+    });
+    return [...new Set(names)].sort();
+  }
+
+  /** Beside the log. */
+  async objects(): Promise<readonly string[]> {
+    return (await this.ports.storage.list('')).map(({ path }) => path).filter((path) => !path.startsWith('lineage/'));
   }
 
   async stop(): Promise<void> {
@@ -198,40 +244,35 @@ test('checkpoint storage holds what the checkpoints name, whatever was lost in b
   scene.startJobManager();
   scene.startTaskManager('state-1');
   await scene.checkpoints(20);
-
-  const running = await scene.facts();
-  const [previous, last] = running.manifests.slice(-2).map(filesOf);
-  assert.ok(previous !== undefined && last !== undefined);
+  const written = await scene.untilManifest((manifest) => filesOf(manifest).length > 0);
   assert.ok(
-    last.every((path) => sharedFileOfPath(path) !== undefined),
+    filesOf(written).every((path) => sharedFileOfPath(path) !== undefined),
     'files are shared ones',
   );
-  assert.ok(running.view.condemnations.some(({ names }) => names.some((name) => name.startsWith('shared/'))));
-  assertNeverNamedAgain(running.view, running.named);
+  // Something was compacted, and what it replaced is named by no checkpoint any more.
+  const running = await scene.untilView(({ condemnations }) =>
+    condemnations.some(({ names }) => names.some((name) => name.startsWith('shared/'))),
+  );
+  assertNeverNamedAgain(running, scene.namesOf(running));
 
   await scene.loseTaskManager();
   scene.startTaskManager('state-2');
+  await scene.untilManifest((manifest) => filesOf(manifest).some((path) => sharedFileOfPath(path)?.executionAttempt === 2));
   await scene.checkpoints(5);
-  const again = await scene.facts();
-  assertNeverNamedAgain(again.view, again.named);
-  const attempts = new Set(again.manifests.flatMap(filesOf).map((path) => sharedFileOfPath(path)?.executionAttempt));
-  assert.ok(attempts.has(2), `files of execution attempts ${[...attempts].join()}`);
+  const again = await scene.untilView(() => true);
+  assertNeverNamedAgain(again, scene.namesOf(again));
 
   await scene.loseJobManager();
   scene.startJobManager();
-  await scene.checkpoints(1);
-  const epochs = (await scene.facts()).manifests.map((manifest) => ({
-    epoch: manifest.epoch,
-    files: new Set(filesOf(manifest).map((path) => sharedFileOfPath(path)?.epoch)),
-  }));
+  const first = await scene.untilManifest(({ epoch }) => epoch === 2);
   assert.ok(
-    epochs.some(({ epoch, files }) => epoch === 2 && files.has(1)),
+    filesOf(first).some((path) => sharedFileOfPath(path)?.epoch === 1),
     'the first checkpoint of the new epoch names files of the old one',
   );
   await scene.checkpoints(10);
 
   await scene.stop();
-  const end = await scene.facts();
-  assertNeverNamedAgain(end.view, end.named);
-  assert.deepEqual(end.objects, end.named);
+  const end = await scene.untilView(() => true);
+  assertNeverNamedAgain(end, scene.namesOf(end));
+  assert.deepEqual(await scene.objects(), scene.namesOf(end));
 });
