@@ -3,18 +3,23 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDirectory } from './paths.ts';
 
+interface RunOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly concurrency?: number;
+}
+
 /**
- * Runs test files one after another: each has an API server to start, or the nodes of the cluster to stop, and the machine to itself then. Gives the exit code. With
- * CI=true a skipped test is a failure, because nobody reads the list there; and so are no tests at all, always.
+ * Runs test files, one after another unless `concurrency` says otherwise: each has an API server to start, or the nodes of the cluster to stop, and the machine to itself
+ * then. Gives the exit code. With CI=true a skipped test is a failure, because nobody reads the list there; and so are no tests at all, always.
  */
 export async function runTestFiles(
   files: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
+  { environment = {}, concurrency = 1 }: RunOptions = {},
 ): Promise<number> {
   const totalsFile = join(cacheDirectory, `test-totals-${process.pid}.json`);
   mkdirSync(cacheDirectory, { recursive: true });
   const args = [
-    ...['--test', '--test-concurrency=1'],
+    ...['--test', `--test-concurrency=${concurrency}`],
     ...['--test-reporter=./hack/test-reporter.ts', '--test-reporter-destination=stdout'],
     ...['--test-reporter=./hack/test-totals.ts', `--test-reporter-destination=${totalsFile}`],
   ];

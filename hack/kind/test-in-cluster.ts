@@ -11,10 +11,15 @@ import { runTestFiles } from './run-test-files.ts';
 const nextImage = exampleImage.replace(/:.*$/, ':2');
 const chart = fileURLToPath(new URL('../../charts/flinkjob-operator', import.meta.url));
 const operatorNamespace = 'flinkjob-system';
-/** Everything of the tests is in these, and whatever an earlier run left is removed with them. */
+/** Everything of the tests is in these, and in those with the label; whatever an earlier run left is removed with them. */
 const namespaces = ['streams', 'storage', operatorNamespace];
+const ofTests = '--selector=flinkjob.dev/test=kind';
 const removalTimeoutMs = 5 * 60_000;
 const installTimeoutMs = 5 * 60_000;
+/** Scenarios of these do harm to nothing but their own job and namespace, and run side by side; the others have the cluster to themselves. */
+const sideBySide = 'operator/test/kind/side-by-side';
+/** Each has two or three pods, and waits most of its time: more would have two processors wait for each other. */
+const sideBySideCount = 3;
 
 /**
  * `npm run test:kind`: the scenarios of operator/test/kind in a cluster with our images, our chart and an S3 server. Gives the exit code. With CI=true a skipped
@@ -22,7 +27,7 @@ const installTimeoutMs = 5 * 60_000;
  */
 export async function testInCluster(args: readonly string[]): Promise<number> {
   const chosen = args.filter((arg) => arg !== '--keep');
-  const files = chosen.length > 0 ? chosen : globSync('operator/test/kind/*.test.ts').toSorted();
+  const files = chosen.length > 0 ? chosen : globSync('operator/test/kind/**/*.test.ts').toSorted();
   if (files.length === 0 || files.some((file) => file.startsWith('-'))) {
     throw new KindError('usage: npm run test:kind [-- --keep] [FILE…], with files of operator/test/kind');
   }
@@ -31,11 +36,26 @@ export async function testInCluster(args: readonly string[]): Promise<number> {
   await stage('loading images', () => loadImages(images));
   await stage('removing what an earlier run left', removeAll);
   await stage('S3 server and operator', install);
-  const code = await stage('scenarios', () => runTestFiles(files, clusterEnvironment));
+  const code = await stage('scenarios', () => runScenarios(files));
   if (!args.includes('--keep')) {
     await stage('removing the operator, the jobs and the S3 server', removeAll);
   }
   return code;
+}
+
+async function runScenarios(files: readonly string[]): Promise<number> {
+  const together = files.filter((file) => file.includes(`${sideBySide}/`));
+  const alone = files.filter((file) => !together.includes(file));
+  const codes: number[] = [];
+  for (const [group, concurrency] of [
+    [together, sideBySideCount],
+    [alone, 1],
+  ] as const) {
+    if (group.length > 0) {
+      codes.push(await runTestFiles(group, { environment: clusterEnvironment, concurrency }));
+    }
+  }
+  return Math.max(...codes);
 }
 
 async function install(): Promise<void> {
@@ -58,24 +78,32 @@ async function removeAll(): Promise<void> {
   const helm = ['uninstall', 'flinkjob', '--namespace', operatorNamespace, '--ignore-not-found', '--wait', '--timeout', '2m'];
   await run(join(binDirectory, 'helm'), helm, { env: clusterEnvironment, timeoutMs: removalTimeoutMs });
   await kubectl('delete', 'namespace', ...namespaces, '--ignore-not-found', '--timeout=180s');
-  await kubectl('delete', 'persistentvolume', '--selector=flinkjob.dev/test=kind', '--ignore-not-found', '--timeout=60s');
+  await kubectl('delete', 'namespace', ofTests, '--ignore-not-found', '--timeout=180s');
+  await kubectl('delete', 'persistentvolume', ofTests, '--ignore-not-found', '--timeout=60s');
   for (const left of readdirSync(sharedDirectory)) {
     rmSync(join(sharedDirectory, left), { recursive: true, force: true });
   }
 }
 
 async function removeFlinkJobs(): Promise<void> {
-  const programAndNamespace = ['delete', 'flinkjobs', '--all', '--namespace', 'streams', '--timeout=90s'];
+  const labelled = (await kubectl('get', 'namespaces', ofTests, '--output=name')).split('\n').filter(Boolean);
+  for (const namespace of new Set(['streams', ...labelled.map((name) => name.replace('namespace/', ''))])) {
+    await removeFlinkJobsOf(namespace);
+  }
+}
+
+async function removeFlinkJobsOf(namespace: string): Promise<void> {
+  const programAndNamespace = ['delete', 'flinkjobs', '--all', '--namespace', namespace, '--timeout=90s'];
   const deleted = await attempt(join(binDirectory, 'kubectl'), programAndNamespace, {
     env: clusterEnvironment,
     timeoutMs: removalTimeoutMs,
   });
   if (deleted.code !== 0) {
     // A run that was interrupted may have left them without an operator.
-    const names = (await kubectl('--namespace', 'streams', 'get', 'flinkjobs', '--output=name')).split('\n').filter(Boolean);
+    const names = (await kubectl('--namespace', namespace, 'get', 'flinkjobs', '--output=name')).split('\n').filter(Boolean);
     for (const name of names) {
-      say(`nobody lets ${name} go: its finalizer is removed by force`);
-      await kubectl('--namespace', 'streams', 'patch', name, '--type=merge', '--patch={"metadata":{"finalizers":null}}');
+      say(`nobody lets ${namespace}/${name} go: its finalizer is removed by force`);
+      await kubectl('--namespace', namespace, 'patch', name, '--type=merge', '--patch={"metadata":{"finalizers":null}}');
     }
   }
 }

@@ -103,8 +103,8 @@ export async function scaleOperator(replicas: number): Promise<void> {
 }
 
 /** All objects in the bucket, seen without S3: the server keeps each as a file in its pod's directory on the node. */
-export async function objectsInBucket(): Promise<readonly string[]> {
-  const [pod] = await listAll<PodInCluster>('storage', 'pods', 'app=s3');
+export async function objectsInBucket(namespace = 'storage'): Promise<readonly string[]> {
+  const [pod] = await listAll<PodInCluster>(namespace, 'pods', 'app=s3');
   const directory = `/var/lib/kubelet/pods/${pod?.metadata.uid}/volumes/kubernetes.io~empty-dir/checkpoints`;
   const listed = await run('docker', ['exec', pod?.spec?.nodeName ?? '', 'find', directory, '-type', 'f', '-printf', '%P\\n']);
   return listed.split('\n').filter((name) => name !== '' && !name.startsWith('.'));

@@ -18,7 +18,7 @@ import {
   type PodInCluster,
   until,
 } from './cluster-under-test.ts';
-import { bucketSecret, checkerConfigMap, outputClaim, outputDirectory, runInPod } from './pod-run.ts';
+import { bucketSecret, checkerConfigMap, outputClaim, outputDirectory, runInPod, secretKeyOfBucket } from './pod-run.ts';
 
 export interface FlinkJobInCluster extends KubernetesObject {
   readonly spec: Readonly<Record<string, unknown>>;
@@ -26,49 +26,77 @@ export interface FlinkJobInCluster extends KubernetesObject {
 }
 
 const checker = fileURLToPath(new URL('../../../hack/kind/check-output.ts', import.meta.url));
-const checkpointStorage = 's3://checkpoints/jobs';
+export const checkpointStorage = 's3://checkpoints/jobs';
 /** `datagen` makes so many unless it is told otherwise. */
 const keyCount = 100;
 const logLinesMax = 60;
 
 /**
- * The namespace of the jobs, under the restricted Pod Security Standard, with what they need: credentials of the bucket, and a volume that pods on all nodes write to.
- * Does nothing when it is there.
+ * A namespace of jobs, under the restricted Pod Security Standard, with what they need: credentials of the bucket, and a volume that pods on all nodes write to. Does
+ * nothing when it is there.
  */
-export async function prepareNamespace(): Promise<void> {
+export async function prepareNamespace(namespace: string = jobNamespace): Promise<void> {
   const labels = { 'flinkjob.dev/test': 'kind' };
-  const volume = { accessModes: ['ReadWriteMany'], storageClassName: '', volumeName: 'flinkjob-test-output' };
+  const volume = { accessModes: ['ReadWriteMany'], storageClassName: '', volumeName: `flinkjob-test-output-${namespace}` };
   await applyManifest(
     {
       ...{ apiVersion: 'v1', kind: 'Namespace' },
-      metadata: { name: jobNamespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+      metadata: { name: namespace, labels: { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' } },
     },
     {
       ...{ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: volume.volumeName, labels } },
       spec: {
         capacity: { storage: '1Gi' },
         ...{ accessModes: volume.accessModes, storageClassName: '', persistentVolumeReclaimPolicy: 'Retain' },
-        claimRef: { namespace: jobNamespace, name: outputClaim },
+        claimRef: { namespace, name: outputClaim },
         hostPath: { path: sharedDirectoryOfNodes, type: 'Directory' },
       },
     },
     {
-      ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace: jobNamespace, name: outputClaim } },
+      ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { namespace, name: outputClaim } },
       spec: { ...volume, resources: { requests: { storage: '1Gi' } } },
     },
     {
-      ...{ apiVersion: 'v1', kind: 'Secret', metadata: { namespace: jobNamespace, name: bucketSecret } },
+      ...{ apiVersion: 'v1', kind: 'Secret', metadata: { namespace, name: bucketSecret } },
       stringData: {
         AWS_ENDPOINT_URL_S3: 'http://s3.storage.svc:7070',
         AWS_ACCESS_KEY_ID: 'trying-things-out',
-        AWS_SECRET_ACCESS_KEY: 'not-a-secret',
+        AWS_SECRET_ACCESS_KEY: secretKeyOfBucket,
       },
     },
     {
-      ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace: jobNamespace, name: checkerConfigMap } },
+      ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name: checkerConfigMap } },
       data: { 'check-output.ts': readFileSync(checker, 'utf8') },
     },
   );
+}
+
+/** Of all pods of a job: credentials and the volume for its output; `more` is mounted beside that. */
+export function podTemplate(
+  more: { readonly volumes?: readonly object[]; readonly volumeMounts?: readonly object[] } = {},
+): object {
+  return {
+    envFrom: [{ secretRef: { name: bucketSecret } }],
+    volumes: [{ name: 'output', persistentVolumeClaim: { claimName: outputClaim } }, ...(more.volumes ?? [])],
+    volumeMounts: [{ name: 'output', mountPath: outputDirectory }, ...(more.volumeMounts ?? [])],
+  };
+}
+
+export interface JobEvent {
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly involvedObject: { readonly kind: string; readonly name: string };
+}
+
+export interface JobOptions {
+  readonly recordCount: number;
+  readonly recordsPerSecond: number;
+  readonly parallelism?: number;
+  /** Another one than most jobs are in. */
+  readonly namespace?: string;
+  /** Its bucket is that of an S3 server in its namespace, and not the one that all share. */
+  readonly ownStorage?: boolean;
 }
 
 /**
@@ -77,12 +105,18 @@ export async function prepareNamespace(): Promise<void> {
  */
 export class JobInCluster {
   readonly name: string;
+  readonly namespace: string;
   readonly recordCount: number;
+  readonly #parallelism: number;
+  readonly #ownStorage: boolean;
   #args: Readonly<Record<string, string>>;
 
-  constructor(name: string, options: { readonly recordCount: number; readonly recordsPerSecond: number }) {
+  constructor(name: string, options: JobOptions) {
     this.name = name;
+    this.namespace = options.namespace ?? jobNamespace;
     this.recordCount = options.recordCount;
+    this.#parallelism = options.parallelism ?? 2;
+    this.#ownStorage = options.ownStorage ?? false;
     this.#args = {
       ...{ seed: '7', count: String(options.recordCount), recordsPerSecond: String(options.recordsPerSecond) },
       out: `${outputDirectory}/${name}`,
@@ -90,32 +124,38 @@ export class JobInCluster {
   }
 
   async apply(overrides: Readonly<Record<string, unknown>> = {}): Promise<void> {
-    await applyManifest({
+    await applyManifest(this.manifest(overrides));
+  }
+
+  /** `overrides` take the place of whole fields of the spec. */
+  manifest(overrides: Readonly<Record<string, unknown>> = {}): object {
+    return {
       apiVersion: 'flinkjob.dev/v1alpha1',
       kind: 'FlinkJob',
-      metadata: { name: this.name, namespace: jobNamespace },
+      metadata: { name: this.name, namespace: this.namespace },
       spec: {
         image: 'keyed-count:1',
-        job: { module: '/app/keyed-count.ts', parallelism: 2, args: this.#args },
+        job: this.program(),
         state: { backend: 'RocksDB', checkpointStorage },
         checkpoints: { intervalSeconds: 1 },
         taskManager: { slots: 1, resources: { requests: { cpu: '50m' }, limits: { memory: '1Gi' } } },
         jobManager: { resources: { requests: { cpu: '50m' }, limits: { memory: '512Mi' } } },
         restartStrategy: { type: 'FixedDelay', attempts: 1000, delaySeconds: 0.2 },
-        podTemplate: {
-          envFrom: [{ secretRef: { name: bucketSecret } }],
-          volumes: [{ name: 'output', persistentVolumeClaim: { claimName: outputClaim } }],
-          volumeMounts: [{ name: 'output', mountPath: outputDirectory }],
-        },
+        podTemplate: podTemplate(),
         ...overrides,
       },
-    });
+    };
+  }
+
+  /** `spec.job`. */
+  program(module = '/app/keyed-count.ts'): object {
+    return { module, parallelism: this.#parallelism, args: this.#args };
   }
 
   async patch(spec: object): Promise<void> {
     await kubectl(
       '--namespace',
-      jobNamespace,
+      this.namespace,
       'patch',
       'flinkjob',
       this.name,
@@ -124,14 +164,27 @@ export class JobInCluster {
     );
   }
 
-  /** The rest as fast as it goes, so that it ends. */
-  async hurry(): Promise<void> {
+  /** The rest as fast as it goes, so that it ends: in what is applied from now on. */
+  hasten(): void {
     this.#args = { ...this.#args, recordsPerSecond: '1000000' };
+  }
+
+  async hurry(): Promise<void> {
+    this.hasten();
     await this.patch({ job: { args: this.#args } });
   }
 
+  /** The judgement of the end: all output once and in order, a bucket with nothing that nobody names, and nothing of it once it is purged. */
+  async finishExactly(): Promise<string> {
+    await this.untilStatus('Finished', ({ state }) => state === 'Finished');
+    const said = await this.expectExactOutput('ended');
+    await this.expectCleanBucket();
+    await this.purge();
+    return said;
+  }
+
   async read(): Promise<FlinkJobInCluster | undefined> {
-    return await find<FlinkJobInCluster>(jobNamespace, 'flinkjob', this.name);
+    return await find<FlinkJobInCluster>(this.namespace, 'flinkjob', this.name);
   }
 
   async untilStatus(
@@ -177,8 +230,46 @@ export class JobInCluster {
 
   async pods(component: 'jobmanager' | 'taskmanager'): Promise<readonly PodInCluster[]> {
     const selector = `flinkjob.dev/name=${this.name},flinkjob.dev/component=${component}`;
-    const pods = await listAll<PodInCluster>(jobNamespace, 'pods', selector);
+    const pods = await listAll<PodInCluster>(this.namespace, 'pods', selector);
     return pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  }
+
+  /** What has been said about it, oldest first. */
+  async events(): Promise<readonly JobEvent[]> {
+    const events = await listAll<JobEvent>(this.namespace, 'events');
+    return events.filter(({ involvedObject }) => involvedObject.kind === 'FlinkJob' && involvedObject.name === this.name);
+  }
+
+  async untilEvent(reason: string, message: RegExp): Promise<JobEvent> {
+    return await until(
+      `${this.name}: an event ${reason} that says ${message}`,
+      async () => (await this.events()).find((event) => event.reason === reason && message.test(event.message)),
+      () => this.describe(),
+    );
+  }
+
+  /** What the spec asks for now cannot start, and the controller says so. */
+  async untilBlocked(code: string): Promise<FlinkJobStatus> {
+    const blocked = await this.untilStatus(
+      `refused, as ${code}`,
+      ({ rollout, observedGeneration }, { metadata: { generation } }) =>
+        rollout?.state === 'Blocked' && rollout.generation === generation && observedGeneration === generation,
+    );
+    assert.equal(blocked.error?.code, code, JSON.stringify(blocked.error));
+    return blocked;
+  }
+
+  /** What somebody who touches a running job would change: pods and containers, attempt and epoch. */
+  async whatRuns(): Promise<object> {
+    const { attempt, revision, restarts, stable } = (await this.read())?.status ?? {};
+    const pods = [...(await this.pods('jobmanager')), ...(await this.pods('taskmanager'))];
+    return {
+      ...{ attempt: attempt?.number, instance: attempt?.instance, revision, restarts, stable },
+      pods: pods
+        .map(({ metadata, status }) => `${metadata.name} ${metadata.uid} ${status?.containerStatuses?.[0]?.restartCount}`)
+        .toSorted(),
+      runs: formatToken(newestToken(this.committed())),
+    };
   }
 
   /** The files that are committed, by name. */
@@ -221,7 +312,8 @@ export class JobInCluster {
 
   /** By the lineage tool in the cluster: every object is there for something, and none is missing. */
   async expectCleanBucket(): Promise<string> {
-    const { code, said } = await runInPod('check-bucket', ['flinkjob-runtime', 'lineage', 'check', this.#lineageUrl()]);
+    const command = ['flinkjob-runtime', 'lineage', 'check', this.#lineageUrl()];
+    const { code, said } = await runInPod('check-bucket', command, this.#keysFrom());
     assert.equal(code, 0, said);
     return said;
   }
@@ -230,15 +322,17 @@ export class JobInCluster {
   async purge(): Promise<void> {
     await this.patch({ checkpoints: { onDelete: 'Purge' } });
     await this.delete();
-    const left = (await objectsInBucket()).filter((name) => name.startsWith(`jobs/${jobNamespace}/${this.name}/`));
+    const objects = await (this.#ownStorage ? objectsInBucket(this.namespace) : objectsInBucket());
+    const left = objects.filter((name) => name.startsWith(`jobs/${this.namespace}/${this.name}/`));
     assert.equal(left.length, 1, `the last entry of the lineage is all that is left:\n${left.join('\n')}`);
     assert.match(left[0] ?? '', /\/lineage\/\d{20}\.json$/);
-    const { said } = await runInPod('read-lineage', ['flinkjob-runtime', 'lineage', this.#lineageUrl()]);
+    const command = ['flinkjob-runtime', 'lineage', this.#lineageUrl()];
+    const { said } = await runInPod('read-lineage', command, this.#keysFrom());
     assert.match(said, /Purged/);
   }
 
   async delete(): Promise<void> {
-    await kubectl('--namespace', jobNamespace, 'delete', 'flinkjob', this.name, '--wait=false');
+    await kubectl('--namespace', this.namespace, 'delete', 'flinkjob', this.name, '--wait=false');
     await until(
       `${this.name} is gone`,
       async () => ((await this.read()) === undefined ? true : undefined),
@@ -246,20 +340,25 @@ export class JobInCluster {
     );
   }
 
+  /** The namespace whose Secret opens its bucket. */
+  #keysFrom(): string {
+    return this.#ownStorage ? this.namespace : jobNamespace;
+  }
+
   #lineageUrl(): string {
-    return `${checkpointStorage}/${jobNamespace}/${this.name}`;
+    return `${checkpointStorage}/${this.namespace}/${this.name}`;
   }
 
   /** All that a person would look at when something is wrong. */
   async describe(): Promise<string> {
-    const inNamespace = (...args: readonly string[]) => kubectlSays('--namespace', jobNamespace, ...args);
+    const inNamespace = (...args: readonly string[]) => kubectlSays('--namespace', this.namespace, ...args);
     const sections = [
       await kubectlSays('get', 'nodes'),
       await inNamespace('get', 'flinkjob', this.name, '--output=yaml'),
       await inNamespace('get', 'pods', '--output=wide'),
       await inNamespace('get', 'events', '--sort-by=.lastTimestamp'),
     ];
-    const ofJob = await listAll<PodInCluster>(jobNamespace, 'pods', `flinkjob.dev/name=${this.name}`);
+    const ofJob = await listAll<PodInCluster>(this.namespace, 'pods', `flinkjob.dev/name=${this.name}`);
     for (const pod of ofJob) {
       const name = pod.metadata.name;
       sections.push(`--- ${name}\n${await inNamespace('logs', name, `--tail=${logLinesMax}`, '--request-timeout=10s')}`);
@@ -296,4 +395,10 @@ function formatToken([epoch, attempt]: Token): string {
 
 export function newestCheckpoint(parts: readonly string[]): number {
   return Math.max(0, ...parts.map((part) => Number(/-(\d{9,})-e/.exec(part)?.[1])));
+}
+
+/** `True RolledBack`. */
+export function conditionOf(status: FlinkJobStatus, type: string): string {
+  const found = status.conditions.find((condition) => condition.type === type);
+  return `${found?.status} ${found?.reason}`;
 }

@@ -4,6 +4,8 @@ import { applyManifest, jobNamespace, kubectl, kubectlSays, listAll, until } fro
 export const outputClaim = 'output';
 export const outputDirectory = '/output';
 export const bucketSecret = 'bucket';
+/** Of hack/kind/s3-server.yaml, which is there for trying things out. */
+export const secretKeyOfBucket = 'not-a-secret';
 export const checkerConfigMap = 'checker';
 
 let runs = 0;
@@ -14,36 +16,36 @@ export interface PodRun {
 }
 
 /** Of the runtime's image, with the output of jobs, the checker and the credentials of the bucket. Gives what it printed and how it ended. */
-export async function runInPod(title: string, command: readonly string[]): Promise<PodRun> {
+export async function runInPod(title: string, command: readonly string[], namespace = jobNamespace): Promise<PodRun> {
   runs += 1;
   const name = `${title}-${process.pid}-${runs}`;
-  await applyManifest(podRunJob(name, command));
+  await applyManifest(podRunJob({ namespace, name }, command));
   const [code, said] = await until(
     `${name} has ended`,
-    () => endOf(name),
-    () => kubectlSays('--namespace', jobNamespace, 'describe', `job/${name}`),
+    () => endOf(namespace, name),
+    () => kubectlSays('--namespace', namespace, 'describe', `job/${name}`),
   );
-  await kubectl('--namespace', jobNamespace, 'delete', 'job', name, '--wait=false');
+  await kubectl('--namespace', namespace, 'delete', 'job', name, '--wait=false');
   return { code, said };
 }
 
-async function endOf(name: string): Promise<readonly [number, string] | undefined> {
+async function endOf(namespace: string, name: string): Promise<readonly [number, string] | undefined> {
   const [pod] = await listAll<{
     readonly status?: {
       readonly containerStatuses?: readonly { readonly state?: { readonly terminated?: { readonly exitCode: number } } }[];
     };
-  }>(jobNamespace, 'pods', `batch.kubernetes.io/job-name=${name}`);
+  }>(namespace, 'pods', `batch.kubernetes.io/job-name=${name}`);
   const ended = pod?.status?.containerStatuses?.[0]?.state?.terminated;
   return ended === undefined
     ? undefined
-    : [ended.exitCode, (await kubectl('--namespace', jobNamespace, 'logs', `job/${name}`)).trim()];
+    : [ended.exitCode, (await kubectl('--namespace', namespace, 'logs', `job/${name}`)).trim()];
 }
 
-function podRunJob(name: string, command: readonly string[]): object {
+function podRunJob(metadata: { readonly namespace: string; readonly name: string }, command: readonly string[]): object {
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
-    metadata: { name, namespace: jobNamespace },
+    metadata,
     spec: {
       backoffLimit: 0,
       activeDeadlineSeconds: 180,

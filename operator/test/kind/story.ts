@@ -2,19 +2,27 @@ import { after, before, type TestContext } from 'node:test';
 import { type JobInCluster, prepareNamespace } from './job-in-cluster.ts';
 
 /**
- * Tests in the order in which they are written, of one job in the cluster: each goes on where the last one ended. After one that failed the others would say nothing and
- * are skipped, and all that can be seen of the job is printed.
+ * Tests in the order in which they are written, of one job in the cluster, or of several: each goes on where the last one ended. After one that failed the others would
+ * say nothing and are skipped, and all that can be seen of the jobs is printed.
  */
 export class Story {
-  readonly #job: JobInCluster;
+  readonly #about: string;
   #failed: string | undefined;
 
-  constructor(job: JobInCluster) {
-    this.#job = job;
-    before(prepareNamespace);
+  constructor(...jobs: readonly JobInCluster[]) {
+    this.#about = jobs.map(({ name }) => name).join(', ');
+    before(async () => {
+      // Where the checker runs, whatever the namespace of the job.
+      await prepareNamespace();
+      for (const namespace of new Set(jobs.map((job) => job.namespace))) {
+        await prepareNamespace(namespace);
+      }
+    });
     after(async () => {
       if (this.#failed !== undefined) {
-        console.error(`${this.#failed}: failed. What is in the cluster now:\n${await job.describe()}`);
+        for (const job of jobs) {
+          console.error(`${this.#failed}: failed. What is in the cluster now:\n${await job.describe()}`);
+        }
       }
     });
   }
@@ -30,7 +38,7 @@ export class Story {
       try {
         const seen = await run();
         const seconds = ((performance.now() - startedAtMs) / 1_000).toFixed(1).padStart(6);
-        console.log(`${seconds} s  ${this.#job.name}: ${t.name}${seen === undefined ? '' : ` – ${seen}`}`);
+        console.log(`${seconds} s  ${this.#about}: ${t.name}${seen === undefined ? '' : ` – ${seen}`}`);
       } catch (error) {
         this.#failed = t.name;
         throw error;
