@@ -1,4 +1,4 @@
-import type { Problem, Rollout } from '../api/flink-job-status.ts';
+import type { FlinkJobStatus, Problem, Rollout } from '../api/flink-job-status.ts';
 import { type Command, type DecideInput, toMs, toTime, wantsProcesses } from './decision.ts';
 import { judgePreFlight } from './judge-pre-flight.ts';
 import { rest, type Step } from './lifecycle-state.ts';
@@ -7,6 +7,7 @@ import { policiesOf } from './policies.ts';
 import { fromRestoreFields, toRestoreFields } from './restore-request.ts';
 import { isBackAvailable, isUnreadable, notStable, rewindRequest, rollbackImpossible } from './roll-back.ts';
 import { commonOf, enterPreFlight, enterStarting, enterStopping, provenOf } from './rollout-states.ts';
+import { endsByItself } from './stop-job.ts';
 
 // PreFlight and Blocked: nothing that runs is touched.
 
@@ -18,7 +19,7 @@ export function preFlight(input: DecideInput): Step {
   }
   const fact = facts.preFlight?.operationId === rollout.operationId ? facts.preFlight : undefined;
   if (fact?.state === 'Failed') {
-    return block(input, rollout, fact.problem);
+    return block(makeRoom(input, rollout, fact.problem), rollout, fact.problem);
   }
   if (fact?.state === 'Completed') {
     const verdict = judgePreFlight(input, rollout, fact.result);
@@ -33,7 +34,36 @@ export function preFlight(input: DecideInput): Step {
     revision: rollout.revision,
     restore: fromRestoreFields(rollout),
   };
-  return rest(status, fact === undefined ? [command] : []);
+  return rest(makeRoom(input, rollout, fact?.problem).status, fact === undefined ? [command] : []);
+}
+
+/** What says that a pod has no place beside those that are there. */
+const noRoomCodes: ReadonlySet<string> = new Set(['Unschedulable', 'QuotaExceeded']);
+
+/**
+ * An attempt that has never come to run holds the nodes, or the quota, that its successor needs to be proven: without this neither would ever run. Nothing is lost with it, since it has done
+ * nothing. It has the time that any job has that does not run.
+ */
+function makeRoom(input: DecideInput, rollout: Rollout, problem: Problem | undefined): DecideInput {
+  const { status, facts, nowMs, limits, generation } = input;
+  const { attempt } = status;
+  const isOfUse = attempt?.ranTime !== undefined || endsByItself.has(facts.document?.state);
+  const isPatient = nowMs - toMs(rollout.startedTime) < limits.notRunningGraceMs;
+  if (attempt === undefined || !wantsProcesses(status) || problem === undefined || !noRoomCodes.has(problem.code)) {
+    return input;
+  }
+  if (isOfUse || isPatient) {
+    return input;
+  }
+  const ended: FlinkJobStatus['ended'] = {
+    ...{ state: 'Canceled', time: toTime(nowMs), generation },
+    problem: {
+      code: problem.code,
+      message: `attempt ${attempt.number} has not come to run, and is ended because revision ${rollout.revision} finds no room beside it: ${problem.message}`,
+      remedy: problem.remedy,
+    },
+  };
+  return { ...input, status: { ...status, ended } };
 }
 
 function timedOut({ limits }: DecideInput, hindrance: Problem | undefined): Problem {

@@ -69,6 +69,68 @@ test('after a rollback the spec is not what runs: Stalled, not Ready, and the ba
   assert.equal(controller.status.error?.code, 'RolledBack');
 });
 
+const noPlace = { code: 'Unschedulable', message: 'no node takes it', remedy: 'Add nodes.' };
+
+test('a revision that never runs because nodes have no room is rolled back, and gives up its room when the way back needs it', () => {
+  for (const state of ['Running', 'Failed'] as const) {
+    const { world, controller, said } = running();
+    const wider = revisionWith({ job: { parallelism: 4 } });
+    world.doomed.add(wider.name);
+    controller.apply(wider);
+    controller.run(8);
+    assert.equal(controller.status.rollout?.state, 'Starting');
+    world.nowMs += controller.limits.startTimeoutMs ?? 300_000;
+    controller.pass();
+    controller.pass();
+    const refuse = () => {
+      const [preFlight] = world.preFlights.slice(-1);
+      assert.equal(preFlight?.revision, revisionWith().name);
+      preFlight.fact = { operationId: preFlight.operationId, state, problem: noPlace };
+      controller.pass();
+    };
+    refuse();
+    said.length = 0;
+    assert.equal(controller.status.ended, undefined, 'the scheduler may find a place yet');
+    assert.equal(controller.status.attempt?.number, 2);
+    world.nowMs += 30_000;
+    controller.pass();
+    refuse();
+    controller.pass();
+    assert.equal(controller.status.ended?.state, 'Canceled');
+    assert.match(
+      controller.status.ended?.problem?.message ?? '',
+      /attempt 2 has not come to run, and is ended because .* no node takes it/,
+    );
+    assert.ok(said.some((command) => command.type === 'Terminate' && command.which.type === 'All'));
+    for (const preFlight of world.preFlights) {
+      preFlight.fact = { operationId: preFlight.operationId, state: 'Running' };
+    }
+    world.nowMs += 60_000;
+    controller.run(20);
+    assert.equal(controller.status.state, 'Running');
+    assert.equal(controller.status.revision, revisionWith().name);
+    assert.equal(controller.status.attempt?.number, 3);
+    assert.equal(conditionOf(controller, 'Ready'), 'False RolledBack');
+  }
+});
+
+test('what has run is not ended to make room for a pre-flight', () => {
+  const { world, controller, said } = running();
+  for (const taskManager of world.taskManagers) {
+    taskManager.process = { state: 'Waiting', problem: noPlace };
+  }
+  controller.apply(revisionWith({ job: { args: { version: 'next' } } }));
+  controller.pass();
+  world.nowMs += 60_000;
+  const [preFlight] = world.preFlights.slice(-1);
+  assert.ok(preFlight !== undefined);
+  preFlight.fact = { operationId: preFlight.operationId, state: 'Running', problem: noPlace };
+  controller.pass();
+  controller.pass();
+  assert.equal(controller.status.ended, undefined);
+  assert.ok(said.every(({ type }) => type !== 'Terminate' && type !== 'CancelJob'));
+});
+
 test('another nonce tries a rolled back revision again, and another spec is a rollout like any', () => {
   const { world, controller } = running();
   world.failing.add(bad().name);

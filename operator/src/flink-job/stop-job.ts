@@ -95,7 +95,8 @@ function beginStop(input: DecideInput, rollout: Rollout): Step {
   }
 }
 
-const endsByItself: ReadonlySet<string | undefined> = new Set(['Stopping', 'Finishing', 'Stopped', 'Finished']);
+/** Of a job that is about to be over, with a receipt. */
+export const endsByItself: ReadonlySet<string | undefined> = new Set(['Stopping', 'Finishing', 'Stopped', 'Finished']);
 
 /** Status holds the operation before it is sent. */
 function sendStop(input: DecideInput, chosen: Rollout): Step {

@@ -23,7 +23,8 @@ export const lifecycle = {
     exits: { Wanted: ['PreFlight'], NotWanted: ['Suspended'] },
   },
   PreFlight: {
-    about: 'A process of the new revision proves that it can start. What runs is not touched.',
+    about:
+      'A process of the new revision proves that it can start. What runs is not touched; what has never run, and holds the room for that process, is ended.',
     deadline: '2 min, in a cluster 10 for the image to be pulled, then Blocked',
     exits: {
       Passed: ['Stopping'],

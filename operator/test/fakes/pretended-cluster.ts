@@ -8,6 +8,8 @@ import {
 } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import type { FakeApiServer } from './api-server.ts';
 
+const nodesAreFull = '0/3 nodes are available: 3 Insufficient memory.';
+
 /**
  * What the controllers and kubelets of a cluster do to the objects in a fake API server: pods are made for Deployments and Jobs, get an address, run, end. Nothing
  * happens by itself: `step` lets everything take one step. Deletion takes dependents along at once, where a cluster takes a moment.
@@ -17,6 +19,8 @@ export class PretendedCluster {
   readonly #podNetwork: string;
   /** What the container of a Job's pod says before it ends; with a number its exit code. */
   answer: (pod: Pod) => { readonly exitCode: number; readonly message: string } | undefined = () => undefined;
+  /** How many pods its nodes take together; those that have ended take no place. */
+  podsMax = Number.POSITIVE_INFINITY;
   #count = 0;
 
   constructor(server: FakeApiServer, podNetwork = '10.0.0') {
@@ -65,7 +69,12 @@ export class PretendedCluster {
   }
 
   #advance(pod: Pod): void {
-    if (pod.status?.conditions?.some(({ reason }) => reason === 'Unschedulable') === true) {
+    const unschedulable = pod.status?.conditions?.find(({ reason }) => reason === 'Unschedulable');
+    if (unschedulable !== undefined && (unschedulable.message !== nodesAreFull || this.#isFull())) {
+      return;
+    }
+    if (pod.status?.podIP === undefined && this.#isFull()) {
+      this.setUnschedulable(pod, nodesAreFull);
       return;
     }
     const container = pod.status?.containerStatuses?.[0];
@@ -75,6 +84,7 @@ export class PretendedCluster {
       this.#setStatus(pod, {
         phase: 'Running',
         podIP: `${this.#podNetwork}.${this.#count}`,
+        conditions: [],
         containerStatuses: [{ name: 'flinkjob', started: true, state: running }],
       });
       return;
@@ -87,6 +97,10 @@ export class PretendedCluster {
         containerStatuses: [{ name: 'flinkjob', started: false, state: { terminated: answered } }],
       });
     }
+  }
+
+  #isFull(): boolean {
+    return this.pods().filter(({ status }) => status?.phase === 'Running').length >= this.podsMax;
   }
 
   #setStatus(pod: Pod, status: object): void {

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { CheckpointSummary } from '@flinkjob/runtime/rest';
+import { labels } from '../../src/api/labels.ts';
 import type { JobClient } from '../../src/engine/engine.ts';
 import { type ConfigMap, type Deployment, kinds, type Pod } from '../../src/platform/kubernetes/kubernetes-objects.ts';
 import type { FakeApiServer } from './api-server.ts';
@@ -36,8 +37,10 @@ export class PretendedJobManagers {
         const operationId = this.#stopped.get(podUid);
         const closed =
           operationId === undefined ? undefined : { checkpointId: 7, reason: 'StoppedWithSavepoint' as const, operationId };
-        const state = this.#canceled.has(podUid) ? 'Canceled' : closed === undefined ? 'Running' : 'Stopped';
-        return documentWith({ attempt, revision, podUid, state, closed, lastCheckpoint: this.#nextCheckpoint() });
+        const runs = this.#hasTaskManagers(pod) ? 'Running' : 'WaitingForTaskManagers';
+        const state = this.#canceled.has(podUid) ? 'Canceled' : closed === undefined ? runs : 'Stopped';
+        const lastCheckpoint = state === 'WaitingForTaskManagers' ? undefined : this.#nextCheckpoint();
+        return documentWith({ attempt, revision, podUid, state, closed, lastCheckpoint });
       },
       savepoint: done,
       releaseSavepoint: done,
@@ -48,6 +51,16 @@ export class PretendedJobManagers {
         this.#canceled.add(podUid);
       },
     };
+  }
+
+  /** None of its attempt waits for a node. */
+  #hasTaskManagers(jobManager: Pod | undefined): boolean {
+    const placeOf = ({ metadata: { namespace, labels: found } }: Pod) =>
+      [namespace, found?.[labels.flinkJob], found?.[labels.attempt]].join('/');
+    return this.#server
+      .list<Pod>(kinds.pod)
+      .filter((pod) => jobManager !== undefined && placeOf(pod) === placeOf(jobManager))
+      .every(({ status }) => status?.conditions?.some(({ reason }) => reason === 'Unschedulable') !== true);
   }
 
   /** One for every look at it: what runs completes checkpoints. */

@@ -3,12 +3,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { findCondition } from '../../src/api/conditions.ts';
 import { FlinkJobSpec, type FlinkJobSpecInput } from '../../src/api/flink-job-spec.ts';
 import { apiVersion, kind } from '../../src/api/labels.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { typescriptEngine } from '../../src/engine/typescript/typescript-engine.ts';
 import { Controller } from '../../src/flink-job/controller.ts';
+import { defaultLimits } from '../../src/flink-job/limits.ts';
+import type { TransitionEvent } from '../../src/flink-job/transition-events.ts';
 import { Metrics } from '../../src/kubernetes/metrics.ts';
 import { silentLog } from '../../src/log.ts';
 import { type Deployment, kinds } from '../../src/platform/kubernetes/kubernetes-objects.ts';
@@ -26,6 +29,10 @@ const key = { namespace: 'streams', name: 'words' };
 
 interface Walk extends KubernetesSetting {
   readonly store: FileFlinkJobStore;
+  /** What was told of the FlinkJob, oldest first. */
+  readonly events: readonly TransitionEvent[];
+  /** Moves the clock that the operator reads. */
+  later(ms: number): void;
   apply(image: string, more?: Partial<FlinkJobSpecInput>): Promise<void>;
   /** Passes of the controller and steps of the cluster in turn, until it is so. */
   until(what: string, isSo: () => Promise<boolean>): Promise<void>;
@@ -35,6 +42,10 @@ interface Walk extends KubernetesSetting {
 async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(path.join(tmpdir(), 'kubernetes-walk-'));
   let jobManagers: PretendedJobManagers | undefined;
+  let laterMs = 0;
+  const nowMs = () => Date.now() + laterMs;
+  const clock = { ...systemClock, nowMs };
+  const events: TransitionEvent[] = [];
   const client: Engine['client'] = (address) => jobManagers?.at(address) ?? assert.fail('there is no cluster yet');
   const engine: Engine = { ...typescriptEngine, client };
   try {
@@ -48,22 +59,25 @@ async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
                 message: JSON.stringify(planWith({ slotsRequired: 2, lineage: { attemptNumber: 4, restorePath: 'chk-1-e1' } })),
               }
             : undefined;
-        const store = new FileFlinkJobStore({ directory, clock: systemClock });
+        const store = new FileFlinkJobStore({ directory, clock });
         const { platform } = setting;
         const controller = new Controller({
           store,
           platform,
           engine,
-          clock: systemClock,
+          clock,
           log: silentLog,
           metrics: new Metrics(),
           limits: kubernetesLimits,
+          record: (_, event) => events.push(event),
         });
         const state = async () => (await store.get(key))?.status?.state;
         await body({
           ...setting,
-          store,
-          state,
+          ...{ store, state, events },
+          later: (ms) => {
+            laterMs += ms;
+          },
           apply: async (image, more = {}) => {
             const spec = FlinkJobSpec.parse({
               ...{ image, job: { module: '/app/words.js', parallelism: 2 } },
@@ -83,7 +97,7 @@ async function withWalk(body: (walk: Walk) => Promise<void>): Promise<void> {
           },
         });
       },
-      { engine },
+      { engine, nowMs },
     );
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -152,4 +166,36 @@ test('a pod that cannot be placed is the error of the FlinkJob, and no reason fo
       return (await status())?.error?.code === 'Unschedulable';
     });
     assert.equal((await status())?.attempt?.instance, 1);
+  }));
+
+test('a rescale that nodes have no room for says so at once, makes room for the way back, and ends with the width that ran', () =>
+  withWalk(async ({ apply, until, later, state, cluster, store, events }) => {
+    const job = (parallelism: number) => ({ job: { module: '/app/words.js', parallelism } });
+    const status = async () => (await store.get(key))?.status;
+    const attempt = async () => (await status())?.attempt?.number ?? 0;
+    await apply('example/words:1', job(2));
+    await until('stable', async () => (await status())?.stable !== undefined && (await status())?.rollout === undefined);
+    const before = await status();
+
+    // The JobManager and two TaskManagers, and as many as a pre-flight needs beside them.
+    cluster.podsMax = 4;
+    await apply('example/words:1', job(4));
+    await until('unschedulable', async () => (await status())?.error?.code === 'Unschedulable');
+    const found = await status();
+    assert.equal(found?.rollout?.state, 'Starting');
+    assert.equal(findCondition(found?.conditions, 'Ready')?.reason, 'Unschedulable');
+    assert.ok(
+      events.some(
+        ({ type, reason, note }) => type === 'Warning' && reason === 'Unschedulable' && /Insufficient memory/.test(note),
+      ),
+    );
+    assert.equal(found?.attempt?.number, (before?.attempt?.number ?? 0) + 1);
+
+    later(defaultLimits.startTimeoutMs);
+    await until('rolled back', async () => events.some(({ reason }) => reason === 'RolledBack'));
+    later(defaultLimits.notRunningGraceMs);
+    await until('back', async () => (await state()) === 'Running' && (await attempt()) > (found?.attempt?.number ?? 0));
+    assert.equal((await status())?.revision, before?.revision);
+    assert.ok(events.some(({ reason, note }) => reason === 'JobCanceled' && /finds no room beside it/.test(note)));
+    assert.equal(cluster.pods('taskmanager').length, 2);
   }));
