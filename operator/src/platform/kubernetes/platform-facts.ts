@@ -130,6 +130,9 @@ export function taskManagerFactsOf({ deployments, pods, nowMs }: Workload): read
   });
 }
 
+/** As much of it as says how it ended. */
+type EndingJob = Pick<Job, 'metadata' | 'status'>;
+
 /** What a pod of a Job that ends by itself has come to. */
 type Answer<Result> =
   | { readonly state: 'Running'; readonly problem: Problem | undefined }
@@ -137,7 +140,7 @@ type Answer<Result> =
   | { readonly state: 'Failed'; readonly problem: Problem };
 
 function answerOf<Result>(
-  job: Job,
+  job: EndingJob,
   pod: Pod | undefined,
   {
     parse,
@@ -179,7 +182,7 @@ function withoutAnswer(what: string, pod: Pod): Problem {
   };
 }
 
-export function preFlightFactOf(operationId: string, job: Job, pod: Pod | undefined, nowMs: number): PreFlightFact {
+export function preFlightFactOf(operationId: string, job: EndingJob, pod: Pod | undefined, nowMs: number): PreFlightFact {
   const answer = answerOf(job, pod, { parse: parsePlanResult, nowMs, what: 'PreFlight' });
   switch (answer.state) {
     case 'Running':
@@ -191,7 +194,7 @@ export function preFlightFactOf(operationId: string, job: Job, pod: Pod | undefi
   }
 }
 
-export function purgeFactOf(operationId: string, job: Job, pod: Pod | undefined, nowMs: number): PurgeFact {
+export function purgeFactOf(operationId: string, job: EndingJob, pod: Pod | undefined, nowMs: number): PurgeFact {
   const answer = answerOf(job, pod, { parse: parsePurgeResult, nowMs, what: 'Purge' });
   switch (answer.state) {
     case 'Running':
@@ -211,6 +214,6 @@ export function purgeFactOf(operationId: string, job: Job, pod: Pod | undefined,
   }
 }
 
-export function savepointTaskFactOf(operationId: string, job: Job, pod: Pod | undefined, nowMs: number): SavepointTaskFact {
+export function savepointTaskFactOf(operationId: string, job: EndingJob, pod: Pod | undefined, nowMs: number): SavepointTaskFact {
   return { operationId, ...answerOf(job, pod, { parse: parseSavepointTaskResult, nowMs, what: 'SavepointTask' }) };
 }
