@@ -53,7 +53,7 @@ test('a JobManager that is told to end leaves nothing of its work to be done aga
     'another JobManager goes on',
     ({ state, epoch, vertices }) => state === 'Running' && (epoch ?? 0) > 1 && vertices.some(({ recordsIn }) => recordsIn > 0),
   );
-  assert.equal(status.restored.source, 'Checkpoint');
+  assert.equal(status.restored?.source, 'Checkpoint');
   assert.ok(!job.pids('job-manager').includes(pid));
   assert.ok(job.committedLines().length > 1000);
 });
