@@ -1,5 +1,6 @@
 import type { Pod } from './kubernetes-objects.ts';
 import { isBeingDeleted } from './platform-facts.ts';
+import { isBoundElsewhere } from './pod-state.ts';
 import { isOfStatefulSet, stateClaimOf } from './task-manager-stateful-set.ts';
 
 /** What Kubernetes leaves to somebody who knows that a pod may be replaced while it might still run. Pure. */
@@ -12,9 +13,6 @@ export const forcedAfterMs = 20_000;
  * too, so waiting longer costs more than fetching it.
  */
 const volumeGivenUpAfterMs = 120_000;
-
-/** The scheduler's words for a volume that can be mounted only where no pod can be placed. */
-const boundElsewhere = /volume node affinity conflict|PersistentVolume's node affinity/;
 
 export function overdueMs({ metadata: { deletionTimestamp } }: Pod, nowMs: number): number {
   return deletionTimestamp === undefined ? Number.NEGATIVE_INFINITY : nowMs - Date.parse(deletionTimestamp);
@@ -45,7 +43,6 @@ export function podsOfLostVolumes(
     const claimName = isOfStatefulSet(pod) && !isBeingDeleted(pod) ? stateClaimOf(pod) : undefined;
     const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
     const waitsMs = nowMs - Date.parse(scheduled?.lastTransitionTime ?? pod.metadata.creationTimestamp ?? '');
-    const isBound = scheduled?.reason === 'Unschedulable' && boundElsewhere.test(scheduled.message ?? '');
-    return claimName !== undefined && isBound && waitsMs > volumeGivenUpAfterMs ? [{ pod, claimName }] : [];
+    return claimName !== undefined && isBoundElsewhere(pod) && waitsMs > volumeGivenUpAfterMs ? [{ pod, claimName }] : [];
   });
 }

@@ -47,6 +47,10 @@ test('what keeps a pod from starting is said with what to do', () => {
   const found = state(pod(undefined, unschedulable));
   assert.ok(found.state === 'Waiting');
   assert.equal(found.problem?.message, 'no node takes pod words-tm-1: 0/3 nodes are available');
+  assert.match(found.problem?.remedy ?? '', /add nodes/);
+  const message = "0/3 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity";
+  const bound = state(pod(undefined, { conditions: unschedulable.conditions.map((condition) => ({ ...condition, message })) }));
+  assert.match((bound.state === 'Waiting' && bound.problem?.remedy) || '', /^Its volume is on a node .*: bring that node back/);
   const codes = {
     ImagePullBackOff: 'ImagePullFailed',
     ErrImagePull: 'ImagePullFailed',

@@ -77,6 +77,15 @@ function endProblem(pod: Pod, { exitCode, reason, message }: TerminatedState): P
   };
 }
 
+/** The scheduler's words for a volume that can be mounted only where no pod can be placed. */
+const boundElsewhere = /volume node affinity conflict|PersistentVolume's node affinity/;
+
+/** It waits for a node that a volume of it is bound to. */
+export function isBoundElsewhere({ status }: Pod): boolean {
+  const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  return scheduled?.reason === 'Unschedulable' && boundElsewhere.test(scheduled.message ?? '');
+}
+
 /** Why a pod, or the container in it, is not started; undefined while there is no reason to worry. */
 export function startProblem(pod: Pod, nowMs: number): Problem | undefined {
   const { name, namespace = 'default', creationTimestamp } = pod.metadata;
@@ -85,7 +94,9 @@ export function startProblem(pod: Pod, nowMs: number): Problem | undefined {
     return {
       code: 'Unschedulable',
       message: `no node takes pod ${name}: ${unscheduled.message ?? 'the scheduler does not say why'}`,
-      remedy: 'Ask for less in resources, correct nodeSelector and tolerations, or add nodes.',
+      remedy: isBoundElsewhere(pod)
+        ? 'Its volume is on a node that takes no pods: bring that node back. A volume of localStorage is given up after two minutes, and made anew on another node.'
+        : 'Ask for less in resources, correct nodeSelector and tolerations, or add nodes.',
     };
   }
   const container = containerOf(pod);
