@@ -14,9 +14,18 @@ export function parseFlinkJob(input: unknown): Parsed<FlinkJobManifest> {
   return parse(FlinkJobManifest, manifestShape, input, []);
 }
 
+/** An object that was read is never written to, and is asked about in every pass over its job: to check it once is enough. */
+const parsedSpecs = new WeakMap<object, Parsed<FlinkJobSpec>>();
+
 /** Checks the spec of a resource that comes from a store. */
 export function parseFlinkJobSpec(input: unknown): Parsed<FlinkJobSpec> {
-  return parse(FlinkJobSpec, specShape, input, ['spec']);
+  if (typeof input !== 'object' || input === null) {
+    return parse(FlinkJobSpec, specShape, input, ['spec']);
+  }
+  const known = parsedSpecs.get(input);
+  const parsed = known ?? parse(FlinkJobSpec, specShape, input, ['spec']);
+  parsedSpecs.set(input, parsed);
+  return parsed;
 }
 
 /** Whether deleting it deletes its state. A spec that cannot be read asks for nothing. */

@@ -100,9 +100,9 @@ export class ApiObjects {
     if (this.#objects.has(keyOf(place))) {
       throw new Refusal(409, 'AlreadyExists', `${place.kind.plural} "${place.name}" already exists`);
     }
-    const { status, ...content } = structuredClone(body);
+    const { status, ...content } = body;
     const metadata = metadataOf(content);
-    const created = {
+    const created = plain({
       ...content,
       ...(place.kind.hasStatus || status === undefined ? {} : { status }),
       apiVersion: place.kind.apiVersion,
@@ -116,7 +116,7 @@ export class ApiObjects {
         generation: 1,
         resourceVersion: '',
       },
-    } as StoredObject;
+    }) as StoredObject;
     const stored = this.#store('ADDED', place, created);
     const owners = stored.metadata.ownerReferences ?? [];
     if (owners.length > 0 && owners.every(({ uid }) => this.#removedUids.has(uid))) {
@@ -130,7 +130,7 @@ export class ApiObjects {
     const before = this.get(place);
     const metadata = metadataOf(body);
     refuseStale(before, metadata);
-    return this.#write(place, before, { ...before, ...structuredClone(body), metadata }, subresource);
+    return this.#write(place, before, { ...before, ...body, metadata }, subresource);
   }
 
   /** PATCH with `application/merge-patch+json`. */
@@ -148,7 +148,7 @@ export class ApiObjects {
     if (before === undefined && subresource !== undefined) {
       this.get(place);
     }
-    const wish = structuredClone(body);
+    const wish = plain(body) as Json;
     if (before === undefined) {
       const created = this.create(place, wish);
       this.#applied.set(key, wish);
@@ -217,12 +217,10 @@ export class ApiObjects {
     return this.#store('MODIFIED', place, written);
   }
 
+  /** `object` is nobody else's: what a client gave has been copied. */
   #store(type: 'ADDED' | 'MODIFIED', place: Place, object: StoredObject): StoredObject {
     this.resourceVersion += 1;
-    const stored = plain({
-      ...object,
-      metadata: { ...object.metadata, resourceVersion: String(this.resourceVersion) },
-    }) as StoredObject;
+    const stored = { ...object, metadata: { ...object.metadata, resourceVersion: String(this.resourceVersion) } };
     const previous = this.#objects.get(keyOf(place));
     this.#objects.set(keyOf(place), stored);
     this.#onChange({ type, resourceVersion: this.resourceVersion, kind: place.kind, object: stored, previous });

@@ -91,6 +91,12 @@ export class ApiRequests {
     return this.#objects.list(this.#kindOf(kind), namespace) as unknown as readonly T[];
   }
 
+  /** Whether there is what the path of a request names. */
+  has(path: string): boolean {
+    const { kind, namespace, name } = this.#targetOf(path);
+    return name !== undefined && this.find({ ...kind, ...(namespace === undefined ? {} : { namespace }), name }) !== undefined;
+  }
+
   // --- Requests ---
 
   /** The body of the answer; throws `Refusal`. */

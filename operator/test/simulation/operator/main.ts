@@ -37,13 +37,16 @@ async function main(): Promise<number> {
 async function simulateSeeds(firstSeed: number, seedCount: number, trace: boolean): Promise<number> {
   const startedMs = performance.now();
   let lastProgressMs = startedMs;
-  const total = { virtualMs: 0, faultCount: 0, stepCount: 0, requestCount: 0, violated: 0 };
+  const total = { virtualMs: 0, faultCount: 0, stepCount: 0, requestCount: 0, violated: 0, seen: new Map<string, number>() };
   for (let seed = firstSeed; seed < firstSeed + seedCount; seed += 1) {
     const result = await simulate(seed, { trace });
     total.virtualMs += result.virtualMs;
     total.faultCount += result.faultCount;
     total.stepCount += result.stepCount;
     total.requestCount += result.requestCount;
+    for (const [what, count] of result.seen) {
+      total.seen.set(what, (total.seen.get(what) ?? 0) + count);
+    }
     total.violated += result.violations.length > 0 ? 1 : 0;
     if (trace) {
       console.log(result.trace.join('\n'));
@@ -60,6 +63,12 @@ async function simulateSeeds(firstSeed: number, seedCount: number, trace: boolea
     }
   }
   const elapsedS = (performance.now() - startedMs) / 1000;
+  console.log(
+    `seen: ${[...total.seen]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([what, count]) => `${what} ${count}`)
+      .join(', ')}`,
+  );
   console.log(
     `${seedCount} seeds from ${firstSeed} in ${elapsedS.toFixed(1)} s (${(seedCount / elapsedS).toFixed(1)} seeds/s): ` +
       `${(total.virtualMs / 3_600_000).toFixed(1)} hours of virtual time, ${total.faultCount} faults, ${total.stepCount} steps of the operator, ` +

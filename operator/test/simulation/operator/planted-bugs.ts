@@ -6,6 +6,7 @@ import { decide } from '../../../src/flink-job/decide.ts';
 import type { DecideInput, Decision } from '../../../src/flink-job/decision.ts';
 import type { FlinkJobStore } from '../../../src/store/flink-job-store.ts';
 import { planWith } from '../../fakes/flink-job-builders.ts';
+import { plantedLifecycleBugs } from './planted-lifecycle-bugs.ts';
 import type { SimulationOptions } from './simulation.ts';
 
 export interface PlantedBug extends SimulationOptions {
@@ -39,6 +40,7 @@ function partlyReplaced<T extends object>(right: T, wrong: Partial<T>): T {
 
 /** Each of these mistakes would break a promise, so the simulator must notice it. */
 export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
+  ...plantedLifecycleBugs,
   'stale cache acted on': {
     ...{ seedCount: 100, violation: /attempt number|not stored|look before|receipt|one action per id/ },
     // A mirror that is some seconds behind, and a write that takes the newest version "to avoid conflicts".

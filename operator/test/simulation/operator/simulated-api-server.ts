@@ -42,6 +42,7 @@ export class SimulatedApiServer {
   #uids = 0;
   #outageEndMs = 0;
   #forbiddenEndMs = 0;
+  #slowWatches = { endMs: 0, lagMs: 0 };
   requestCount = 0;
 
   constructor(
@@ -96,12 +97,18 @@ export class SimulatedApiServer {
     this.#forbiddenEndMs = this.#world.time.monotonicMs() + durationMs;
   }
 
+  /** Whoever follows the cluster by watches is that far behind. */
+  slowWatches({ forMs, lagMs }: { readonly forMs: number; readonly lagMs: number }): void {
+    this.#slowWatches = { endMs: this.#world.time.monotonicMs() + forMs, lagMs };
+  }
+
   compact(): void {
     this.#requests.compact();
   }
 
   heal(): void {
     this.#outageEndMs = 0;
+    this.#slowWatches = { endMs: 0, lagMs: 0 };
     this.#forbiddenEndMs = 0;
   }
 
@@ -251,19 +258,30 @@ export class SimulatedApiServer {
     );
   }
 
+  /** As admission has it: what is there may be changed to the end, nothing is made any more. */
   #refuseInDyingNamespace({ method, path }: ApiRequest): void {
     const [, namespace] = /\/namespaces\/([^/]+)\//.exec(path) ?? [];
-    if (namespace === undefined || (method !== 'POST' && method !== 'PATCH')) {
+    if (namespace === undefined || this.mayCreateIn(namespace) || !(method === 'POST' || this.#isApplyOfNew(method, path))) {
       return;
     }
-    const found = this.find({ apiVersion: 'v1', kind: 'Namespace', name: namespace });
-    if (found?.metadata.deletionTimestamp !== undefined) {
-      throw new Refusal(
-        403,
-        'Forbidden',
-        `unable to create new content in namespace ${namespace} because it is being terminated`,
-      );
+    if (this.#namespace(namespace) === undefined) {
+      throw new Refusal(404, 'NotFound', `namespaces "${namespace}" not found`);
     }
+    const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+    throw new Refusal(403, 'Forbidden', why);
+  }
+
+  #isApplyOfNew(method: string, path: string): boolean {
+    return method === 'PATCH' && !this.#requests.has(path);
+  }
+
+  #namespace(name: string): KubernetesObject | undefined {
+    return this.find({ apiVersion: 'v1', kind: 'Namespace', name });
+  }
+
+  mayCreateIn(namespace: string): boolean {
+    const found = this.#namespace(namespace);
+    return found !== undefined && found.metadata.deletionTimestamp === undefined;
   }
 
   #watch(process: SimulatedProcess, request: ApiRequest, signal: AbortSignal): AsyncIterable<Buffer> {
@@ -316,7 +334,8 @@ export class SimulatedApiServer {
   #deliver(watch: OpenWatch, action: () => void): void {
     const { time, random } = this.#world;
     const nowMs = time.monotonicMs();
-    const lagMs = this.#world.fault(0.01, 'watch lags') ? random.between(500, 20_000) : random.between(1, 30);
+    const usualMs = this.#world.fault(0.01, 'watch lags') ? random.between(500, 20_000) : random.between(1, 30);
+    const lagMs = usualMs + (nowMs < this.#slowWatches.endMs ? this.#slowWatches.lagMs : 0);
     watch.lastArrivalMs = Math.max(watch.lastArrivalMs, nowMs + lagMs);
     time.schedule(watch.lastArrivalMs - nowMs, () => watch.process.deliver(action));
   }

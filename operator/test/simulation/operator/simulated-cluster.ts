@@ -2,12 +2,12 @@ import { labels } from '../../../src/api/labels.ts';
 import type { ObjectReference } from '../../../src/kubernetes/object-client.ts';
 import { type ConfigMap, kinds, type Pod } from '../../../src/platform/kubernetes/kubernetes-objects.ts';
 import { type Change, Refusal } from '../../fakes/api-objects.ts';
-import { planWith } from '../../fakes/flink-job-builders.ts';
 import type { SimulatedApiServer } from './simulated-api-server.ts';
 import { kubeletHold, referenceOf, SimulatedControllers } from './simulated-controllers.ts';
-import { type JobConfig, SimulatedJobManager } from './simulated-job-manager.ts';
+import { type Accepted, type JobConfig, SimulatedJobManager } from './simulated-job-manager.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { configMapNameOf, type SimulatedPod } from './simulated-pod.ts';
+import { type PlanOutcome, runShortLived, type ShortLivedConfig } from './simulated-short-lived.ts';
 import type { SimulatedStorage } from './simulated-storage.ts';
 import type { SimulationWorld } from './simulation-world.ts';
 
@@ -17,8 +17,8 @@ const crashBackOffMaxMs = 300_000;
 const livenessAfterMs = 60_000;
 
 export interface ClusterObserver {
-  accepted(jobManager: SimulatedJobManager, type: 'Stop' | 'Cancel', operationId: string): void;
-  planned(config: JobConfig, result: { readonly ok: boolean; readonly attemptNumber: number }, pod: SimulatedPod): void;
+  accepted(jobManager: SimulatedJobManager, type: Accepted, operationId: string): void;
+  planned(config: JobConfig, result: PlanOutcome, pod: SimulatedPod): void;
 }
 
 /** Scheduler and kubelets, machines, and what runs in the pods; with the controllers that make these. */
@@ -143,10 +143,7 @@ export class SimulatedCluster {
     pod.startedAtMs = time.nowMs();
     pod.isHung = false;
     this.#showRunning(pod, { started: false });
-    const content = JSON.parse(config.data['config.json'] ?? '{}') as JobConfig & {
-      readonly slots?: number;
-      readonly attemptNumber?: number;
-    };
+    const content = JSON.parse(config.data['config.json'] ?? '{}') as ShortLivedConfig & { readonly slots?: number };
     const { restarts } = pod;
     const still = () => pod.process === 'Running' && pod.restarts === restarts && this.#pods.has(pod.uid);
     switch (pod.component) {
@@ -164,11 +161,12 @@ export class SimulatedCluster {
         pod.slots = content.slots ?? 1;
         pod.readyAtMs = time.nowMs() + random.between(300, 3_000);
         break;
-      case 'preflight':
-        this.#later(300, 3_000, () => (still() ? this.#plan(pod, content) : undefined));
-        return;
       default:
-        this.#later(300, 3_000, () => (still() ? this.#purge(pod, content) : undefined));
+        runShortLived(pod, content, {
+          ...{ world: this.#world, storage: this.#storage, still },
+          exit: (code, words) => this.exit(pod, code, words),
+          planned: (config, result) => this.#observer.planned(config, result, pod),
+        });
         return;
     }
     this.#later(200, 2_000, () => (still() ? this.#showRunning(pod, { started: true }) : undefined));
@@ -180,46 +178,6 @@ export class SimulatedCluster {
       ...{ started, restartCount: pod.restarts, state: { running: { startedAt: new Date(pod.startedAtMs).toISOString() } } },
       ...(lastEnd === undefined ? {} : { lastState: { terminated: lastEnd } }),
     });
-  }
-
-  #plan(pod: SimulatedPod, config: JobConfig): void {
-    if (!this.#storage.isAvailable) {
-      if (this.#world.random.chance(0.5)) {
-        this.exit(
-          pod,
-          1,
-          JSON.stringify({ level: 50, err: { code: 'StorageUnavailable', message: 'the storage does not answer' } }),
-        );
-      } else {
-        this.#later(1_000, 5_000, () => (pod.process === 'Running' ? this.#plan(pod, config) : undefined));
-      }
-      return;
-    }
-    const lineage = this.#storage.lineageOf(config.lineage);
-    const attemptNumber = lineage.attempt?.number ?? 0;
-    const { restore, job } = config;
-    const isBroken = job.args['broken'] === 'plan';
-    const restorePath = restore.from === 'Path' ? lineage.find(restore.path)?.path : lineage.head?.path;
-    const missing = restore.from === 'Path' && restorePath === undefined;
-    const problem = isBroken
-      ? { code: 'JobModuleThrew', message: 'the module throws', remedy: 'Correct it.' }
-      : { code: 'RestorePathMissing', message: 'there is no such checkpoint', remedy: 'Name another.' };
-    const result = planWith({
-      ...{ ok: !isBroken && !missing, problems: isBroken || missing ? [problem] : [], slotsRequired: job.parallelism },
-      lineage: { attemptNumber, epoch: lineage.epoch, restorePath, owner: undefined },
-    });
-    this.#observer.planned(config, { ok: result.ok, attemptNumber }, pod);
-    this.exit(pod, 0, JSON.stringify(result));
-  }
-
-  #purge(pod: SimulatedPod, config: JobConfig & { readonly attemptNumber?: number }): void {
-    if (!this.#storage.isAvailable) {
-      this.exit(pod, 1, '');
-      return;
-    }
-    const ok = this.#storage.lineageOf(config.lineage).purge(config.attemptNumber ?? 0);
-    const problem = { code: 'AttemptSuperseded', message: 'the lineage has a newer attempt' };
-    this.exit(pod, 0, JSON.stringify(ok ? { ok } : { ok, problem }));
   }
 
   /** The container's process ends; the kubelet starts it again where that is wanted. */

@@ -2,18 +2,21 @@ import type { KubernetesObject, ObjectReference } from '../../../src/kubernetes/
 import { type Deployment, type Job, kinds, type Pod } from '../../../src/platform/kubernetes/kubernetes-objects.ts';
 import { type DeletionOptions, holdPrefix, type StoredObject } from '../../fakes/api-objects.ts';
 import type { SimulatedApiServer } from './simulated-api-server.ts';
+import { namespaceHold } from './simulated-namespaces.ts';
 import type { SimulationWorld } from './simulation-world.ts';
 
 export const kubeletHold = `${holdPrefix}kubelet`;
 const foregroundHold = `${holdPrefix}foreground`;
 
-/** What holds an object when it is deleted: pods until their processes have ended, Deployments that go in the foreground until their pods have. */
+/** What holds an object when it is deleted: pods until their processes have ended, Deployments that go in the foreground until their pods have, namespaces until nothing is in them. */
 export function heldBy(object: StoredObject, { policy, gracePeriodSeconds }: DeletionOptions): readonly string[] {
   switch (object.kind) {
     case 'Pod':
       return gracePeriodSeconds === 0 ? [] : [kubeletHold];
     case 'Deployment':
       return policy === 'Foreground' ? [foregroundHold] : [];
+    case 'Namespace':
+      return [namespaceHold];
     default:
       return [];
   }
@@ -126,9 +129,7 @@ export class SimulatedControllers {
     this.#count += 1;
     const { apiVersion, kind, metadata, spec } = owner;
     const { namespace, name, uid = '' } = metadata;
-    if (
-      this.#server.find({ apiVersion: 'v1', kind: 'Namespace', name: namespace ?? '' })?.metadata.deletionTimestamp !== undefined
-    ) {
+    if (!this.#server.mayCreateIn(namespace ?? '')) {
       return;
     }
     this.#server.by('cluster', (requests) =>

@@ -2,7 +2,7 @@ import { JobError, type JobState, type JobStatusDocument } from '@flinkjob/runti
 import type { JobClient } from '../../../src/engine/engine.ts';
 import type { RestoreRequest } from '../../../src/platform/platform.ts';
 import { documentWith } from '../../fakes/flink-job-builders.ts';
-import type { SimulatedLineage } from './simulated-lineage.ts';
+import { operation, type SimulatedCheckpoint, type SimulatedLineage } from './simulated-lineage.ts';
 import type { SimulatedStorage } from './simulated-storage.ts';
 import type { SimulationWorld } from './simulation-world.ts';
 
@@ -16,6 +16,8 @@ export interface JobConfig {
   readonly checkpoints: { readonly intervalSeconds: number };
 }
 
+export type Accepted = 'Stop' | 'Cancel' | 'Savepoint' | 'Release';
+
 export interface JobManagerSurroundings {
   readonly world: SimulationWorld;
   readonly storage: SimulatedStorage;
@@ -25,7 +27,7 @@ export interface JobManagerSurroundings {
   /** The process ends. */
   exit(code: number, words: string): void;
   /** An operation was accepted that this JobManager had not heard of. */
-  accepted(jobManager: SimulatedJobManager, type: 'Stop' | 'Cancel', operationId: string): void;
+  accepted(jobManager: SimulatedJobManager, type: Accepted, operationId: string): void;
 }
 
 const finalStates: ReadonlySet<JobState> = new Set(['Stopped', 'Finished', 'Failed', 'Canceled', 'Fenced', 'Refused']);
@@ -51,6 +53,10 @@ export class SimulatedJobManager {
   #lastCheckpointMs = 0;
   #isAlive = true;
   #stateSinceMs: number;
+  /** Of a job that has an end: how long its input still lasts. */
+  #stepsLeft: number | undefined;
+  /** Ids of savepoints that were asked for and are not taken yet. They are lost with this process. */
+  #wanted: string[] = [];
 
   constructor(
     config: JobConfig,
@@ -63,6 +69,8 @@ export class SimulatedJobManager {
     this.#surroundings = surroundings;
     this.#world = surroundings.world;
     this.lineage = surroundings.storage.lineageOf(config.lineage);
+    const { finishes } = config.job.args;
+    this.#stepsLeft = finishes === undefined ? undefined : Number(finishes);
     this.#stateSinceMs = this.#world.time.nowMs();
     this.#goOn();
   }
@@ -154,6 +162,12 @@ export class SimulatedJobManager {
       restore: config.restore,
       nowMs: this.#world.time.nowMs(),
     });
+    if (outcome.type === 'Refused' && outcome.code === 'AttemptClosed' && lineage.closed !== undefined) {
+      // This attempt did end as it was meant to; only the process that said so is gone.
+      this.epoch = lineage.epoch;
+      this.#enter(lineage.closed.reason === 'Finished' ? 'Finished' : 'Stopped');
+      return;
+    }
     if (outcome.type === 'Refused') {
       this.#refuse('Refused', outcome.code, `the lineage refuses attempt ${config.attempt.number}: ${outcome.code}`);
       return;
@@ -167,15 +181,49 @@ export class SimulatedJobManager {
     if (!hasSlots) {
       this.#restarts += 1;
       this.#position = this.lineage.head?.position ?? 0;
+      this.#failWanted();
       this.#enter('Restarting');
       return;
     }
     this.#position += 1;
     const nowMs = this.#world.time.monotonicMs();
+    if (this.#stepsLeft !== undefined) {
+      this.#stepsLeft -= 1;
+    }
+    if (this.#stepsLeft !== undefined && this.#stepsLeft <= 0) {
+      this.#failWanted();
+      this.lineage.finish(this.#complete('Checkpoint').id);
+      this.#enter('Finished');
+      return;
+    }
+    this.#takeWanted();
     if (nowMs - this.#lastCheckpointMs >= this.config.checkpoints.intervalSeconds * 1000) {
       this.#lastCheckpointMs = nowMs;
-      this.lineage.complete('Checkpoint', this.#position, this.#world.time.nowMs());
+      this.#complete('Checkpoint');
     }
+  }
+
+  #complete(kind: 'Checkpoint' | 'Savepoint', operationId?: string): SimulatedCheckpoint {
+    const made = { position: this.#position, nowMs: this.#world.time.nowMs() };
+    return this.lineage.complete(kind, operationId === undefined ? made : { ...made, operationId });
+  }
+
+  /** One after the other. */
+  #takeWanted(): void {
+    const [operationId] = this.#wanted;
+    if (operationId === undefined || this.#world.random.chance(0.4)) {
+      return;
+    }
+    this.#wanted = this.#wanted.slice(1);
+    const fails = this.#world.fault(0.1, 'a savepoint fails');
+    this.lineage.settle('Savepoint', operationId, fails ? undefined : this.#complete('Savepoint', operationId));
+  }
+
+  #failWanted(): void {
+    for (const operationId of this.#wanted) {
+      this.lineage.settle('Savepoint', operationId, undefined);
+    }
+    this.#wanted = [];
   }
 
   #finishStop(hasSlots: boolean): void {
@@ -187,7 +235,7 @@ export class SimulatedJobManager {
       this.lineage.abortStop();
       this.#enter('Restarting');
     } else if (this.#world.random.chance(0.4)) {
-      const { id } = this.lineage.complete('Savepoint', this.#position, nowMs);
+      const { id } = this.#complete('Savepoint', stopping.operationId);
       this.lineage.close(id);
       this.#enter('Stopped');
     }
@@ -207,16 +255,34 @@ export class SimulatedJobManager {
 
   readonly client: JobClient = {
     readStatus: async () => this.#document(),
-    savepoint: async () => undefined,
-    releaseSavepoint: async () => undefined,
-    stop: async ({ operationId, deadlineSeconds }) => {
-      if (this.lineage.operations.some((it) => it.operationId === operationId)) {
+    savepoint: async (operationId) => {
+      if (this.#isKnown(operationId)) {
         return;
       }
-      if (this.epoch === undefined || !this.isWriter || finalStates.has(this.state) || this.lineage.stopping !== undefined) {
-        throw this.#inNoStateFor();
+      this.#throwUnlessWriter();
+      this.#surroundings.accepted(this, 'Savepoint', operationId);
+      this.#wanted = [...this.#wanted, operationId];
+    },
+    releaseSavepoint: async (operationId, location) => {
+      if (this.#isKnown(operationId)) {
+        return;
       }
+      this.#throwUnlessWriter();
+      if (!this.lineage.release(location, operationId)) {
+        throw new JobError(`${location} is no savepoint of the lineage`, {
+          ...{ domain: 'user', retry: 'never', code: 'SavepointUnknown' },
+        });
+      }
+      this.#surroundings.accepted(this, 'Release', operationId);
+      this.lineage.settle('Release', operationId, undefined);
+    },
+    stop: async ({ operationId, deadlineSeconds }) => {
+      if (this.#isKnown(operationId)) {
+        return;
+      }
+      this.#throwUnlessWriter();
       this.#surroundings.accepted(this, 'Stop', operationId);
+      this.#failWanted();
       this.lineage.beginStop(operationId, this.#world.time.nowMs() + deadlineSeconds * 1000);
       this.#enter('Stopping');
     },
@@ -228,6 +294,16 @@ export class SimulatedJobManager {
       this.#enter('Canceled');
     },
   };
+
+  #isKnown(operationId: string): boolean {
+    return this.#wanted.includes(operationId) || this.lineage.operations.some((it) => it.operationId === operationId);
+  }
+
+  #throwUnlessWriter(): void {
+    if (this.epoch === undefined || !this.isWriter || finalStates.has(this.state) || this.lineage.stopping !== undefined) {
+      throw this.#inNoStateFor();
+    }
+  }
 
   #inNoStateFor(): JobError {
     return new JobError(`the job is ${this.state}`, {
@@ -245,8 +321,8 @@ export class SimulatedJobManager {
       ...{ stateSinceMs: this.#stateSinceMs, epoch: this.epoch, restarts: this.#restarts, restored: this.#restored },
       parallelism: config.job.parallelism,
       lastCheckpoint: opened ? lineage.head : undefined,
-      operations: opened ? lineage.operations : [],
-      closed: this.state === 'Stopped' ? lineage.closed : undefined,
+      operations: opened ? [...lineage.operations, ...this.#wanted.map((id) => operation(id, 'InProgress', 'Savepoint'))] : [],
+      closed: this.state === 'Stopped' || this.state === 'Finished' ? lineage.closed : undefined,
       taskManagers: {
         ...{ registered: registered.length, slotsTotal: registered.length * slots, slotsRequired: config.job.parallelism },
         ids: registered,

@@ -24,6 +24,16 @@ export interface Opening {
 export interface LineageObserver {
   opened(lineage: SimulatedLineage, opening: Opening): void;
   purged(lineage: SimulatedLineage): void;
+  /** By whatever operation; a savepoint that is released goes when no start would restore it any more. */
+  released(lineage: SimulatedLineage, location: string, operationId: string): void;
+}
+
+/** A savepoint stays until it is released, whatever becomes of checkpoints. */
+interface KeptSavepoint {
+  readonly checkpoint: SimulatedCheckpoint;
+  /** That took it; a stop's or a FlinkSavepoint's. */
+  readonly operationId: string | undefined;
+  isReleased: boolean;
 }
 
 /**
@@ -41,7 +51,8 @@ export class SimulatedLineage {
   checkpoints: SimulatedCheckpoint[] = [];
   /** Of the FlinkJob that opened it last. */
   openedFor: string | undefined;
-  readonly #savepoints = new Map<string, SimulatedCheckpoint>();
+  readonly #savepoints = new Map<string, KeptSavepoint>();
+  readonly #imports = new Map<string, SimulatedCheckpoint>();
   #count = 0;
   #openedBy: string | undefined;
   readonly #superseded = new Set<string>();
@@ -60,7 +71,64 @@ export class SimulatedLineage {
 
   /** Explicit requests see past a start from nothing; a start with Latest does not. */
   find(path: string): SimulatedCheckpoint | undefined {
-    return this.#savepoints.get(path) ?? this.checkpoints.find((it) => it.path === path);
+    return this.#savepoints.get(path)?.checkpoint ?? this.checkpoints.find((it) => it.path === path);
+  }
+
+  /** As a FlinkSavepoint has it: the URL of its folder. */
+  locationOf({ path }: SimulatedCheckpoint): string {
+    return `${this.path}/${path}`;
+  }
+
+  has(location: string): boolean {
+    return this.find(location.slice(this.path.length + 1)) !== undefined;
+  }
+
+  /** Those that nobody has given free. */
+  get keptSavepoints(): readonly { readonly location: string; readonly operationId: string | undefined }[] {
+    return [...this.#savepoints.values()]
+      .filter(({ isReleased }) => !isReleased)
+      .map(({ checkpoint, operationId }) => ({ location: this.locationOf(checkpoint), operationId }));
+  }
+
+  /** What one of these operations took, or what the lineage was closed with. */
+  takenBy(operationIds: readonly string[]): SimulatedCheckpoint | undefined {
+    const taken = [...this.#savepoints.values()].find(
+      ({ operationId }) => operationId !== undefined && operationIds.includes(operationId),
+    );
+    return taken?.checkpoint ?? (this.closed !== undefined && this.head?.id === this.closed.checkpointId ? this.head : undefined);
+  }
+
+  /** False when the lineage has no such savepoint. */
+  release(location: string, operationId: string): boolean {
+    const kept = this.#savepoints.get(location.slice(this.path.length + 1));
+    if (kept === undefined) {
+      return false;
+    }
+    this.#observer.released(this, location, operationId);
+    kept.isReleased = true;
+    this.#forgetReleased();
+    return true;
+  }
+
+  /** Foreign state, before the first start; the same token again finds what it has brought. Undefined: the lineage is in use. */
+  importOnce(token: string, nowMs: number): SimulatedCheckpoint | undefined {
+    const known = this.#imports.get(token);
+    if (known !== undefined || this.head !== undefined || this.attempt !== undefined) {
+      return known;
+    }
+    this.attempt = { number: 1, token };
+    this.epoch += 1;
+    const made = this.complete('Checkpoint', { position: 1_000, nowMs });
+    this.#imports.set(token, made);
+    return made;
+  }
+
+  /** The outcome of an operation that is no stop; it outlives the JobManager. */
+  settle(type: 'Savepoint' | 'Release', operationId: string, made: SimulatedCheckpoint | undefined): void {
+    const isDone = made !== undefined || type === 'Release';
+    const outcome = operation(operationId, isDone ? 'Completed' : 'Failed', type);
+    const taken = made === undefined ? {} : { checkpointId: made.id, location: this.locationOf(made) };
+    this.operations = [...this.operations.slice(-operationsKept), { ...outcome, ...taken }];
   }
 
   open(by: {
@@ -93,25 +161,44 @@ export class SimulatedLineage {
     return { type: 'Opened', epoch: this.epoch, position: this.head?.position ?? 0, restored };
   }
 
-  complete(kind: 'Checkpoint' | 'Savepoint', position: number, nowMs: number): SimulatedCheckpoint {
+  complete(
+    kind: 'Checkpoint' | 'Savepoint',
+    { position, nowMs, operationId }: { readonly position: number; readonly nowMs: number; readonly operationId?: string },
+  ): SimulatedCheckpoint {
     this.#count += 1;
     const path = kind === 'Savepoint' ? `savepoints/${this.#count}` : `chk-${this.#count}-e${this.epoch}`;
     const made = { id: this.#count, kind, path, position, triggeredAtMs: nowMs, completedAtMs: nowMs, sizeBytes: 1 };
     this.checkpoints = [...this.checkpoints.slice(-2), made];
     if (kind === 'Savepoint') {
-      this.#savepoints.set(path, made);
+      this.#savepoints.set(path, { checkpoint: made, operationId, isReleased: false });
     }
+    this.#forgetReleased();
     return made;
+  }
+
+  /** What a start would restore stays until there is something newer. */
+  #forgetReleased(): void {
+    for (const [path, { isReleased }] of this.#savepoints) {
+      if (isReleased && this.head?.path !== path) {
+        this.#savepoints.delete(path);
+        this.checkpoints = this.checkpoints.filter((it) => it.path !== path);
+      }
+    }
   }
 
   beginStop(operationId: string, deadlineMs: number): void {
     this.stopping = { operationId, deadlineMs };
-    this.operations = [...this.operations.slice(-20), operation(operationId, 'InProgress')];
+    this.operations = [...this.operations.slice(-operationsKept), operation(operationId, 'InProgress')];
   }
 
   abortStop(): void {
     const id = this.stopping?.operationId;
     this.operations = this.operations.map((it) => (it.operationId === id ? operation(it.operationId, 'Failed') : it));
+    this.stopping = undefined;
+  }
+
+  finish(checkpointId: number): void {
+    this.closed = { reason: 'Finished', checkpointId, operationId: undefined };
     this.stopping = undefined;
   }
 
@@ -181,11 +268,17 @@ export class SimulatedLineage {
 }
 
 const purgeToken = 'purge';
+/** A log is trimmed; outcomes of long ago go. */
+const operationsKept = 40;
 
-function operation(operationId: string, state: OperationStatus['state']): OperationStatus {
+export function operation(
+  operationId: string,
+  state: OperationStatus['state'],
+  type: OperationStatus['type'] = 'Stop',
+): OperationStatus {
   const error =
     state === 'Failed'
-      ? ({ code: 'StopAborted', message: 'no savepoint could be taken', domain: 'external', retry: 'backoff' } as const)
+      ? ({ code: 'SavepointFailed', message: 'no savepoint could be taken', domain: 'external', retry: 'backoff' } as const)
       : undefined;
-  return { operationId, type: 'Stop', state, checkpointId: undefined, location: undefined, error };
+  return { operationId, type, state, checkpointId: undefined, location: undefined, error };
 }

@@ -8,8 +8,9 @@ import type { VirtualTime } from './virtual-time.ts';
 export class SimulatedProcess {
   readonly name: string;
   readonly #time: VirtualTime;
-  /** Wall clocks of machines differ. */
+  /** Wall clocks of machines differ, and are set. */
   readonly #skewMs: number;
+  #jumpMs = 0;
   /** Called before each step; may pause or kill this process. */
   readonly #beforeStep: (process: SimulatedProcess) => void;
   readonly #waiting: (() => void)[] = [];
@@ -33,7 +34,7 @@ export class SimulatedProcess {
   }
 
   readonly clock: Clock = {
-    nowMs: () => this.#time.nowMs() + this.#skewMs,
+    nowMs: () => this.#time.nowMs() + this.#skewMs + this.#jumpMs,
     monotonicMs: () => this.#time.monotonicMs(),
     schedule: (delayMs, callback) => {
       let cancelled = false;
@@ -70,6 +71,11 @@ export class SimulatedProcess {
       case 'Dead':
         break;
     }
+  }
+
+  /** Somebody sets the wall clock of its machine; with 0 it is right again. Durations are not touched. */
+  setClock(offByMs: number): void {
+    this.#jumpMs = offByMs;
   }
 
   pause(durationMs: number): void {

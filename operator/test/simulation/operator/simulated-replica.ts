@@ -1,6 +1,7 @@
-import { clusterControllerOptions } from '../../../src/cluster-controller.ts';
+import { clusterControllerOptions, clusterSavepointOptions } from '../../../src/cluster-controller.ts';
 import { typescriptEngine } from '../../../src/engine/typescript/typescript-engine.ts';
 import { Controller, type ControllerOptions } from '../../../src/flink-job/controller.ts';
+import { SavepointController, type SavepointControllerOptions } from '../../../src/flink-savepoint/controller.ts';
 import type { ApiConnection } from '../../../src/kubernetes/api-connection.ts';
 import { createApiAccess, createObjectClient } from '../../../src/kubernetes/api-object-client.ts';
 import { EventRecorder } from '../../../src/kubernetes/event-recorder.ts';
@@ -22,6 +23,7 @@ export interface ReplicaOptions {
   readonly rest: SimulatedRest;
   /** What is planted: other parts than the right ones. */
   readonly replace: (options: ControllerOptions) => ControllerOptions;
+  readonly replaceSavepoints: (options: SavepointControllerOptions) => SavepointControllerOptions;
   /** Planted, too: whether the process heeds its lease. */
   readonly heedsLease: boolean;
 }
@@ -32,12 +34,17 @@ const leaseLimits = leaseLimitsOf(24);
 /** Deadlines and back-offs so short that they run out within the minutes of a simulation. */
 export const simulatedLimits = { preFlightTimeoutMs: 40_000, startTimeoutMs: 60_000, retryDelayMaxMs: 60_000 };
 
+const simulatedSavepointLimits = {
+  ...{ jobMissingTimeoutMs: 60_000, takeSlackMs: 20_000, findTimeoutMs: 60_000, importTimeoutMs: 60_000, drillTimeoutMs: 90_000 },
+  ...{ deletionTimeoutMs: 120_000, jobManagerSilentMs: 30_000, retryDelayMaxMs: 30_000 },
+};
+
 /**
  * One replica of the operator, as `runClusterOperator` puts it together: the real lease, controller, store, platform and events, over connections of the
  * simulation. Its watchdog, a thread of its own, is the only part that is imitated.
  */
 export async function runReplica(process: SimulatedProcess, stop: AbortSignal, options: ReplicaOptions): Promise<void> {
-  const { world, server, rest, replace, heedsLease } = options;
+  const { world, server, rest, replace, replaceSavepoints, heedsLease } = options;
   const { clock } = process;
   const log = logOf(process, world);
   const metrics = new Metrics();
@@ -67,14 +74,16 @@ export async function runReplica(process: SimulatedProcess, stop: AbortSignal, o
   const client = createObjectClient(access);
   const events = new EventRecorder({ client, instance: process.name, clock, log, metrics });
   const engine = { ...typescriptEngine, client: (address: string) => rest.clientOf(process, address) };
-  const right = clusterControllerOptions({
-    ...{ access, client, engine, events, clusterId: 'cluster', operatorNamespace, clock, log, metrics },
-  });
+  const parts = { access, client, engine, events, clusterId: 'cluster', operatorNamespace, clock, log, metrics };
+  const right = clusterControllerOptions(parts);
   const controller = new Controller(replace({ ...right, limits: { ...right.limits, ...simulatedLimits } }));
+  const savepoints = new SavepointController(
+    replaceSavepoints({ ...clusterSavepointOptions(parts, right), limits: simulatedSavepointLimits }),
+  );
   if (heedsLease) {
     lease.lost.addEventListener('abort', () => process.kill(), { once: true });
   }
-  await controller.run(stop);
+  await Promise.all([controller.run(stop), savepoints.run(stop)]);
   await events.stop();
   await lease.release();
   process.kill();

@@ -1,16 +1,20 @@
 import { JobError } from '@flinkjob/runtime/rest';
 import type { JobClient } from '../../../src/engine/engine.ts';
+import type { Accepted } from './simulated-job-manager.ts';
 import type { SimulatedPod } from './simulated-pod.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import type { SimulationWorld } from './simulation-world.ts';
 
 const timeoutMs = 3_000;
 
+export interface Command {
+  readonly type: Accepted;
+  readonly operationId: string;
+  readonly content: string;
+}
+
 export interface RestObserver {
-  commanded(
-    by: SimulatedProcess,
-    command: { readonly type: 'Stop' | 'Cancel'; readonly operationId: string; readonly content: string },
-  ): void;
+  commanded(by: SimulatedProcess, command: Command): void;
 }
 
 /** The operator's way to JobManagers: its client behaves as the real one, over a network that delays and loses. */
@@ -31,12 +35,18 @@ export class SimulatedRest {
   clientOf(process: SimulatedProcess, address: string): JobClient {
     const ip = address.slice(0, address.lastIndexOf(':'));
     const call = <T>(request: (client: JobClient) => Promise<T>) => this.#call(process, ip, request);
-    const command = (type: 'Stop' | 'Cancel', operationId: string, content: object) =>
+    const command = (type: Accepted, operationId: string, content: object) =>
       this.#observer.commanded(process, { type, operationId, content: JSON.stringify(content) });
     return {
       readStatus: () => call((client) => client.readStatus()),
-      savepoint: (...request) => call((client) => client.savepoint(...request)),
-      releaseSavepoint: (...request) => call((client) => client.releaseSavepoint(...request)),
+      savepoint: (operationId, options) => {
+        command('Savepoint', operationId, {});
+        return call((client) => client.savepoint(operationId, options));
+      },
+      releaseSavepoint: (operationId, location) => {
+        command('Release', operationId, { location });
+        return call((client) => client.releaseSavepoint(operationId, location));
+      },
       stop: ({ operationId, deadlineSeconds }) => {
         command('Stop', operationId, { deadlineSeconds });
         return call((client) => client.stop({ operationId, deadlineSeconds }));

@@ -1,14 +1,15 @@
 import type { FlinkJobSpecInput } from '../../../src/api/flink-job-spec.ts';
 import type { FlinkJobStatus } from '../../../src/api/flink-job-status.ts';
-import { apiVersion, kind, labels } from '../../../src/api/labels.ts';
+import { annotations, apiVersion, kind, labels } from '../../../src/api/labels.ts';
 import type { KubernetesObject } from '../../../src/kubernetes/object-client.ts';
 import { kinds } from '../../../src/platform/kubernetes/kubernetes-objects.ts';
 import { Refusal } from '../../fakes/api-objects.ts';
+import { GeneratedSpecs } from './generated-specs.ts';
 import type { SimulatedApiServer } from './simulated-api-server.ts';
+import { SimulatedSavepointUser } from './simulated-savepoint-user.ts';
 import type { SimulationWorld } from './simulation-world.ts';
 
 export const jobNamespace = 'jobs';
-const usualStorage = 's3://bucket/checkpoints';
 const foreignFinalizer = 'example.com/other-controller';
 
 export interface FlinkJobObject extends KubernetesObject {
@@ -32,7 +33,8 @@ export class SimulatedUser {
     string,
     { readonly tokens: Set<string>; stateless: boolean; purge: boolean; deleted: boolean }
   >();
-  #tokens = 0;
+  readonly #specs: GeneratedSpecs;
+  readonly #savepoints: SimulatedSavepointUser;
 
   constructor(
     world: SimulationWorld,
@@ -43,11 +45,18 @@ export class SimulatedUser {
     this.#server = server;
     this.#names = options.names;
     this.#storageOf = options.storageOf;
+    this.#specs = new GeneratedSpecs(world.random);
+    this.#savepoints = new SimulatedSavepointUser(world, server, jobNamespace);
+  }
+
+  /** Whether a person has deleted this FlinkSavepoint. */
+  hasDeletedSavepoint(uid: string): boolean {
+    return this.#savepoints.deleted.has(uid);
   }
 
   begin(): void {
     for (const name of this.#names) {
-      this.#apply(name, this.#goodSpec());
+      this.#apply(name, this.#specs.good());
     }
   }
 
@@ -57,24 +66,63 @@ export class SimulatedUser {
     const name = random.pick(this.#names);
     const present = this.#find(name) !== undefined;
     const choice = random.next();
-    if (!present || choice < 0.55) {
-      this.#apply(name, random.chance(0.2) ? this.#badSpec() : this.#goodSpec());
-    } else if (choice < 0.65) {
+    if (!present || choice < 0.4) {
+      this.#apply(name, random.chance(0.2) ? this.#specs.bad() : this.#specs.good());
+    } else if (choice < 0.49) {
       this.#delete(name);
+    } else if (choice < 0.69) {
+      this.#actOnSavepoints(name);
+    } else if (choice < 0.76) {
+      this.#pause(name, random.chance(0.5) ? 'true' : null);
+    } else if (choice < 0.79) {
+      this.#deleteNamespace();
     } else {
       this.#misuse(name);
     }
   }
 
+  #actOnSavepoints(name: string): void {
+    if (this.#server.mayCreateIn(jobNamespace)) {
+      this.#savepoints.act(name);
+    }
+  }
+
+  #pause(name: string, paused: 'true' | null): void {
+    this.#world.trace(`user sets paused of ${name} to ${paused}`);
+    this.#patch(
+      { apiVersion, kind, namespace: jobNamespace, name },
+      { metadata: { annotations: { [annotations.paused]: paused } } },
+    );
+  }
+
+  /** With all that is in it. */
+  #deleteNamespace(): void {
+    this.#world.trace(`user deletes namespace ${jobNamespace}`);
+    for (const name of this.#names) {
+      this.wishes.set(name, { state: 'Absent' });
+      this.#noteDeleted(name);
+    }
+    this.#remove({ apiVersion: 'v1', kind: 'Namespace', name: jobNamespace });
+  }
+
   /** Faults are over: every job gets something that can be reached. */
   settle(): void {
     const { random } = this.#world;
+    if (this.#server.mayCreateIn(jobNamespace) && random.chance(0.06)) {
+      this.#deleteNamespace();
+    }
     for (const name of this.#names) {
       const found = this.#find(name);
-      if (found !== undefined && random.chance(0.2)) {
+      if (found?.metadata.annotations?.[annotations.paused] === 'true') {
+        this.#pause(name, null);
+      }
+      if (!this.#server.mayCreateIn(jobNamespace) && random.chance(0.7)) {
+        // It goes with its namespace, and nobody wants it any more.
+        this.wishes.set(name, { state: 'Absent' });
+      } else if (found !== undefined && random.chance(0.2)) {
         this.#delete(name);
       } else if (found?.metadata.deletionTimestamp !== undefined || !this.#isGood(name) || random.chance(0.4)) {
-        this.#apply(name, this.#goodSpec(this.#storageOf(name)));
+        this.#apply(name, this.#specs.good(this.#storageOf(name)));
       }
       this.#removeForeignFinalizer(name);
     }
@@ -86,68 +134,22 @@ export class SimulatedUser {
       this.#letPodsGo(name);
       const storage = this.#storageOf(name);
       const wish = this.wishes.get(name);
-      const { error, rolledBack } = this.#find(name)?.status ?? {};
+      const { error, rolledBack, state } = this.#find(name)?.status ?? {};
       const isLost = error?.code === 'StateWouldBeLost';
+      // Without a rollback, or with nothing to go back to, a job that has failed waits for a person.
+      const isFailed = state === 'Failed' && error !== undefined;
       if (isLost && storage !== undefined && wish?.state === 'Present' && wish.spec.state.checkpointStorage !== storage) {
         this.#apply(name, { ...wish.spec, state: { checkpointStorage: storage } });
-      } else if (rolledBack !== undefined && wish?.state === 'Present' && this.#good.has(wish.spec)) {
+      } else if ((rolledBack !== undefined || isFailed) && wish?.state === 'Present' && this.#specs.isGood(wish.spec)) {
         // It was the world's fault and not the revision's: once more.
-        this.#apply(name, this.#goodSpec(storage));
+        this.#apply(name, this.#specs.good(storage));
       }
     }
   }
 
   #isGood(name: string): boolean {
     const wish = this.wishes.get(name);
-    const spec = wish?.state === 'Present' ? (wish.spec as unknown as { readonly good?: boolean }) : undefined;
-    return wish?.state === 'Absent' || (spec !== undefined && this.#good.has(spec));
-  }
-
-  readonly #good = new WeakSet<object>();
-
-  #goodSpec(storage = usualStorage): FlinkJobSpecInput {
-    const { random } = this.#world;
-    const withNone = random.chance(0.08);
-    this.#tokens += 1;
-    const spec: FlinkJobSpecInput = {
-      image: `registry.example/job:${random.between(1, 3)}`,
-      job: {
-        module: '/app/job.js',
-        args: { version: String(random.between(1, 3)) },
-        parallelism: random.between(1, 3),
-        desiredState: random.chance(0.15) ? 'Suspended' : 'Running',
-      },
-      upgrade: {
-        mode: random.pick(['Savepoint', 'Savepoint', 'LastState', 'Stateless'] as const),
-        stopTimeoutSeconds: random.pick([10, 60]),
-      },
-      restore: withNone ? { from: 'None', token: random.chance(0.5) ? 'again' : `token-${this.#tokens}` } : {},
-      state: { checkpointStorage: storage },
-      checkpoints: { onDelete: random.pick(['Retain', 'Retain', 'Retain', 'Purge'] as const) },
-      taskManager: { slots: random.between(1, 2) },
-      restartNonce: random.chance(0.2) ? random.between(1, 3) : 0,
-    };
-    this.#good.add(spec);
-    return spec;
-  }
-
-  #badSpec(): FlinkJobSpecInput {
-    const spec = this.#goodSpec();
-    this.#good.delete(spec);
-    const bad = this.#world.random.pick(['Image', 'Plan', 'Running', 'Schema', 'Storage', 'Storage'] as const);
-    const { job } = spec;
-    switch (bad) {
-      case 'Image':
-        return { ...spec, image: 'registry.example/missing:1' };
-      case 'Plan':
-        return { ...spec, job: { ...job, args: { ...job.args, broken: 'plan' } } };
-      case 'Running':
-        return { ...spec, job: { ...job, args: { ...job.args, broken: 'running' } } };
-      case 'Schema':
-        return { ...spec, job: { ...job, paralelism: 2 } } as FlinkJobSpecInput;
-      case 'Storage':
-        return { ...spec, state: { checkpointStorage: 's3://other-bucket/checkpoints' } };
-    }
+    return wish?.state === 'Absent' || (wish !== undefined && this.#specs.isGood(wish.spec));
   }
 
   #apply(name: string, spec: FlinkJobSpecInput): void {
@@ -159,8 +161,10 @@ export class SimulatedUser {
     }
     permitted.stateless ||= spec.upgrade?.mode === 'Stateless';
     permitted.purge ||= spec.checkpoints?.onDelete === 'Purge';
+    // A job that finishes may go by itself.
+    permitted.deleted ||= spec.ttlSecondsAfterFinished !== undefined;
     const before = this.#server.find<FlinkJobObject>(reference);
-    if (before?.metadata.deletionTimestamp !== undefined) {
+    if (before?.metadata.deletionTimestamp !== undefined || !this.#makeNamespace()) {
       // As kubectl would: wait until it is gone, then create it.
       this.#world.time.schedule(5_000, () => (this.#wants(name, spec) ? this.#apply(name, spec) : undefined));
       this.wishes.set(name, { state: 'Present', spec });
@@ -180,6 +184,17 @@ export class SimulatedUser {
     });
   }
 
+  /** False while it is going. */
+  #makeNamespace(): boolean {
+    const found = this.#server.find({ apiVersion: 'v1', kind: 'Namespace', name: jobNamespace });
+    if (found === undefined) {
+      this.#server.by('user', (requests) =>
+        requests.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: jobNamespace } }),
+      );
+    }
+    return found?.metadata.deletionTimestamp === undefined;
+  }
+
   #wants(name: string, spec: FlinkJobSpecInput): boolean {
     const wish = this.wishes.get(name);
     return wish?.state === 'Present' && wish.spec === spec;
@@ -191,11 +206,15 @@ export class SimulatedUser {
     }
     this.#world.trace(`user deletes ${name}`);
     this.wishes.set(name, { state: 'Absent' });
+    this.#noteDeleted(name);
+    this.#remove({ apiVersion, kind, namespace: jobNamespace, name });
+  }
+
+  #noteDeleted(name: string): void {
     const permitted = this.permissions.get(name);
     if (permitted !== undefined) {
       permitted.deleted = true;
     }
-    this.#remove({ apiVersion, kind, namespace: jobNamespace, name });
   }
 
   #misuse(name: string): void {

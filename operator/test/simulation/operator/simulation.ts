@@ -1,14 +1,19 @@
 import type { ControllerOptions } from '../../../src/flink-job/controller.ts';
+import type { SavepointControllerOptions } from '../../../src/flink-savepoint/controller.ts';
 import type { StoredObject } from '../../fakes/api-objects.ts';
-import { leftovers, statusText, whyNotArrived } from './arrival.ts';
-import { flinkJobKind, Oracle, restRequestsPerMinuteMax } from './oracle.ts';
+import { leftovers, statusText, whyNotArrived, whyNotSettled } from './arrival.ts';
+import { Disturbances, type Replica } from './disturbances.ts';
+import { flinkJobKind, restRequestsPerMinuteMax } from './job-oracle.ts';
+import { Oracle } from './oracle.ts';
 import { Random } from './random.ts';
 import { SimulatedApiServer } from './simulated-api-server.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { heldBy } from './simulated-controllers.ts';
+import { SimulatedNamespaces } from './simulated-namespaces.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import { leaseName, operatorNamespace, runReplica } from './simulated-replica.ts';
 import { SimulatedRest } from './simulated-rest.ts';
+import { type FlinkSavepointObject, flinkSavepointKind } from './simulated-savepoint-user.ts';
 import { SimulatedStorage } from './simulated-storage.ts';
 import { type FlinkJobObject, jobNamespace, SimulatedUser } from './simulated-user.ts';
 import type { SimulationWorld } from './simulation-world.ts';
@@ -18,6 +23,7 @@ export interface SimulationOptions {
   readonly trace?: boolean;
   /** Other parts than the right ones. */
   readonly replace?: (options: ControllerOptions) => ControllerOptions;
+  readonly replaceSavepoints?: (options: SavepointControllerOptions) => SavepointControllerOptions;
   readonly heedsLease?: boolean;
   /** Instead of faults by chance: the process of the operator dies before this step, and nothing else goes wrong. */
   readonly crashAtStep?: number;
@@ -28,16 +34,22 @@ export interface SimulationResult {
   readonly violations: readonly string[];
   readonly virtualMs: number;
   readonly faultCount: number;
+  /** What the operator was seen to do, and how often. */
+  readonly seen: ReadonlyMap<string, number>;
   readonly stepCount: number;
   readonly requestCount: number;
   readonly trace: readonly string[];
 }
 
+/** Of two clocks of machines, and of a status time's precision. */
+const clockSlackMs = 3_000;
 const skewMaxMs = 1_000;
 /** How long after the last fault every job may take to be as wished: a crash loop's longest pause, five minutes, and a rollout. */
 const convergeMs = 600_000;
 /** Time at rest, in which requests are counted and nothing may change any more. */
 const restMs = 60_000;
+/** To take one, and to drill and delete another, until it has ended. */
+const requestsPerSavepointMax = 80;
 const violationCountMax = 20;
 const clusterSettlesMs = 30_000;
 
@@ -63,7 +75,7 @@ class Simulation implements SimulationWorld {
   readonly #intensity: number;
   readonly #violations: string[] = [];
   readonly #trace: string[] | undefined;
-  readonly #replicas = new Map<string, { readonly process: SimulatedProcess; readonly stop: AbortController }>();
+  readonly #replicas = new Map<string, Replica>();
   readonly #server: SimulatedApiServer;
   readonly #cluster: SimulatedCluster;
   readonly #rest: SimulatedRest;
@@ -71,6 +83,8 @@ class Simulation implements SimulationWorld {
   readonly #user: SimulatedUser;
   readonly #oracle: Oracle;
   readonly #names: readonly string[];
+  readonly #disturbances: Disturbances;
+  readonly #namespaces: SimulatedNamespaces;
   #faultCount = 0;
   #steps = 0;
   #incarnations = 0;
@@ -86,6 +100,7 @@ class Simulation implements SimulationWorld {
     this.#oracle = new Oracle({
       lineagesOf: (namespace, name) => this.#storage.lineagesOf(namespace, name),
       nowMs: () => this.time.nowMs(),
+      clockSlackMs: () => clockSlackMs + this.#disturbances.clockJumpsMs,
       report: (violation) => this.report(violation),
       leader: () => this.#leader(),
       flinkJob: (uid) => this.#server.list<FlinkJobObject>(flinkJobKind).find(({ metadata }) => metadata.uid === uid),
@@ -94,6 +109,9 @@ class Simulation implements SimulationWorld {
       permissions: (name) => this.#user.permissions.get(name),
       replicaCount: () => this.#incarnations,
       jobCount: this.#names.length,
+      savepoints: () => this.#server.list<FlinkSavepointObject>(flinkSavepointKind),
+      flinkJobs: () => this.#server.list<FlinkJobObject>(flinkJobKind),
+      isDeletedByUser: (uid) => this.#user.hasDeletedSavepoint(uid),
     });
     this.#storage = new SimulatedStorage(this.#oracle);
     this.#cluster = new SimulatedCluster(this, this.#storage, this.#oracle);
@@ -104,15 +122,23 @@ class Simulation implements SimulationWorld {
         changed: (change, by) => {
           this.#traceChange(change.type, change.object, by);
           this.#cluster.changed(change);
+          if (change.object.kind === 'Namespace') {
+            this.#namespaces.changed(change);
+          }
           this.#oracle.changed(change, by);
         },
       },
     });
     this.#cluster.attach(this.#server);
+    this.#namespaces = new SimulatedNamespaces(this, this.#server);
     this.#rest = new SimulatedRest(this, { observer: this.#oracle, pods: () => this.#cluster.pods() });
     this.#user = new SimulatedUser(this, this.#server, {
       names: this.#names,
       storageOf: (name) => this.#storage.newestOf(jobNamespace, name),
+    });
+    this.#disturbances = new Disturbances(this, {
+      ...{ server: this.#server, cluster: this.#cluster, storage: this.#storage, replicas: this.#replicas },
+      intensity: this.#intensity,
     });
   }
 
@@ -124,7 +150,7 @@ class Simulation implements SimulationWorld {
     this.#startReplica('operator-a');
     if (this.#options.crashAtStep === undefined) {
       this.#startReplica('operator-b');
-      this.#disturbLater();
+      this.#disturbances.begin();
     }
     this.#user.begin();
     this.#actLater();
@@ -141,7 +167,7 @@ class Simulation implements SimulationWorld {
       if (looks) {
         this.#user.correct();
       }
-      return looks && this.#names.every((name) => this.#whyNotArrived(name) === undefined);
+      return looks && this.#names.every((name) => this.#whyNotArrived(name) === undefined) && this.#whyNotSettled() === undefined;
     });
     for (const name of this.#names) {
       const why = this.#violations.length > 0 ? undefined : this.#whyNotArrived(name);
@@ -149,9 +175,15 @@ class Simulation implements SimulationWorld {
         this.report(`not arrived: ${name} is not as wished ${convergeMs / 1000} s after the last fault: ${why}`);
       }
     }
+    const unsettled = this.#violations.length > 0 ? undefined : this.#whyNotSettled();
+    if (unsettled !== undefined) {
+      this.report(`not arrived: ${convergeMs / 1000} s after the last fault: ${unsettled}`);
+    }
     await this.#stayAtRest();
     return {
-      ...{ seed: this.#seed, violations: this.#violations, virtualMs: time.monotonicMs(), faultCount: this.#faultCount },
+      ...{ seed: this.#seed, violations: this.#violations, virtualMs: time.monotonicMs() },
+      faultCount: this.#faultCount + this.#disturbances.count,
+      seen: this.#oracle.seen,
       ...{ stepCount: this.#steps, requestCount: this.#server.requestCount, trace: this.#trace ?? [] },
     };
   }
@@ -195,15 +227,20 @@ class Simulation implements SimulationWorld {
       this.time.schedule(this.random.between(500, 5_000), () => this.#startReplica(name));
     };
     this.#replicas.set(name, { process, stop });
-    const { replace = (it) => it, heedsLease = true } = this.#options;
+    const { replace = (it) => it, replaceSavepoints = (it) => it, heedsLease = true } = this.#options;
     process.deliver(() => {
-      runReplica(process, stop.signal, { world: this, server: this.#server, rest: this.#rest, replace, heedsLease }).catch(
-        (error: Error) => {
-          if (process.state !== 'Dead') {
-            this.report(`the operator ended with an error: ${error.stack}`);
-          }
-        },
-      );
+      runReplica(process, stop.signal, {
+        world: this,
+        server: this.#server,
+        rest: this.#rest,
+        replace,
+        replaceSavepoints,
+        heedsLease,
+      }).catch((error: Error) => {
+        if (process.state !== 'Dead') {
+          this.report(`the operator ended with an error: ${error.stack}`);
+        }
+      });
     });
   }
 
@@ -237,109 +274,23 @@ class Simulation implements SimulationWorld {
     });
   }
 
-  #disturbLater(): void {
-    this.time.schedule(this.random.between(500, 8_000 / this.#intensity), () => {
-      if (this.isFaulty) {
-        this.#disturb();
-        this.#disturbLater();
-      }
-    });
-  }
-
-  #disturb(): void {
-    const { random } = this;
-    const pods = this.#cluster.pods();
-    const pod = pods.length === 0 ? undefined : random.pick(pods);
-    this.#faultCount += 1;
-    switch (
-      random.pick([
-        'Crash',
-        'Crash',
-        'Hang',
-        'Node',
-        'Storage',
-        'Api',
-        'Watches',
-        'Watches',
-        'Compact',
-        'Forbid',
-        'Stop',
-        'DeletePod',
-      ] as const)
-    ) {
-      case 'Crash':
-        if (pod !== undefined) {
-          this.#cluster.crash(pod);
-        }
-        return;
-      case 'Hang':
-        if (pod !== undefined) {
-          this.#cluster.hang(pod, random.between(3_000, 90_000));
-        }
-        return;
-      case 'DeletePod':
-        if (pod !== undefined) {
-          this.#cluster.evict(pod);
-        }
-        return;
-      case 'Node':
-        this.#cluster.loseNode(random.pick(['Down', 'CutOff']), random.between(5_000, 120_000));
-        return;
-      case 'Storage':
-        this.#storageOutage(random.between(2_000, 60_000));
-        return;
-      case 'Api':
-        this.trace('the API server is away');
-        this.#server.beginOutage(random.between(1_000, 25_000));
-        return;
-      case 'Watches':
-        this.trace('watches are disturbed');
-        this.#server.disturbWatches();
-        return;
-      case 'Compact':
-        this.trace('history is compacted');
-        this.#server.compact();
-        return;
-      case 'Forbid':
-        this.trace('the role is taken away');
-        this.#server.forbid(random.between(1_000, 20_000));
-        return;
-      case 'Stop': {
-        const replica = this.#replicas.get(random.pick(['operator-a', 'operator-b']));
-        this.trace(`${replica?.process.name} is told to stop`);
-        this.touch(() => replica?.stop.abort());
-      }
-    }
-  }
-
-  touch(action: () => void): void {
-    this.time.touchPromises();
-    action();
-  }
-
-  #storageOutage(durationMs: number): void {
-    this.trace('the storage is away');
-    this.#storage.isAvailable = false;
-    this.time.schedule(durationMs, () => {
-      this.#storage.isAvailable = true;
-    });
-  }
-
   #heal(): void {
     this.trace('faults end');
-    this.#storage.isAvailable = true;
-    this.#server.heal();
-    this.#cluster.heal();
-    for (const { process } of this.#replicas.values()) {
-      process.resume();
-    }
+    this.#disturbances.end();
     this.#user.settle();
   }
 
   // --- Judgement ---
 
   #whyNotArrived(name: string): string | undefined {
-    return whyNotArrived(name, this.#user.wishes.get(name), { server: this.#server, jobManagers: this.#cluster.jobManagers() });
+    return whyNotArrived(name, this.#user.wishes.get(name), {
+      ...{ server: this.#server, jobManagers: this.#cluster.jobManagers() },
+      hasExpired: (it) => this.#oracle.hasExpired(it),
+    });
+  }
+
+  #whyNotSettled(): string | undefined {
+    return whyNotSettled(this.#server);
   }
 
   /** Nothing changes any more, little is asked, and nothing is left. */
@@ -360,8 +311,17 @@ class Simulation implements SimulationWorld {
       this.report(`restless: attempts were ${before} and are ${after} without a reason`);
     }
     const perMinute = this.#oracle.requestsSince(begunMs) / (restMs / 60_000);
-    if (perMinute > restRequestsPerMinuteMax * this.#names.length) {
-      this.report(`hot loop: ${perMinute} requests a minute for ${this.#names.length} jobs at rest`);
+    // Savepoints of a schedule are taken, proven and deleted also at rest.
+    const savepointCount = this.#names.length + this.#server.list(flinkSavepointKind).length;
+    const schedules = this.#server.list<FlinkJobObject>(flinkJobKind).some(({ spec }) => spec.savepoints !== undefined);
+    const allowed = restRequestsPerMinuteMax * this.#names.length + (schedules ? requestsPerSavepointMax * savepointCount : 0);
+    if (perMinute > allowed) {
+      this.report(`hot loop: ${perMinute} requests a minute for ${this.#names.length} jobs at rest, more than ${allowed}`);
+    }
+    const lineages = this.#names.flatMap((name) => this.#storage.lineagesOf(jobNamespace, name));
+    const untidy = this.#whyNotSettled() ?? this.#oracle.whyNotTidy(lineages);
+    if (untidy !== undefined) {
+      this.report(`at rest: ${untidy}`);
     }
     for (const name of this.#names) {
       const found = this.#server.find<FlinkJobObject>({ ...flinkJobKind, namespace: jobNamespace, name });
