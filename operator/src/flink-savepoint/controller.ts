@@ -149,6 +149,7 @@ export class SavepointController {
       spec: parseFlinkSavepointSpec(savepoint.spec),
       status: savepoint.status ?? initialSavepointStatus,
       waitsFor: waitsFor(savepoint, savepoints, nowMs),
+      isNamedElsewhere: isNamedElsewhere(savepoint, savepoints),
       drillScheduleTime: schedule?.drill?.uid === uid ? schedule.drill.scheduleTime : undefined,
     };
   }
@@ -261,6 +262,16 @@ function scheduleOf(
   const createdAtMs = Date.parse(job.stored.metadata.creationTimestamp);
   const flinkJob = { ...job.key, uid: job.facts.uid, createdAtMs };
   return decide({ flinkJob, schedule, isUp: job.facts.presence === 'Up', savepoints, nowMs });
+}
+
+function isNamedElsewhere({ metadata, status }: StoredFlinkSavepoint, savepoints: readonly StoredFlinkSavepoint[]): boolean {
+  return savepoints.some(
+    (other) =>
+      other.metadata.uid !== metadata.uid &&
+      other.metadata.deletionTimestamp === undefined &&
+      status?.path !== undefined &&
+      other.status?.path === status.path,
+  );
 }
 
 /** The one that is under way, or else the oldest that could begin. */

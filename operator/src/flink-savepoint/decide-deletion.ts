@@ -19,7 +19,7 @@ export function decideDeletion(input: SavepointInput): SavepointStep {
   const forget = (orphaned?: Problem): SavepointStep => ({ status: next, commands: [{ type: 'Forget', orphaned }] });
   const { spec } = input;
   const location = ownSavepoint(next);
-  if (!spec.ok || spec.value.deletionPolicy === 'Retain' || job?.purges === true) {
+  if (!spec.ok || spec.value.deletionPolicy === 'Retain' || job?.purges === true || input.isNamedElsewhere) {
     return forget();
   }
   if (job === undefined || job.deleting) {
@@ -29,7 +29,10 @@ export function decideDeletion(input: SavepointInput): SavepointStep {
   }
   const late = nowMs >= Date.parse(deletion.deadlineTime);
   if (location === undefined) {
-    return mayYetComplete(next, input) && !late ? awaitTaking(next, input) : forget();
+    if (!isOutcomeUnknown(next)) {
+      return forget();
+    }
+    return job.presence === 'Up' && !late ? awaitTaking(next, input) : forget(mayBeLeft(next));
   }
   if (late) {
     return forget(orphan(location, status.problem?.message ?? 'it could not be deleted in time'));
@@ -42,9 +45,9 @@ function ownSavepoint({ path, kind }: FlinkSavepointStatus): string | undefined 
   return kind === 'Savepoint' ? path : undefined;
 }
 
-/** It was asked for, and its outcome is not known: going now would leave a savepoint that nobody knows of. */
-function mayYetComplete({ step }: FlinkSavepointStatus, { job }: SavepointInput): boolean {
-  return step?.by === 'JobManager' && step.retryTime === undefined && job?.presence === 'Up';
+/** It was asked for, and nobody has said what came of it: going now would leave a savepoint that nobody knows of. */
+function isOutcomeUnknown({ step }: FlinkSavepointStatus): boolean {
+  return step?.by === 'JobManager' && step.retryTime === undefined;
 }
 
 function awaitTaking(status: FlinkSavepointStatus, { job, nowMs, limits }: SavepointInput): SavepointStep {
@@ -54,8 +57,9 @@ function awaitTaking(status: FlinkSavepointStatus, { job, nowMs, limits }: Savep
     const { location: path, checkpointId } = operation;
     return { status: { ...status, path, checkpointId, kind: 'Savepoint' }, commands: [], wakeAtMs };
   }
-  // A JobManager that knows nothing of it never heard of it.
-  const isOver = operation?.state === 'Failed' || (operation === undefined && job?.jobManager !== undefined);
+  // A JobManager that knows nothing of it never heard of it; without the lineage it knows nothing of anything.
+  const hasOpened = job?.jobManager?.document.epoch !== undefined;
+  const isOver = operation?.state === 'Failed' || (operation === undefined && hasOpened);
   return isOver ? { status, commands: [{ type: 'Forget', orphaned: undefined }] } : { status, commands: [], wakeAtMs };
 }
 
@@ -124,6 +128,14 @@ function tryAgain(
   const { retryTime: _retryTime, ...rest } = deletion;
   const next: Deletion = { ...rest, try: count, by: 'JobManager', operationId: operationIdOf(uid, 'dispose', count) };
   return { status: { ...status, problem: why, deletion: next }, commands: [], wakeAtMs: nowMs };
+}
+
+function mayBeLeft({ step }: FlinkSavepointStatus): Problem {
+  return {
+    code: 'DataOrphaned',
+    message: `the savepoint that the JobManager was asked for as ${step?.operationId} may be in storage: it did not say what came of it`,
+    remedy: '`flinkjob savepoint ls LINEAGE` shows whether it is there, and `flinkjob savepoint release` gives it free.',
+  };
 }
 
 function orphan(location: string, why: string): Problem {

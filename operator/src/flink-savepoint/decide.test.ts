@@ -42,7 +42,14 @@ class Story {
 
   pass(facts: Partial<SavepointInput>): readonly SavepointCommand[] {
     const { status, commands } = decideSavepoint({
-      ...{ uid: 'sp-1', generation: 1, createdAtMs: this.#createdAtMs, deleting: false, waitsFor: undefined },
+      ...{
+        uid: 'sp-1',
+        generation: 1,
+        createdAtMs: this.#createdAtMs,
+        deleting: false,
+        waitsFor: undefined,
+        isNamedElsewhere: false,
+      },
       ...{ spec: { ok: true, value: this.#spec }, status: this.status, job: up, drillScheduleTime: undefined },
       ...{ tasks: [], refusals: [], limits: defaultSavepointLimits, nowMs: this.nowMs, ...facts },
     });
@@ -299,4 +306,28 @@ test('deleted while it is being taken, it goes when its outcome is known, and it
   const taken = withOperation({ operationId: 'sp-1/take/1', state: 'Completed', checkpointId: 7, location });
   story.pass({ deleting: true, job: taken });
   assert.deepEqual(types(story.pass({ deleting: true, job: taken })), ['Release']);
+});
+
+test('a JobManager that has not opened the lineage yet does not know what became of it', () => {
+  const story = new Story();
+  story.pass({});
+  const opening = documentWith({ state: 'Initializing', epoch: undefined });
+  const job: JobFacts = { ...up, jobManager: { address: '127.0.0.1:8081', document: opening } };
+  assert.deepEqual(story.pass({ deleting: true, job }), []);
+  const taken = withOperation({ operationId: 'sp-1/take/1', state: 'Completed', checkpointId: 7, location });
+  story.pass({ deleting: true, job: taken });
+  assert.deepEqual(types(story.pass({ deleting: true, job: taken })), ['Release']);
+});
+
+test('deleted while nobody can say what became of it, what may be left is said', () => {
+  const story = new Story();
+  story.pass({});
+  const [command] = story.pass({ deleting: true, job: failed });
+  assert.equal(command?.type === 'Forget' && command.orphaned?.code, 'DataOrphaned');
+  assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /may be in storage/);
+});
+
+test('a savepoint that another FlinkSavepoint names, too, stays until that is deleted', () => {
+  const story = new Story().taken();
+  assert.deepEqual(story.pass({ deleting: true, isNamedElsewhere: true }), [{ type: 'Forget', orphaned: undefined }]);
 });

@@ -19,6 +19,8 @@ export interface SavepointInput {
   readonly job: JobFacts | undefined;
   /** The name of the savepoint of the same job that has to end first. */
   readonly waitsFor: string | undefined;
+  /** Another FlinkSavepoint, which stays, is the same savepoint in storage: of a job that is down all name what it was closed with. */
+  readonly isNamedElsewhere: boolean;
   /** The time of the drill schedule that asks for a drill of this one. */
   readonly drillScheduleTime: string | undefined;
   /** Of the tasks that the status names. */

@@ -146,3 +146,31 @@ test('one that is being drilled is not removed meanwhile', () => {
   ];
   assert.deepEqual(removed(decide({ ...daily, retain: 1 }, '03T04:00:00', { savepoints })), []);
 });
+
+test('a time that a wrong clock has put into the future stops no schedule', () => {
+  const ahead = scheduled('28T03:00:00');
+  assert.equal(decide(daily, '03T03:00:00', { savepoints: [ahead] }).create?.name, 'words-20260303t0300');
+  assert.equal(decide(daily, '03T04:00:00', { savepoints: [ahead, scheduled('03T03:00:00')] }).create, undefined);
+  const spec = { drill: { schedule: '0 5 * * *' } };
+  const drilled = scheduled('02T03:00:00', { drill: { scheduleTime: '2026-03-28T05:00:00.000Z', result: 'Restorable' } });
+  assert.equal(decide(spec, '03T05:00:00', { savepoints: [drilled] }).drill?.uid, 'uid-02T03:00:00');
+});
+
+test('which one is the newest does not rest on when a wrong clock has seen it complete', () => {
+  const ahead = scheduled('02T03:00:00');
+  const wrong = { ...ahead, status: { ...ahead.status, completedTime: '2026-03-28T03:00:00.000Z' } } as StoredFlinkSavepoint;
+  const savepoints = [wrong, scheduled('03T03:00:00')];
+  assert.deepEqual(removed(decide({ ...daily, retain: 1 }, '03T04:00:00', { savepoints })), ['words-02T03:00:00']);
+});
+
+test('a drill is not repeated because the savepoint that was drilled has made room for another', () => {
+  const spec = { schedule: '0 * * * *', retain: 1, drill: { schedule: '0 5 * * *' } };
+  assert.equal(decide(spec, '03T06:00:30', { savepoints: [scheduled('03T06:00:00')] }).drill, undefined);
+  assert.equal(decide(spec, '04T05:00:00', { savepoints: [scheduled('04T04:00:00')] }).drill?.uid, 'uid-04T04:00:00');
+});
+
+test('a name that somebody else has taken is not asked for again and again', () => {
+  const theirs = scheduled('02T03:00:00');
+  const metadata = { ...theirs.metadata, name: 'words-20260302t0300', labels: {}, annotations: {} };
+  assert.equal(decide(daily, '02T03:07:00', { savepoints: [{ ...theirs, metadata }] }).create, undefined);
+});

@@ -65,7 +65,7 @@ function decideTime(
   const due = latestRunMs(times, nowMs - offsetMs);
   // Also one that somebody has taken the label from, so that it is kept: its time is over all the same.
   const made = input.savepoints.filter(({ metadata }) => metadata.annotations?.[savepointAnnotations.scheduleTime] !== undefined);
-  const doneMs = Math.max(flinkJob.createdAtMs, ...[...scheduled, ...made].map(scheduleTimeMs));
+  const doneMs = Math.max(flinkJob.createdAtMs, ...[...scheduled, ...made].map(scheduleTimeMs).filter(isPast(nowMs)));
   const isLate = due !== undefined && nowMs - due - offsetMs > spec.startDeadlineSeconds * 1000;
   const isBusy = scheduled.some(
     ({ metadata, status }) => metadata.deletionTimestamp === undefined && !(status && isTerminal(status)),
@@ -73,7 +73,15 @@ function decideTime(
   if (due === undefined || due <= doneMs || !isUp || isBusy || (isLate && spec.missedRun === 'Skip')) {
     return { create: undefined, wakeAtMs };
   }
-  return { create: savepointFor(flinkJob, spec, due), wakeAtMs };
+  const create = savepointFor(flinkJob, spec, due);
+  // Somebody's own: the time is theirs, and asking for it again would not change that.
+  const isTaken = input.savepoints.some(({ metadata }) => metadata.name === create.name);
+  return { create: isTaken ? undefined : create, wakeAtMs };
+}
+
+/** What a clock that was ahead has written down says nothing about the times until then. */
+function isPast(nowMs: number): (timeMs: number) => boolean {
+  return (timeMs) => timeMs <= nowMs;
 }
 
 function savepointFor({ namespace, name }: FlinkJobKey, spec: SavepointSchedule, dueMs: number): NewFlinkSavepoint {
@@ -98,7 +106,10 @@ function scheduleTimeMs({ metadata }: StoredFlinkSavepoint): number {
   return Number.isNaN(ms) ? Date.parse(metadata.creationTimestamp) : ms;
 }
 
-/** The newest of all that are complete, whoever has asked for it: that is what a restore would be made from. */
+/**
+ * The newest of all that are complete, whoever has asked for it: that is what a restore would be made from. It was complete when the time came: of what has taken the place of a
+ * savepoint that was drilled nobody could tell otherwise that this time is done with.
+ */
 function decideDrillTime(
   { flinkJob, schedule, savepoints, nowMs }: ScheduleInput,
   offsetMs: number,
@@ -111,17 +122,24 @@ function decideDrillTime(
   const wakeAtMs = next === undefined ? undefined : next + offsetMs;
   const due = latestRunMs(times, nowMs - offsetMs);
   const drilled = savepoints.map(({ status }) => Date.parse(status?.drill?.scheduleTime ?? new Date(0).toISOString()));
-  const [newest] = completedNewestFirst(savepoints);
-  if (due === undefined || newest === undefined || due <= Math.max(flinkJob.createdAtMs, ...drilled)) {
+  const doneMs = Math.max(flinkJob.createdAtMs, ...drilled.filter(isPast(nowMs)));
+  const [newest] = completed(savepoints)
+    .filter((each) => isPast(nowMs)(completedMs(each)))
+    .toSorted((a, b) => completedMs(b) - completedMs(a));
+  const isDue = due !== undefined && due > doneMs;
+  if (!isDue || newest === undefined || completedMs(newest) > due + offsetMs) {
     return { drill: undefined, wakeAtMs };
   }
   return { drill: { uid: newest.metadata.uid, scheduleTime: toTime(due) }, wakeAtMs };
 }
 
-function completedNewestFirst(savepoints: readonly StoredFlinkSavepoint[]): readonly StoredFlinkSavepoint[] {
-  return savepoints
-    .filter(({ metadata, status }) => status?.state === 'Completed' && metadata.deletionTimestamp === undefined)
-    .toSorted((a, b) => completedMs(b) - completedMs(a));
+function completed(savepoints: readonly StoredFlinkSavepoint[]): readonly StoredFlinkSavepoint[] {
+  return savepoints.filter(({ metadata, status }) => status?.state === 'Completed' && metadata.deletionTimestamp === undefined);
+}
+
+/** By the store's clock, which is one; operators take turns, and each has its own. They are taken in the order in which they were made. */
+function madeMs({ metadata }: StoredFlinkSavepoint): number {
+  return Date.parse(metadata.creationTimestamp);
 }
 
 function completedMs({ status }: StoredFlinkSavepoint): number {
@@ -134,7 +152,7 @@ function decideRetention(
   { retain, retainSeconds }: SavepointSchedule,
   nowMs: number,
 ): { readonly remove: readonly StoredFlinkSavepoint[]; readonly wakeAtMs: number | undefined } {
-  const [newest, ...older] = completedNewestFirst(scheduled);
+  const [newest, ...older] = completed(scheduled).toSorted((a, b) => madeMs(b) - madeMs(a));
   const isOld = (each: StoredFlinkSavepoint) => retainSeconds !== undefined && nowMs - completedMs(each) >= retainSeconds * 1000;
   const isDrilled = ({ status }: StoredFlinkSavepoint) => status?.drill !== undefined && status.drill.result === undefined;
   const going = older.filter((each, index) => (index + 1 >= retain || isOld(each)) && !isDrilled(each));
