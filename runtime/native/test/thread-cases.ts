@@ -93,6 +93,8 @@ const workerTasks: Record<string, (path: string) => Promise<void>> = {
   async hang(path) {
     const database = await open(`${path}/db`);
     database.ingest(0, [`${path}/pipe`], { moveFiles: false, dbGenerated: false }).catch(() => {});
+    // Calls begin in the order in which they are made, and what has not begun would be given up: it has when a later one has ended.
+    await database.flush();
     parentPort?.postMessage('hanging');
   },
   async forget(path) {
@@ -202,6 +204,10 @@ const cases: Record<string, (path: string) => Promise<void>> = {
       Array.from({ length: 7 }, (_, level) => Number(database.property(0, `rocksdb.num-files-at-level${level}`))).reduce(
         (a, b) => a + b,
       );
+    // It is flushed in the background; whoever started this process ends it when that never happens.
+    while (files(idle) === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
     console.log(JSON.stringify({ idleFiles: files(idle), activeFiles: files(active) }));
     await Promise.all([idle.close(), active.close()]);
   },

@@ -460,7 +460,7 @@ test('messages of an older deployment are dropped, and a newer one ends it', asy
 });
 
 test('without a word for the time of its lease a TaskManager ends its tasks and registers anew', async () => {
-  const scene = await Scene.create({ parallelism: 2, taskManagerCount: 1, leaseMs: 700 });
+  const scene = await Scene.create({ parallelism: 2, taskManagerCount: 1, leaseMs: 2_000 });
   const [taskManager] = scene.taskManagers;
   // Until the tasks run, however long a busy machine takes for that.
   const words = setInterval(() => taskManager?.send({ type: 'Heartbeat', epoch: firstToken.epoch }), 100);
