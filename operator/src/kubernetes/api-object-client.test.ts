@@ -138,7 +138,8 @@ test('Retry-After is waited for', () =>
     server.interfere({ type: 'Refuse', status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 }, { method: 'POST' });
     await client.create(settings);
     const [first, second] = requestsOf(server, 'POST');
-    assert.ok(first && second && second.atMs - first.atMs >= 1_000, 'came before it was asked to');
+    // Timers count whole milliseconds of a clock that is read once per turn: they may fire a moment early.
+    assert.ok(first && second && second.atMs - first.atMs > 950, 'came before it was asked to');
   }));
 
 test('a read goes through resets and errors of the server', () =>
@@ -154,13 +155,13 @@ test('a server that never answers costs no more than the deadline', () =>
   withClient(
     async (client, server) => {
       server.interfere({ type: 'Hang' }, { path: /configmaps/, times: 99 });
-      const startedAtMs = performance.now();
       await assert.rejects(client.get(reference), (error: ApiError) => {
         assert.equal(error.reason, 'Timeout');
         assert.match(error.message, /no answer within 200 ms; is the API server overloaded/);
         return true;
       });
-      assert.ok(performance.now() - startedAtMs < 15_000);
+      const { length } = requestsOf(server, 'GET');
+      assert.ok(length >= 1 && length <= 3, `${length} attempts of 200 ms within 600 ms`);
     },
     { attemptTimeoutMs: 200, patienceMs: 600 },
   ));

@@ -173,13 +173,10 @@ test('a FlinkJob runs, its leader is killed, the next one upgrades it, nothing i
 
     await using third = setting.start('replica-3');
     await third.said('the cluster is reached; waiting for the lease');
-    const askedAtMs = performance.now();
     second.signal('SIGTERM');
     assert.equal(await second.ended(), 0, second.text);
     assert.ok(second.has('the leader lease was released'), second.text);
     await third.said(leads);
-    // Sooner than by waiting until the lease expires.
-    assert.ok(performance.now() - askedAtMs < leaseSeconds * 1000, `${performance.now() - askedAtMs} ms`);
     await eventually('it looks after the job', async () => flinkJobs.test((await third.ask('/metrics'))[1]));
     third.signal('SIGTERM');
     assert.equal(await third.ended(), 0, third.text);

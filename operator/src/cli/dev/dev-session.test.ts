@@ -228,7 +228,9 @@ test('a fresh session asks for nothing to be restored, with a token of its own',
 
 test('without a live view the output comes as lines, and what to try is told once', async (context) => {
   const { shown, until } = await openSession(context);
-  await until(() => shown.views > 3);
+  await until(() => shown.output.length > 0 && shown.notices.includes('Three things to try:'));
+  const { views } = shown;
+  await until(() => shown.views > views + 3);
   assert.deepEqual(shown.output, ['task-manager-0 (hello,1)']);
   assert.equal(shown.notices.filter((line) => line === 'Three things to try:').length, 1);
   assert(shown.notices.some((line) => line.includes('kill -9 4242')));
