@@ -11,6 +11,10 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const node = join(root, 'node_modules', '.bin', process.platform === 'win32' ? 'node.cmd' : 'node');
+/** Of npm's shell, if it is npm that started this. */
+const parent = process.ppid;
+/** Cheap, and soon enough for somebody who waits for it. */
+const parentCheckIntervalMs = 500;
 /** Written after an install that went through; holds the digest of what was installed. */
 const stampFile = join(root, 'node_modules', '.flinkjob-installed');
 const manifests = ['package-lock.json', 'package.json', 'runtime/package.json', 'operator/package.json'];
@@ -33,8 +37,22 @@ process.on('SIGINT', () => {});
 for (const signal of ['SIGTERM', 'SIGHUP']) {
   process.on(signal, () => child.kill(signal));
 }
+endWithNpm();
 child.on('error', (error) => fail(`could not start ${node}: ${error.message}. Remove node_modules and try again.`));
 child.on('exit', (code, signal) => process.exit(signal ? 128 + (constants.signals[signal] ?? 0) : (code ?? 1)));
+
+/** npm passes SIGTERM to the shell that it runs a script by; the shell ends and passes nothing on, and whatever it had started would stay for ever. */
+function endWithNpm() {
+  if (process.env.npm_lifecycle_event === undefined) {
+    return;
+  }
+  const timer = setInterval(() => {
+    if (process.ppid !== parent) {
+      clearInterval(timer);
+      child.kill('SIGTERM');
+    }
+  }, parentCheckIntervalMs);
+}
 
 function ensureInstalled() {
   const digest = createHash('sha256');
