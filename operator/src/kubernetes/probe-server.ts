@@ -1,5 +1,5 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { JobError } from '@flinkjob/runtime/rest';
 import type { Metrics } from './metrics.ts';
 
@@ -11,7 +11,10 @@ export interface ProbeServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Kubelets and Prometheus ask a few times a minute over few connections; whoever opens more means something else. */
+/**
+ * Kubelets and Prometheus ask a few times a minute over few connections. When there are more, the oldest goes and not the new one: whoever opens many gets in his own way, and the probes,
+ * by which this pod lives, come through.
+ */
 const connectionsMax = 64;
 const requestTimeoutMs = 10_000;
 /** Between looks at what has not arrived in time. */
@@ -34,7 +37,7 @@ export async function startProbeServer(options: {
     },
     (request, response) => answer(request, response, { readiness, metrics }),
   );
-  server.maxConnections = connectionsMax;
+  limitConnections(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
       reject(
@@ -57,6 +60,19 @@ export async function startProbeServer(options: {
       });
     },
   };
+}
+
+function limitConnections(server: Server): void {
+  /** Oldest first. */
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    if (sockets.size > connectionsMax) {
+      const [oldest] = sockets;
+      oldest?.destroy();
+    }
+  });
 }
 
 function answer(
