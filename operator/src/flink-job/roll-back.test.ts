@@ -216,10 +216,11 @@ test('a revision that restarts too often is rolled back before its deadline', ()
   assert.equal(controller.status.rollout?.state, 'Stabilizing');
   for (const jobManager of world.jobManagers) {
     jobManager.restarts = 4;
+    jobManager.lastFailure = { code: 'UserFunctionFailed', message: 'counts: no such key' };
   }
   controller.run(14);
   assert.equal(controller.status.revision, revisionWith().name);
-  assert.match(controller.status.rolledBack?.problem.message ?? '', /restarted 4 times/);
+  assert.match(controller.status.rolledBack?.problem.message ?? '', /restarted 4 times .* the last time: counts: no such key/);
 });
 
 test('a lag that grows keeps a revision from being stable, unless the spec ignores it', () => {

@@ -107,8 +107,9 @@ function unmetCriterion(
   const completed = rollout.completedCheckpoints ?? 0;
   // Where there is nothing to go back to, a run without another restart makes up for those that were.
   if (restarts > rollback.maxRestarts && isBackAvailable(input, rollout)) {
-    const message = `it restarted ${restarts} times before it was stable; spec.upgrade.rollback.maxRestarts is ${rollback.maxRestarts}`;
-    return { code: tooManyRestarts, message };
+    const message = `it restarted ${restarts === 1 ? 'once' : `${restarts} times`} before it was stable; spec.upgrade.rollback.maxRestarts is ${rollback.maxRestarts}`;
+    const why = document?.lastFailure;
+    return { code: tooManyRestarts, message: why === undefined ? message : `${message}; the last time: ${why.message}` };
   }
   if (document?.state !== 'Running') {
     return { code: 'NotRunning', message: `it is ${document?.state ?? 'not answering'}` };

@@ -483,6 +483,7 @@ export class FakeWorld {
       epoch: jobManager.epoch,
       restored: jobManager.restored,
       restarts: jobManager.restarts,
+      lastFailure: jobManager.lastFailure,
       vertices: this.pendingRecords === undefined ? [] : [vertexWith(this.pendingRecords)],
       lastCheckpoint: opened ? lineage.latest : undefined,
       failedCheckpoint: this.failedCheckpoint,
@@ -531,6 +532,7 @@ export interface FakeJobManager {
   state: JobState;
   restored: JobStatusDocument['restored'];
   restarts: number;
+  lastFailure?: JobStatusDocument['lastFailure'];
   error: string | undefined;
   errorRetry: 'never' | 'backoff';
 }

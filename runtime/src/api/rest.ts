@@ -24,6 +24,8 @@ export interface JobStatusDocument {
   readonly executionAttempt: number;
   /** Automatic restarts since this JobManager opened the lineage. */
   readonly restarts: number;
+  /** What the newest of them was for. Absent without one, and where an older runtime answers. */
+  readonly lastFailure?: Pick<ErrorInfo, 'code' | 'message' | 'remedy'> | undefined;
   readonly parallelism: number;
   readonly maxParallelism: number;
   /** What this JobManager started from; undefined until decided. */

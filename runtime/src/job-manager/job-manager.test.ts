@@ -73,6 +73,7 @@ test('after the loss of a TaskManager the job restarts from its newest checkpoin
   );
   assert.deepEqual(parts.map((part) => Buffer.from(part, 'base64').toString()).sort(), ['counts#0@2', 'counts#1@2']);
   assert.equal(started.jobManager.status().restarts, 1);
+  assert.equal(started.jobManager.status().lastFailure?.code, 'TaskManagerLost');
   assert.equal(started.jobManager.history.exceptions.at(-1)?.taskManagerId, 'tm-2');
 });
 

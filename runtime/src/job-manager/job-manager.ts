@@ -218,6 +218,7 @@ export class JobManager {
       epoch: this.#epoch,
       executionAttempt: this.#run?.executionAttempt ?? 0,
       restarts: this.#run?.restarts ?? 0,
+      lastFailure: this.#run?.lastFailure,
       restored: this.#restored,
       importing: this.#importing,
       latest: view.latest,

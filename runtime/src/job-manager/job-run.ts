@@ -83,6 +83,7 @@ export class JobRun {
   #restartHistory = noFailures;
   #state: JobState = 'WaitingForTaskManagers';
   #error: ErrorInfo | undefined;
+  #lastFailure: ErrorInfo | undefined;
   #slotsChanged: Deferred<void> = deferred();
   #closed: Deferred<JobEnd> = deferred();
   /** While `Closed` is being appended: whether it is in the lineage. */
@@ -163,6 +164,11 @@ export class JobRun {
 
   get error(): ErrorInfo | undefined {
     return this.#error;
+  }
+
+  /** Of the newest restart. */
+  get lastFailure(): ErrorInfo | undefined {
+    return this.#lastFailure;
   }
 
   /** Objects in the storage that nothing names; undefined before the first look. */
@@ -456,6 +462,7 @@ export class JobRun {
   }: ExecutionFailure): { readonly type: 'Retry'; readonly delayMs: number } | (JobEnd & { type: 'Failed' }) {
     const { input, ports } = this.#options;
     this.#restarts += 1;
+    this.#lastFailure = error;
     this.#enter('Restarting', error);
     if (isOrdered) {
       return { type: 'Retry', delayMs: 0 };

@@ -22,6 +22,7 @@ export interface JobFacts {
   readonly epoch: number | undefined;
   readonly executionAttempt: number;
   readonly restarts: number;
+  readonly lastFailure?: ErrorInfo | undefined;
   readonly restored: RestoredFrom | undefined;
   readonly importing?: ImportStatus | undefined;
   readonly latest: CheckpointRecord | undefined;
@@ -48,6 +49,7 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
     attempt: config.attempt,
     podUid: config.podUid,
     ...{ state, stateSinceMs, error, epoch, executionAttempt, restarts },
+    ...(facts.lastFailure === undefined ? {} : { lastFailure: inWords(facts.lastFailure) }),
     parallelism: graph.parallelism,
     maxParallelism: graph.maxParallelism,
     restored,
@@ -73,6 +75,10 @@ export function jobStatus(facts: JobFacts): JobStatusDocument {
       operationId: facts.closed.operationId,
     },
   };
+}
+
+function inWords({ code, message, remedy }: ErrorInfo): JobStatusDocument['lastFailure'] {
+  return { code, message, ...(remedy === undefined ? {} : { remedy }) };
 }
 
 export function restoredFrom({ checkpoint, source, reason, note, import: importRequest }: RestoreDecision): RestoredFrom {
