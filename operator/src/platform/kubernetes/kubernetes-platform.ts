@@ -381,7 +381,9 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     if (found === undefined || labelOf(found, labels.uid) !== job.uid) {
       return undefined;
     }
-    return { operationId, job: found, pod: pods.find((pod) => labelOf(pod, jobNameLabel) === reference.name) };
+    // A pod of a Job of this name that was removed and made again says nothing about the one that is there.
+    const isOurs = ({ metadata }: Pod) => metadata.ownerReferences?.some(({ uid }) => uid === found.metadata.uid) === true;
+    return { operationId, job: found, pod: pods.find(isOurs) };
   }
 
   /**
