@@ -1,6 +1,6 @@
 import type { FlinkJobStatus } from '../api/flink-job-status.ts';
 import { decideDeletion } from './decide-deletion.ts';
-import { type Command, type DecideInput, type Decision, revisionNamed, toMs, wantsProcesses } from './decision.ts';
+import { type Command, type DecideInput, type Decision, revisionNamed, toMs, toTime, wantsProcesses } from './decision.ts';
 import { foldFacts } from './fold-facts.ts';
 import { keepProcesses } from './keep-processes.ts';
 import { lifecycleState } from './lifecycle-state.ts';
@@ -41,6 +41,9 @@ export function decide(input: DecideInput): Decision {
   return { status, commands, moves, requeueAfterMs: pollMs({ ...input, status }, commands) };
 }
 
+/** Processes that do not end are looked at ten times in the time that they have lingered so far: each time later. */
+const lingeringPollDivisor = 10;
+
 /** Soon while something is about to change, and not before where only time changes something: a job that waits for a person costs no more than one that runs. */
 function pollMs({ status, facts, limits, nowMs, paused }: DecideInput, commands: readonly Command[]): number {
   const { rollout } = status;
@@ -49,11 +52,16 @@ function pollMs({ status, facts, limits, nowMs, paused }: DecideInput, commands:
     return idlePollMs;
   }
   // An attempt that is not Running yet, or not any more, changes too.
-  if (commands.length > 0 || (wantsProcesses(status) && facts.document?.state !== 'Running')) {
+  const within = (ms: number) => Math.min(idlePollMs, Math.max(busyPollMs, ms));
+  const isEndingOnly = commands.length > 0 && commands.every(({ type }) => type === 'Terminate');
+  if ((commands.length > 0 && !isEndingOnly) || (wantsProcesses(status) && facts.document?.state !== 'Running')) {
     return busyPollMs;
   }
+  if (isEndingOnly) {
+    // On a machine that does not answer they stay, and telling them again every second helps nobody. That one has gone is heard of.
+    return within((nowMs - toMs(status.ended?.time ?? status.attempt?.startedTime ?? toTime(nowMs))) / lingeringPollDivisor);
+  }
   const untilMs = (time: string | undefined) => (time === undefined ? idlePollMs : toMs(time) - nowMs);
-  const within = (ms: number) => Math.min(idlePollMs, Math.max(busyPollMs, ms));
   switch (rollout?.state) {
     case undefined:
       return within(untilMs(status.ended?.retryTime));

@@ -60,3 +60,30 @@ test('what waits for its next try, or is paused, is looked at no more often than
   controller.pass();
   assert.equal(controller.requeueAfterMs, limits.idlePollMs);
 });
+
+test('processes of an earlier attempt that do not end are told so less and less often', () => {
+  const { world, controller, said } = running();
+  controller.limits = limits;
+  const [taskManager] = world.taskManagers;
+  assert.ok(taskManager !== undefined);
+  const lingering = { ...taskManager };
+  controller.apply(revisionWith({ job: { args: { version: 'next' } } }));
+  controller.run(20);
+  assert.equal(controller.status.rollout, undefined);
+  const startedMs = Date.parse(controller.status.attempt?.startedTime ?? '');
+  const pollMsAfter = (lingersMs: number) => {
+    world.taskManagers.push({ ...lingering });
+    world.nowMs = startedMs + lingersMs;
+    said.length = 0;
+    controller.pass();
+    assert.deepEqual(
+      said.map(({ type }) => type),
+      ['Terminate'],
+    );
+    return controller.requeueAfterMs;
+  };
+  assert.equal(pollMsAfter(busyPollMs), busyPollMs);
+  assert.equal(pollMsAfter(20_000), 2_000);
+  assert.equal(pollMsAfter(100_000), 10_000);
+  assert.equal(pollMsAfter(86_400_000), limits.idlePollMs);
+});
