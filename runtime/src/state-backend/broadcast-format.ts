@@ -1,7 +1,7 @@
-import { JobError } from '../core/job-error.ts';
 import { BinaryReader } from '../core/types/binary-reader.ts';
 import { BinaryWriter } from '../core/types/binary-writer.ts';
 import type { TypeDescriptor } from '../core/types/type.ts';
+import { stateVersionUnknown } from './state-version-unknown.ts';
 
 /**
  * Broadcast state of one operator, version 2: it is small, so it is one piece of bytes.
@@ -45,15 +45,7 @@ export function* decodeBroadcastState(bytes: Uint8Array): Generator<BroadcastEnt
   const reader = new BinaryReader(bytes);
   const found = reader.readByte();
   if (found < 1 || found > version) {
-    throw new JobError(
-      `broadcast state was written in version ${found} of its format; this runtime knows versions up to ${version}`,
-      {
-        domain: 'user',
-        retry: 'never',
-        code: 'StateVersionUnknown',
-        remedy: 'Restore with the runtime release that wrote the checkpoint, or a newer one.',
-      },
-    );
+    throw stateVersionUnknown('broadcast state', { found, known: version });
   }
   for (let count = reader.readVarint(); count > 0; count--) {
     const state = reader.readString();

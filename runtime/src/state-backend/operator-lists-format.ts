@@ -1,7 +1,7 @@
-import { JobError } from '../core/job-error.ts';
 import { BinaryReader } from '../core/types/binary-reader.ts';
 import { BinaryWriter } from '../core/types/binary-writer.ts';
 import type { TypeDescriptor } from '../core/types/type.ts';
+import { stateVersionUnknown } from './state-version-unknown.ts';
 
 /**
  * Operator state of one subtask, version 1, the same for all state backends and kinds of snapshot.
@@ -45,12 +45,7 @@ export function* decodeOperatorLists(bytes: Uint8Array): Generator<StoredElement
   const reader = new BinaryReader(bytes);
   const found = reader.readByte();
   if (found !== version) {
-    throw new JobError(`operator state was written in version ${found} of its format; this runtime knows version ${version}`, {
-      domain: 'user',
-      retry: 'never',
-      code: 'StateVersionUnknown',
-      remedy: 'Restore with the runtime release that wrote the checkpoint, or a newer one.',
-    });
+    throw stateVersionUnknown('operator state', { found, known: version });
   }
   for (let count = reader.readVarint(); count > 0; count--) {
     const state = reader.readString();

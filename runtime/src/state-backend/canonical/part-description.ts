@@ -2,8 +2,9 @@ import { crc32 } from 'node:zlib';
 import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { stateVersionUnknown } from '../state-version-unknown.ts';
 import type { WrittenDeclarations } from '../written-declarations.ts';
-import { damaged, unknownVersion } from './canonical-errors.ts';
+import { damaged } from './canonical-errors.ts';
 
 /**
  * What a canonical part consists of. Its bytes, version 1:
@@ -49,7 +50,7 @@ export function decodeCanonicalPart(bytes: Uint8Array): CanonicalPart {
   const reader = new BinaryReader(bytes, 4);
   const found = reader.readUint32();
   if (found > version) {
-    throw unknownVersion(found, version);
+    throw stateVersionUnknown('keyed state in the canonical format', { found, known: version });
   }
   const contentSizeBytes = bytes.length - checksumSizeBytes;
   if (crc32(bytes.subarray(0, contentSizeBytes)) !== new BinaryReader(bytes, contentSizeBytes).readUint32()) {

@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
-import { damaged, unknownVersion } from './canonical-errors.ts';
+import { stateVersionUnknown } from '../state-version-unknown.ts';
+import { damaged } from './canonical-errors.ts';
 
 /**
  * A file of rows in ascending order of their keys, version 1:
@@ -138,7 +139,7 @@ export function readBlocks(file: Uint8Array, name: string): readonly RowsBlock[]
   }
   const found = reader.readUint32();
   if (found > version) {
-    throw unknownVersion(found, version);
+    throw stateVersionUnknown('keyed state in the canonical format', { found, known: version });
   }
   reader.reset(file, file.length - footSizeBytes);
   const indexSizeBytes = reader.readUint32();

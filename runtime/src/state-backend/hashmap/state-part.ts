@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import { JobError } from '../../core/job-error.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
+import { stateVersionUnknown } from '../state-version-unknown.ts';
 import type { WrittenDeclarations } from '../written-declarations.ts';
 
 /**
@@ -86,12 +87,7 @@ export function openStatePart(part: Uint8Array): { readonly declarations: Writte
   }
   const found = reader.readUint32();
   if (found !== version) {
-    throw new JobError(`keyed state was written in version ${found} of its format; this runtime knows version ${version}`, {
-      domain: 'user',
-      retry: 'never',
-      code: 'StateVersionUnknown',
-      remedy: 'Restore with the runtime release that wrote the checkpoint.',
-    });
+    throw stateVersionUnknown('keyed state', { found, known: version });
   }
   const checkedSizeBytes = part.length - trailerSizeBytes;
   if (crc32(part.subarray(0, checkedSizeBytes)) !== new BinaryReader(part, checkedSizeBytes).readUint32()) {

@@ -4,6 +4,7 @@ import type { KeyGroupRange } from '../../core/key-groups/key-group.ts';
 import { BinaryReader } from '../../core/types/binary-reader.ts';
 import { BinaryWriter } from '../../core/types/binary-writer.ts';
 import type { TypeDescriptor } from '../../core/types/type.ts';
+import { stateVersionUnknown } from '../state-version-unknown.ts';
 import type { WrittenDeclarations } from '../written-declarations.ts';
 import { formatVersion, formatVersionWithoutForms } from './key-layout.ts';
 
@@ -57,15 +58,7 @@ export function decodeStatePart(bytes: Uint8Array): StatePart {
   const reader = new BinaryReader(bytes, 4);
   const version = reader.readUint32();
   if (version > formatVersion) {
-    throw new JobError(
-      `keyed state was written in version ${version} of its format; this runtime knows versions up to ${formatVersion}`,
-      {
-        domain: 'user',
-        retry: 'never',
-        code: 'StateVersionUnknown',
-        remedy: 'Restore with the runtime version that wrote the checkpoint, or a newer one.',
-      },
-    );
+    throw stateVersionUnknown('keyed state', { found: version, known: formatVersion });
   }
   const contentSizeBytes = bytes.length - checksumSizeBytes;
   const checksum = new BinaryReader(bytes, contentSizeBytes).readUint32();
