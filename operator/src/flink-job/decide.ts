@@ -45,23 +45,28 @@ export function decide(input: DecideInput): Decision {
 const lingeringPollDivisor = 10;
 
 /** Soon while something is about to change, and not before where only time changes something: a job that waits for a person costs no more than one that runs. */
-function pollMs({ status, facts, limits, nowMs, paused }: DecideInput, commands: readonly Command[]): number {
-  const { rollout } = status;
-  const { idlePollMs, busyPollMs, stabilizingPollMs } = limits;
+function pollMs(input: DecideInput, commands: readonly Command[]): number {
+  const { status, facts, limits, nowMs, paused } = input;
+  const { idlePollMs, busyPollMs } = limits;
   if (paused) {
     return idlePollMs;
   }
+  // On a machine that does not answer processes stay, and telling them again every second helps nobody. That one has gone is heard of.
+  const isEndingOnly = commands.every(({ type }) => type === 'Terminate');
   // An attempt that is not Running yet, or not any more, changes too.
-  const within = (ms: number) => Math.min(idlePollMs, Math.max(busyPollMs, ms));
-  const isEndingOnly = commands.length > 0 && commands.every(({ type }) => type === 'Terminate');
-  if ((commands.length > 0 && !isEndingOnly) || (wantsProcesses(status) && facts.document?.state !== 'Running')) {
+  if (!isEndingOnly || (wantsProcesses(status) && facts.document?.state !== 'Running')) {
     return busyPollMs;
   }
-  if (isEndingOnly) {
-    // On a machine that does not answer they stay, and telling them again every second helps nobody. That one has gone is heard of.
-    return within((nowMs - toMs(status.ended?.time ?? status.attempt?.startedTime ?? toTime(nowMs))) / lingeringPollDivisor);
-  }
+  const lingersMs = nowMs - toMs(status.ended?.time ?? status.attempt?.startedTime ?? toTime(nowMs));
+  const pollMs = rolloutPollMs(input);
+  return commands.length === 0 ? pollMs : Math.min(pollMs, Math.max(busyPollMs, lingersMs / lingeringPollDivisor));
+}
+
+function rolloutPollMs({ status, limits, nowMs }: DecideInput): number {
+  const { rollout } = status;
+  const { idlePollMs, busyPollMs, stabilizingPollMs } = limits;
   const untilMs = (time: string | undefined) => (time === undefined ? idlePollMs : toMs(time) - nowMs);
+  const within = (ms: number) => Math.min(idlePollMs, Math.max(busyPollMs, ms));
   switch (rollout?.state) {
     case undefined:
       return within(untilMs(status.ended?.retryTime));
