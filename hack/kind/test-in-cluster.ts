@@ -1,21 +1,18 @@
 import { globSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { clusterEnvironment, clusterUp, kubectl, loadImages } from './cluster.ts';
-import { attempt, KindError, run, say, stage } from './command.ts';
+import { attempt, KindError, say, stage } from './command.ts';
+import { installOperator, operatorNamespace, uninstallOperator } from './operator-release.ts';
 import { buildExampleImage, buildImagesToTry, exampleImage } from './own-images.ts';
 import { binDirectory, kindDirectory, sharedDirectory } from './paths.ts';
 import { runTestFiles } from './run-test-files.ts';
 
 /** The example again under another name: what a job is upgraded to. */
 const nextImage = exampleImage.replace(/:.*$/, ':2');
-const chart = fileURLToPath(new URL('../../charts/flinkjob-operator', import.meta.url));
-const operatorNamespace = 'flinkjob-system';
 /** Everything of the tests is in these, and in those with the label; whatever an earlier run left is removed with them. */
 const namespaces = ['streams', 'storage', operatorNamespace];
 const ofTests = '--selector=flinkjob.dev/test=kind';
 const removalTimeoutMs = 5 * 60_000;
-const installTimeoutMs = 5 * 60_000;
 /** Scenarios of these do harm to nothing but their own job and namespace, and run side by side; the others have the cluster to themselves. */
 const sideBySide = 'operator/test/kind/side-by-side';
 /** Each has two or three pods, and waits most of its time: more would have two processors wait for each other. */
@@ -62,8 +59,7 @@ async function install(): Promise<void> {
   await kubectl('apply', '--filename', join(kindDirectory, 's3-server.yaml'));
   await kubectl('create', 'namespace', operatorNamespace);
   await kubectl('label', 'namespace', operatorNamespace, 'pod-security.kubernetes.io/enforce=restricted');
-  const helm = ['install', 'flinkjob', chart, '--namespace', operatorNamespace, '--wait', '--timeout', '4m'];
-  await run(join(binDirectory, 'helm'), helm, { env: clusterEnvironment, timeoutMs: installTimeoutMs });
+  await installOperator();
   await kubectl('--namespace', 'storage', 'rollout', 'status', 'deployment/s3', '--timeout=120s');
 }
 
@@ -75,8 +71,7 @@ async function removeAll(): Promise<void> {
   if (isThere) {
     await removeFlinkJobs();
   }
-  const helm = ['uninstall', 'flinkjob', '--namespace', operatorNamespace, '--ignore-not-found', '--wait', '--timeout', '2m'];
-  await run(join(binDirectory, 'helm'), helm, { env: clusterEnvironment, timeoutMs: removalTimeoutMs });
+  await uninstallOperator();
   await kubectl('delete', 'namespace', ...namespaces, '--ignore-not-found', '--timeout=180s');
   await kubectl('delete', 'namespace', ofTests, '--ignore-not-found', '--timeout=180s');
   await kubectl('delete', 'persistentvolume', ofTests, '--ignore-not-found', '--timeout=60s');
