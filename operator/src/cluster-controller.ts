@@ -13,7 +13,7 @@ import type { Metrics } from './kubernetes/metrics.ts';
 import type { ObjectClient } from './kubernetes/object-client.ts';
 import type { Log } from './log.ts';
 import { KubernetesPlatform, kubernetesLimits } from './platform/kubernetes/kubernetes-platform.ts';
-import { watchWorkloads } from './platform/kubernetes/watch-workloads.ts';
+import { WorkloadWatch } from './platform/kubernetes/watch-workloads.ts';
 import { KubernetesFlinkJobStore } from './store/kubernetes-flink-job-store.ts';
 import { KubernetesFlinkSavepointStore } from './store/kubernetes-flink-savepoint-store.ts';
 
@@ -47,7 +47,7 @@ export function clusterControllerOptions(
     store: new KubernetesFlinkJobStore(shared),
     platform: new KubernetesPlatform({
       ...{ client, engine, clusterId, operatorNamespace, metricsNamespaces, credentials, clock, log },
-      watchWorkloads: watchWorkloads(shared),
+      workloads: new WorkloadWatch(shared),
     }),
     ...{ engine, credentials, clock, log, metrics, limits: kubernetesLimits },
     record: (flinkJob, event) => events.record(objectEventOf(flinkJob, event)),

@@ -1,4 +1,5 @@
 import type { FlinkJobStatus } from '../api/flink-job-status.ts';
+import { recordCheckpointSparingly } from './checkpoint-record.ts';
 import { decideDeletion } from './decide-deletion.ts';
 import { type Command, type DecideInput, type Decision, revisionNamed, toMs, toTime, wantsProcesses } from './decision.ts';
 import { foldFacts } from './fold-facts.ts';
@@ -35,7 +36,7 @@ export function decide(input: DecideInput): Decision {
   const current = revisionNamed(input, advance.status.revision);
   const kept = keepProcesses({ ...input, current, status: advance.status });
   const described = { ...kept.status, observedGeneration: input.generation };
-  const status = describeStatus({ ...input, current, status: described });
+  const status = recordCheckpointSparingly(input, describeStatus({ ...input, current, status: described }));
   const commands: readonly Command[] = input.paused ? [] : [...advance.commands, ...kept.commands, ...expire(input, status)];
   const moves = ended === undefined ? advance.moves : [ended, ...advance.moves];
   return { status, commands, moves, requeueAfterMs: pollMs({ ...input, status }, commands) };

@@ -1,6 +1,7 @@
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { Ended, FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import type { ExitFact } from '../platform/platform.ts';
+import { checkpointRecordOf } from './checkpoint-record.ts';
 import { currentJobManager, type DecideInput, toMs, toTime, wantsProcesses } from './decision.ts';
 import { retryDelayMs } from './limits.ts';
 import { policiesOf } from './policies.ts';
@@ -37,16 +38,7 @@ function foldProgress({ status, nowMs }: DecideInput, document: JobStatusDocumen
     restored: restored === undefined ? status.restored : describeRestored(restored),
     // A start from nothing, asked for in words, is the one thing that takes a checkpoint away.
     lastCheckpoint:
-      lastCheckpoint === undefined
-        ? startedEmpty
-          ? undefined
-          : status.lastCheckpoint
-        : {
-            id: lastCheckpoint.id,
-            kind: lastCheckpoint.kind,
-            path: lastCheckpoint.path,
-            completedTime: toTime(lastCheckpoint.completedAtMs),
-          },
+      lastCheckpoint === undefined ? (startedEmpty ? undefined : status.lastCheckpoint) : checkpointRecordOf(lastCheckpoint),
   };
 }
 

@@ -37,6 +37,8 @@ export interface DecideLimits {
   /** While a revision has to become stable: of its checkpoints only those count that are seen one by one. */
   readonly stabilizingPollMs: number;
   readonly idlePollMs: number;
+  /** How old the recorded checkpoint may be while the job completes newer ones and nothing else changes. */
+  readonly checkpointRecordMaxMs: number;
 }
 
 export const defaultLimits: DecideLimits = {
@@ -58,6 +60,8 @@ export const defaultLimits: DecideLimits = {
   busyPollMs: 200,
   stabilizingPollMs: 1_000,
   idlePollMs: 1_000,
+  // A file costs nothing, and a terminal shows it.
+  checkpointRecordMaxMs: 0,
 };
 
 /** Wait before try `count + 1`, after `count` failures. */

@@ -4,7 +4,7 @@ import { type FlinkJobStatus, initialStatus, type Problem } from '../api/flink-j
 import { annotations } from '../api/labels.ts';
 import { parseFlinkJobSpec } from '../api/parse-flink-job.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { JobReference, Platform } from '../platform/platform.ts';
+import type { JobReference, Platform, PlatformFacts } from '../platform/platform.ts';
 import type { FlinkJobStore } from '../store/flink-job-store.ts';
 import { buildRevision } from './build-revision.ts';
 import { currentPurgeId } from './decide-purge.ts';
@@ -23,8 +23,8 @@ export type Observed = Pick<
   readonly facts: Omit<Facts, 'refusals' | 'hindrance'>;
 };
 
-/** Everything that a decision needs to know of the world. Changes nothing. */
-export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Promise<Observed> {
+/** Everything that a decision needs to know of the world. Changes nothing. `mirrored`: facts of the platform that were known without asking it. */
+export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts, mirrored?: PlatformFacts): Promise<Observed> {
   const { store, platform, engine } = ports;
   const key = keyOf(flinkJob);
   const { uid, generation, deletionTimestamp } = flinkJob.metadata;
@@ -38,7 +38,7 @@ export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Pr
     stored(rollout?.revision),
     stored(status.stable?.revision),
     stored(status.rolledBack?.revision),
-    platform.observe(reference, preFlightId, currentPurgeId(status)),
+    mirrored ?? platform.observe(reference, preFlightId, currentPurgeId(status)),
   ]);
   const wanted = wantsProcesses(status) || deletionTimestamp !== undefined;
   const jobManager = wanted ? currentJobManager(status, platformFacts) : undefined;

@@ -311,3 +311,12 @@ test('under all failures in any order 100 objects arrive at their end states', (
         .sort(),
     );
   }));
+
+test('a mirror is fed while the server is heard, and not before the first list or after a silence', () =>
+  withMirror(async ({ server, reflector }) => {
+    await eventually('it is fed', () => reflector.isFed());
+    await server.down();
+    await eventually('nobody feeds it', () => !reflector.isFed());
+    await server.up();
+    await eventually('it is fed again', () => reflector.isFed());
+  }));

@@ -20,6 +20,7 @@ import { watchStream } from './watch-stream.ts';
  * 2. No failure ends it: reset, end, refusal, ERROR event, unreadable line, silence. Only the signal does.
  * 3. A uid is one object: deleted and made again is Deleted, then Added, even when nobody was watching.
  * 4. `atLeast` is how a caller reads its own writes: it waits until the mirror has come to a version.
+ * 5. `isFed` says whether the server has been heard lately: a mirror that is not fed shows what was so some time ago, and nobody knows when.
  */
 export interface ReflectorOptions<T> extends Selection {
   readonly access: ApiAccess;
@@ -62,6 +63,8 @@ export class Reflector<T extends KubernetesObject> {
   readonly #counters;
   #resourceVersion: string | undefined;
   #failures = 0;
+  /** When the server said something last, a bookmark included; undefined until everything was listed once. */
+  #heardAtMs: number | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -118,6 +121,11 @@ export class Reflector<T extends KubernetesObject> {
     return this.#synced.promise;
   }
 
+  /** A watch that is alive brings a bookmark about once a minute. */
+  isFed(): boolean {
+    return this.#heardAtMs !== undefined && this.#options.clock.monotonicMs() - this.#heardAtMs <= this.#limits.inactivityMs;
+  }
+
   get(key: CacheKey): T | undefined {
     return this.#cache.get(key);
   }
@@ -152,8 +160,9 @@ export class Reflector<T extends KubernetesObject> {
     this.#counters.lists.add({ kind: kind.kind });
     const selection = { namespace, labelSelector, signal, limit: this.#limits.pageSize };
     const { items, resourceVersion } = await listObjects<T>(access, kind, selection);
-    this.#deliver(this.#cache.replaceAll(items));
+    this.#deliver(this.#cache.replaceAll(items.map(withoutManagedFields)));
     this.#reach(resourceVersion);
+    this.#heardAtMs = this.#options.clock.monotonicMs();
     this.#synced.resolve();
   }
 
@@ -168,11 +177,13 @@ export class Reflector<T extends KubernetesObject> {
     const startedAtMs = clock.monotonicMs();
     const events = watchStream<T>({ connection: access.connection, request, acceptTimeoutMs, inactivityMs, clock, signal });
     for await (const event of events) {
+      this.#heardAtMs = clock.monotonicMs();
       if (event.type === 'BOOKMARK') {
         this.#reach(event.resourceVersion);
         continue;
       }
-      const { object, type } = event;
+      const { type } = event;
+      const object = withoutManagedFields(event.object);
       this.#deliver(type === 'DELETED' ? this.#cache.remove(object) : this.#cache.put(object));
       this.#reach(object.metadata.resourceVersion ?? from);
     }
@@ -200,6 +211,12 @@ export class Reflector<T extends KubernetesObject> {
 }
 
 const shortWatchMs = 1_000;
+
+/** Who wrote which field: a third of an object or more, and of no use to whoever only looks. */
+function withoutManagedFields<T extends KubernetesObject>(object: T): T {
+  const { managedFields: _unused, ...metadata } = object.metadata as T['metadata'] & { readonly managedFields?: unknown };
+  return { ...object, metadata };
+}
 
 /** The version is forgotten (410), or is of another history: an etcd that was restored from a backup says that it is in the future. */
 function mustList(error: unknown): boolean {

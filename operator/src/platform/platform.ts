@@ -12,6 +12,12 @@ export interface Platform {
   /** What is there now. `preFlightId`, `purgeId`: also look for the outcome of this pre-flight, of this purge. */
   observe(job: JobReference, preFlightId: string | undefined, purgeId?: string): Promise<PlatformFacts>;
 
+  /**
+   * The same from what watches have brought, without asking anybody and without doing anything. It may be behind: enough to see that nothing is to be done. Undefined when it is not
+   * known for sure, or when there is something that `observe` would do; where nothing is watched, always.
+   */
+  mirrored?(job: JobReference, preFlightId: string | undefined, purgeId?: string): PlatformFacts | undefined;
+
   /** Begins to prove that the revision can start, beside the running job and without touching it. */
   runPreFlight(job: JobReference, request: PreFlightRequest): Promise<void>;
 

@@ -8,6 +8,13 @@ import type { Revision } from '../flink-job/revision.ts';
  */
 export interface FlinkJobStore {
   get(key: FlinkJobKey): Promise<StoredFlinkJob | undefined>;
+
+  /**
+   * What a mirror shows, without asking anybody: never older than what this process has read or written before, but maybe not the newest. Enough to see that nothing is to be done;
+   * whoever does something looks with `get` first. Undefined when nothing is known, or not for sure; where there is no mirror, always.
+   */
+  mirrored?(key: FlinkJobKey): StoredFlinkJob | undefined;
+
   list(): Promise<readonly StoredFlinkJob[]>;
 
   /**

@@ -10,6 +10,7 @@ import { type ApiAccess, createObjectClient } from '../kubernetes/api-object-cli
 import type { Metrics } from '../kubernetes/metrics.ts';
 import type { KubernetesObject, ObjectClient } from '../kubernetes/object-client.ts';
 import { Reflector, type ReflectorLimits } from '../kubernetes/reflector.ts';
+import { isAtLeast } from '../kubernetes/resource-version.ts';
 import type { Log } from '../log.ts';
 import { ControllerRevisions } from './controller-revisions.ts';
 import { type FlinkJobStore, type NumberedRevision, StoreConflictError } from './flink-job-store.ts';
@@ -34,13 +35,18 @@ export interface KubernetesFlinkJobStoreOptions {
 const applyAttemptsMax = 10;
 
 /**
- * FlinkJobs as custom resources, revisions as ControllerRevisions that they own. Reads ask the API server, not a mirror: a decision rests on what is
- * true now. The watch only says of which job to look.
+ * FlinkJobs as custom resources, revisions as ControllerRevisions that they own. `get` asks the API server: what is done rests on what is true now. The watch says of which
+ * job to look, and feeds the mirror, in which that nothing is to be done can be seen without a request.
  */
 export class KubernetesFlinkJobStore implements FlinkJobStore {
   readonly #options: KubernetesFlinkJobStoreOptions;
   readonly #client: ObjectClient;
   readonly #revisions: ControllerRevisions;
+  readonly #mirrors = new Map<string | undefined, Reflector<FlinkJobObject>>();
+  /** By key, the version that was read or written here last: what a mirror has that is older is not shown. */
+  readonly #known = new Map<string, string>();
+  /** As the mirror holds it, once it has been read; with the object it is forgotten. */
+  readonly #readable = new WeakMap<FlinkJobObject, StoredFlinkJob>();
 
   constructor(options: KubernetesFlinkJobStoreOptions) {
     this.#options = options;
@@ -50,7 +56,27 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
 
   async get(key: FlinkJobKey): Promise<StoredFlinkJob | undefined> {
     const found = await this.#read(key);
-    return found === undefined ? undefined : storedOf(found);
+    return found === undefined ? undefined : this.#noted(found);
+  }
+
+  mirrored(key: FlinkJobKey): StoredFlinkJob | undefined {
+    const mirror = this.#mirrors.get(this.#options.namespaces === undefined ? undefined : key.namespace);
+    const object = mirror?.isFed() === true ? mirror.get(key) : undefined;
+    if (object === undefined || !isAtLeast(object.metadata.resourceVersion ?? '', this.#known.get(formatKey(key)) ?? '0')) {
+      return undefined;
+    }
+    const known = this.#readable.get(object);
+    if (known !== undefined) {
+      return known;
+    }
+    try {
+      const stored = storedOf(object);
+      this.#readable.set(object, stored);
+      return stored;
+    } catch {
+      // `get` says what is wrong with it.
+      return undefined;
+    }
   }
 
   async list(): Promise<readonly StoredFlinkJob[]> {
@@ -99,7 +125,7 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
       spec: read.spec,
       status,
     };
-    return storedOf(await conflictFor(read, this.#client.replace(object, { subresource: 'status' })));
+    return this.#noted(await conflictFor(read, this.#client.replace(object, { subresource: 'status' })));
   }
 
   async updateFinalizers(read: StoredFlinkJob, finalizers: readonly string[]): Promise<StoredFlinkJob | undefined> {
@@ -111,7 +137,7 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
     }
     const next = { ...before, metadata: { ...before.metadata, finalizers } };
     const written = await conflictFor(read, this.#client.replace(next));
-    return finalizers.length === 0 && before.metadata.deletionTimestamp !== undefined ? undefined : storedOf(written);
+    return finalizers.length === 0 && before.metadata.deletionTimestamp !== undefined ? undefined : this.#noted(written);
   }
 
   putRevision(key: FlinkJobKey, uid: string, revision: Revision, number = 1): Promise<void> {
@@ -132,20 +158,28 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
 
   async watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): Promise<void> {
     const { access, namespaces = [undefined], clock, log, metrics, watchLimits = {} } = this.#options;
-    const reflectors = namespaces.map(
-      (namespace) =>
-        new Reflector<FlinkJobObject>({
-          ...{ access, namespace, clock, log, metrics, limits: watchLimits },
-          kind: { apiVersion, kind },
-          onDelta: ({ type, object }) => {
-            if (type === 'Deleted') {
-              this.#revisions.forget(object.metadata.uid ?? '');
-            }
-            onChange({ namespace: object.metadata.namespace ?? '', name: object.metadata.name });
-          },
-        }),
-    );
-    await Promise.all(reflectors.map((reflector) => reflector.run(signal)));
+    for (const namespace of namespaces) {
+      const mirror = new Reflector<FlinkJobObject>({
+        ...{ access, namespace, clock, log, metrics, limits: watchLimits },
+        kind: { apiVersion, kind },
+        onDelta: ({ type, object }) => {
+          const key = { namespace: object.metadata.namespace ?? '', name: object.metadata.name };
+          if (type === 'Deleted') {
+            this.#revisions.forget(object.metadata.uid ?? '');
+            this.#known.delete(formatKey(key));
+          }
+          onChange(key);
+        },
+      });
+      this.#mirrors.set(namespace, mirror);
+    }
+    await Promise.all([...this.#mirrors.values()].map((mirror) => mirror.run(signal)));
+  }
+
+  #noted(object: FlinkJobObject): StoredFlinkJob {
+    const stored = storedOf(object);
+    this.#known.set(formatKey(stored.metadata), stored.metadata.resourceVersion);
+    return stored;
   }
 
   #read(key: FlinkJobKey): Promise<FlinkJobObject | undefined> {

@@ -7,7 +7,7 @@ import { createApiAccess, createObjectClient } from '../../src/kubernetes/api-ob
 import { Metrics } from '../../src/kubernetes/metrics.ts';
 import { silentLog } from '../../src/log.ts';
 import { KubernetesPlatform } from '../../src/platform/kubernetes/kubernetes-platform.ts';
-import { watchWorkloads } from '../../src/platform/kubernetes/watch-workloads.ts';
+import { WorkloadWatch } from '../../src/platform/kubernetes/watch-workloads.ts';
 import { FakeApiServer } from './api-server.ts';
 import { PretendedCluster } from './pretended-cluster.ts';
 
@@ -35,14 +35,20 @@ export async function withKubernetesPlatform(
   const access = createApiAccess({ connection });
   const shared = {
     client: createObjectClient(access),
-    watchWorkloads: watchWorkloads({ access, clock: systemClock, log: silentLog, metrics: new Metrics() }),
     engine: options.engine ?? typescriptEngine,
     clusterId: 'cluster',
     operatorNamespace: 'flinkjob-system',
     clock: options.nowMs === undefined ? systemClock : { ...systemClock, nowMs: options.nowMs },
     log: silentLog,
   };
-  const another = () => new KubernetesPlatform({ ...shared, credentials: options.credentials });
+  const workloads = () => new WorkloadWatch({ access, clock: systemClock, log: silentLog, metrics: new Metrics() });
+  const another = () => new KubernetesPlatform({ ...shared, workloads: workloads(), credentials: options.credentials });
   const cluster = new PretendedCluster(server);
-  await body({ server, cluster, platform: another(), older: new KubernetesPlatform(shared), another });
+  await body({
+    server,
+    cluster,
+    platform: another(),
+    older: new KubernetesPlatform({ ...shared, workloads: workloads() }),
+    another,
+  });
 }

@@ -132,7 +132,12 @@ async function passUntil(
   { controller, cluster }: Pick<ReturnType<typeof operator>, 'controller'> & Pick<KubernetesSetting, 'cluster'>,
   isSo: () => boolean,
 ): Promise<void> {
-  const memory: Parameters<Controller['reconcile']>[1] = { state: 'Created', refusals: [], hindrance: undefined };
+  const memory: Parameters<Controller['reconcile']>[1] = {
+    state: 'Created',
+    refusals: [],
+    hindrance: undefined,
+    seen: undefined,
+  };
   for (let pass = 0; pass < passesMax; pass += 1) {
     await controller.reconcile(key, memory);
     cluster.step();

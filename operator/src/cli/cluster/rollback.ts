@@ -96,7 +96,7 @@ export function startsFrom({ spec, status }: Pick<FlinkJobObject, 'spec' | 'stat
   }
   return mode === 'Savepoint'
     ? 'from the savepoint that the running revision is stopped with, once pre-flight has proved that the new one can read its state'
-    : `from the newest completed checkpoint at that moment; now that is ${newest}`;
+    : `from the newest completed checkpoint at that moment; the newest that its status names is ${newest}`;
 }
 
 /** The whole object, so that fields which the old spec does not have go, too. Refused as a conflict when it was changed since it was read. */

@@ -2,6 +2,7 @@ import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { StoredFlinkJob } from '../../api/flink-job.ts';
 import { labels } from '../../api/labels.ts';
 import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { checkpointRecordOf } from '../../flink-job/checkpoint-record.ts';
 import { containerOf, startProblem } from '../../platform/kubernetes/pod-state.ts';
 import { pastRolloutLine } from '../commands/describe.ts';
 import { formatAge, formatDuration, plural } from '../format.ts';
@@ -226,8 +227,9 @@ function podState(pod: JobPod): string {
 }
 
 function checkpointBranches({ flinkJob, job, nowMs }: StatusFacts): readonly Branch[] {
-  const last = flinkJob.status?.lastCheckpoint;
   const detail = job.ok ? job.value.lastCheckpoint : undefined;
+  // The status may be behind; not every checkpoint is worth a write.
+  const last = detail === undefined ? flinkJob.status?.lastCheckpoint : checkpointRecordOf(detail);
   const counts = job.ok ? job.value.checkpointCounts : undefined;
   const newest =
     last === undefined

@@ -3,6 +3,7 @@ import type { StoredFlinkJob } from '../../api/flink-job.ts';
 import type { FlinkJobStatus, PastRollout } from '../../api/flink-job-status.ts';
 import { annotations } from '../../api/labels.ts';
 import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { checkpointRecordOf } from '../../flink-job/checkpoint-record.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { formatAge, formatBytes, formatCount, formatDuration } from '../format.ts';
 import { describeRestored } from '../live-view/job-events.ts';
@@ -212,8 +213,8 @@ function checkpointLines(
   job: JobStatusDocument | undefined,
   ago: (time: string) => string,
 ): readonly string[] {
-  const last = status?.lastCheckpoint;
   const detail = job?.lastCheckpoint;
+  const last = detail === undefined ? status?.lastCheckpoint : checkpointRecordOf(detail);
   const counts = job?.checkpointCounts;
   return section(
     'Checkpoints',

@@ -33,10 +33,15 @@ export class KeyDelivery {
     return this.#credentials !== undefined;
   }
 
+  /** Whether the job has the keys that are due, as this process has written them. */
+  isDelivered(job: JobReference): boolean {
+    const last = this.#delivered.get(job.uid);
+    return last !== undefined && this.#credentials?.keyFileOf(job, last.held).version === last.version;
+  }
+
   /** Pods go on with the keys that they have until it works. */
   async turn(job: JobReference): Promise<void> {
-    const last = this.#delivered.get(job.uid);
-    if (last !== undefined && this.#credentials?.keyFileOf(job, last.held).version === last.version) {
+    if (this.isDelivered(job)) {
       return;
     }
     try {

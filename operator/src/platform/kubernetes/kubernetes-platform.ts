@@ -55,7 +55,7 @@ import { restServiceOf, rpcAddressOf, rpcServiceOf } from './services.ts';
 import { shortLivedJobOf } from './short-lived-job.ts';
 import { taskManagersOf } from './task-manager-deployment.ts';
 import { podsTemplateOf } from './task-manager-stateful-set.ts';
-import type { watchWorkloads } from './watch-workloads.ts';
+import type { WorkloadWatch } from './watch-workloads.ts';
 
 export interface KubernetesPlatformOptions {
   readonly client: ObjectClient;
@@ -70,16 +70,18 @@ export interface KubernetesPlatformOptions {
   readonly credentials?: JobCredentials | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  /** Calls back for every change of a pod, a Deployment or a Job of a FlinkJob, until the signal aborts. */
-  readonly watchWorkloads?: ReturnType<typeof watchWorkloads>;
+  /** Tells of every change of a pod, a Deployment or a Job of a FlinkJob, and mirrors them. Absent: every look asks the API server. */
+  readonly workloads?: WorkloadWatch;
 }
 
-/** Where they differ from a laptop's: an image has to be pulled, and every look is a request to the API server, which tells of changes by itself. */
+/** Where they differ from a laptop's: an image has to be pulled, the API server tells of changes by itself, and every write costs it and all that watch. */
 export const kubernetesLimits: Partial<DecideLimits> = {
   preFlightTimeoutMs: 600_000,
   busyPollMs: 1_000,
   stabilizingPollMs: 3_000,
   idlePollMs: 15_000,
+  // A thousand jobs are less than one write in two seconds.
+  checkpointRecordMaxMs: 2_400_000,
 };
 
 /** What a process in a pod is told by its command line instead, because all pods of a workload share one file. */
@@ -138,6 +140,41 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
           : (answered ?? this.#checks.refusalOf(job, preFlightId)),
       purge: purge && purgeFactOf(purge.operationId, purge.job, purge.pod, nowMs),
     };
+  }
+
+  mirrored(job: JobReference, preFlightId: string | undefined, purgeId?: string): PlatformFacts | undefined {
+    const { workloads, clock } = this.#options;
+    if (workloads?.isFed(job.namespace) !== true) {
+      return undefined;
+    }
+    const deployments = workloads.list<Deployment>(kinds.deployment, job);
+    const pods = workloads.list<Pod>(kinds.pod, job);
+    const nowMs = clock.nowMs();
+    const workload = { deployments: [...deployments, ...workloads.list<StatefulSet>(kinds.statefulSet, job)], pods, nowMs };
+    const shortLived = (component: ShortLivedComponent, operationId: string | undefined) => {
+      const name = operationId === undefined ? undefined : shortLivedName(job, component, operationId);
+      const found = workloads.list<Job>(kinds.job, job).find(({ metadata }) => metadata.name === name);
+      return found === undefined || operationId === undefined ? undefined : withPod(operationId, found, pods);
+    };
+    const [preFlight, purge] = [shortLived('preflight', preFlightId), shortLived('purge', purgeId)];
+    const answered = preFlight && preFlightFactOf(preFlight.operationId, preFlight.job, preFlight.pod, nowMs);
+    const strays = straysOf(podsOf(pods, ['preflight', 'purge']), [preFlight?.job.metadata.name, purge?.job.metadata.name]);
+    const needsLook =
+      strays.length > 0 ||
+      // Of an answer it follows what happens next, and how much room there is has to be asked.
+      answered?.state === 'Completed' ||
+      lostPods(pods, nowMs).length > 0 ||
+      podsOfLostVolumes(pods, nowMs).length > 0 ||
+      (workload.deployments.some(hasKeys) && !this.#keys.isDelivered(job)) ||
+      (!this.#showsAll(job, deployments) && this.#removed.isDue(job, nowMs));
+    return needsLook
+      ? undefined
+      : {
+          jobManagers: jobManagerFactsOf(workload, restPortOf),
+          taskManagers: taskManagerFactsOf(workload),
+          preFlight: answered ?? this.#checks.refusalOf(job, preFlightId),
+          purge: purge && purgeFactOf(purge.operationId, purge.job, purge.pod, nowMs),
+        };
   }
 
   async runPreFlight(job: JobReference, { operationId, revision, restore }: PreFlightRequest): Promise<void> {
@@ -268,8 +305,8 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
 
   watch(onChange: (key: FlinkJobKey) => void, signal: AbortSignal): void {
     // Not awaited: it ends with the signal. Without it every change is seen by the next look.
-    this.#options
-      .watchWorkloads?.(onChange, signal, (key) => this.#removed.suspect(key))
+    this.#options.workloads
+      ?.run(onChange, signal, (key) => this.#removed.suspect(key))
       .catch((err: unknown) => this.#options.log.error({ err }, 'workloads are not watched any more'));
   }
 
@@ -305,7 +342,14 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
   async #healRemoved(job: JobReference, deployments: readonly Deployment[], nowMs: number): Promise<void> {
     const { client, log } = this.#options;
     const wanted = companionsOf(job, deployments, this.#options);
-    if (wanted.length === 0 || !this.#removed.isDue(job, nowMs)) {
+    if (wanted.length === 0) {
+      return;
+    }
+    if (this.#showsAll(job, deployments)) {
+      this.#removed.looked(job, nowMs, true);
+      return;
+    }
+    if (!this.#removed.isDue(job, nowMs)) {
       return;
     }
     let isComplete = true;
@@ -320,6 +364,17 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
       }
     }
     this.#removed.looked(job, nowMs, isComplete);
+  }
+
+  /** Whether the mirror shows all that a job has beside its workloads. What it does not show may be there. */
+  #showsAll(job: JobReference, deployments: readonly Deployment[]): boolean {
+    const { workloads } = this.#options;
+    return (
+      workloads?.isFed(job.namespace) === true &&
+      companionsOf(job, deployments, this.#options).every(({ apiVersion, kind, metadata }) =>
+        workloads.list({ apiVersion, kind }, job).some((found) => found.metadata.name === metadata.name),
+      )
+    );
   }
 
   /** What Kubernetes does for a Deployment and not for a StatefulSet, and for no volume at all. */
@@ -372,7 +427,7 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     component: ShortLivedComponent,
     operationId: string | undefined,
     pods: readonly Pod[],
-  ): Promise<{ readonly operationId: string; readonly job: Job; readonly pod: Pod | undefined } | undefined> {
+  ): Promise<ShortLived | undefined> {
     if (operationId === undefined) {
       return undefined;
     }
@@ -381,20 +436,17 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     if (found === undefined || labelOf(found, labels.uid) !== job.uid) {
       return undefined;
     }
-    // A pod of a Job of this name that was removed and made again says nothing about the one that is there.
-    const isOurs = ({ metadata }: Pod) => metadata.ownerReferences?.some(({ uid }) => uid === found.metadata.uid) === true;
-    return { operationId, job: found, pod: pods.find(isOurs) };
+    return withPod(operationId, found, pods);
   }
 
   /**
-   * What ends by itself and nobody waits for. The pod goes with its Job; it is told so here as well, because the garbage collector may be late, and as long as a pod is not told
+   * Ends what nobody waits for. The pod goes with its Job; it is told so here as well, because the garbage collector may be late, and as long as a pod is not told
    * every look would begin again.
    */
   async #endStrays(job: JobReference, pods: readonly Pod[], awaited: readonly (string | undefined)[]): Promise<void> {
     const { client } = this.#options;
-    const nameOf = (pod: Pod) => labelOf(pod, jobNameLabel);
-    const strays = pods.filter((pod) => !isBeingDeleted(pod) && nameOf(pod) !== '' && !awaited.includes(nameOf(pod)));
-    for (const name of new Set(strays.map(nameOf))) {
+    const strays = straysOf(pods, awaited);
+    for (const name of new Set(strays.map((pod) => labelOf(pod, jobNameLabel)))) {
       await client.delete(referenceOf(kinds.configMap, job, name));
       await client.delete(referenceOf(kinds.job, job, name), { propagationPolicy: 'Background' });
     }
@@ -479,6 +531,24 @@ export class KubernetesPlatform implements Platform, SavepointTasks {
     const labelSelector = `${labels.flinkJob}=${job.name},${labels.uid}=${job.uid}`;
     return this.#options.client.list<T>(kind, { namespace: job.namespace, labelSelector });
   }
+}
+
+interface ShortLived {
+  readonly operationId: string;
+  readonly job: Job;
+  readonly pod: Pod | undefined;
+}
+
+/** A pod of a Job of this name that was removed and made again says nothing about the one that is there. */
+function withPod(operationId: string, job: Job, pods: readonly Pod[]): ShortLived {
+  const isOurs = ({ metadata }: Pod) => metadata.ownerReferences?.some(({ uid }) => uid === job.metadata.uid) === true;
+  return { operationId, job, pod: pods.find(isOurs) };
+}
+
+/** What ends by itself and nobody waits for. */
+function straysOf(pods: readonly Pod[], awaited: readonly (string | undefined)[]): readonly Pod[] {
+  const nameOf = (pod: Pod) => labelOf(pod, jobNameLabel);
+  return pods.filter((pod) => !isBeingDeleted(pod) && nameOf(pod) !== '' && !awaited.includes(nameOf(pod)));
 }
 
 function podsOf(pods: readonly Pod[], components: readonly ShortLivedComponent[]): readonly Pod[] {
