@@ -25,6 +25,14 @@ test('a checkpoint that failed is named at once, late ones when they are late, a
   assert.equal(message(), `The newest checkpoint failed. ${why}`);
   assert.equal(conditionOf(controller, 'Ready'), 'True Running', 'the job itself goes on');
 
+  const [jobManager] = world.jobManagers;
+  assert.ok(jobManager !== undefined);
+  jobManager.state = 'Restarting';
+  controller.pass();
+  assert.equal(conditionOf(controller, 'CheckpointFresh'), 'Unknown CheckpointFailed', 'tasks may wait for just that');
+  assert.equal(message(), `Checkpoints are taken while the job runs. The newest one failed. ${why}`);
+  jobManager.state = 'Running';
+
   world.nowMs += 61_000;
   controller.pass();
   assert.equal(conditionOf(controller, 'CheckpointFresh'), 'False CheckpointStale');

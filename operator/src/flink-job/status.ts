@@ -259,16 +259,21 @@ const staleSecondsMin = 60;
 /** Why is told from the first one that fails; that it matters, once they are late. */
 function checkpointVerdict(input: DecideInput): Verdict {
   const { status, current, nowMs } = input;
+  const document = currentDocument(status, input.facts);
+  const failed = status.ended === undefined ? document?.failedCheckpoint : undefined;
+  const why = failed === undefined ? '' : ` ${failed.code}: ${explain(failed)}`;
   if (!isRunning(input) || current === undefined) {
-    return { status: 'Unknown', reason: 'NotRunning', message: 'Checkpoints are taken while the job runs.' };
+    const message = 'Checkpoints are taken while the job runs.';
+    // What keeps the tasks from starting again may be just that.
+    return failed === undefined
+      ? { status: 'Unknown', reason: 'NotRunning', message }
+      : { status: 'Unknown', reason: 'CheckpointFailed', message: `${message} The newest one failed.${why}` };
   }
   const allowedMs = Math.max(staleSecondsMin, current.spec.checkpoints.intervalSeconds * staleIntervalCount) * 1000;
   const sinceMs = Math.max(
     toMs(status.lastCheckpoint?.completedTime ?? new Date(0).toISOString()),
     toMs(status.attempt?.startedTime ?? new Date(0).toISOString()),
   );
-  const failed = currentDocument(status, input.facts)?.failedCheckpoint;
-  const why = failed === undefined ? '' : ` ${failed.code}: ${explain(failed)}`;
   if (nowMs - sinceMs > allowedMs) {
     const message = `No checkpoint was completed for more than ${allowedMs / 1000} s.${why}`;
     return { status: 'False', reason: 'CheckpointStale', message };

@@ -121,7 +121,7 @@ function endEvents(before: FlinkJobStatus, after: FlinkJobStatus): readonly Tran
   ];
 }
 
-/** Checkpoints that fail or are late, by the condition, and that they are well again. While the job does not run it is Unknown, which is no news. */
+/** Checkpoints that fail or are late, by the condition, and that they are well again. While the job does not run and none has failed it is Unknown, which is no news. */
 function checkpointEvents(before: FlinkJobStatus, after: FlinkJobStatus): readonly TransitionEvent[] {
   const [was, is] = [before, after].map(({ conditions }) => findCondition(conditions, 'CheckpointFresh'));
   if (is === undefined || was?.reason === is.reason) {

@@ -130,9 +130,11 @@ export class Checkpointing {
     return { completed: this.#completedCount, failed: this.#failedCount, inProgress };
   }
 
-  /** Until a later one is completed. One that ended with its tasks has not failed of itself. */
+  /** Until a later one is completed. One that ended with its tasks has not failed of itself; one that cannot be settled may as well have. */
   get failed(): JobStatusDocument['failedCheckpoint'] {
-    return this.#failed;
+    const { checkpoint: progress } = this.#coordinator;
+    const { unsettled } = this.#options.lineage;
+    return progress.state === 'Writing' && unsettled !== undefined ? { id: progress.checkpoint.id, ...unsettled } : this.#failed;
   }
 
   /** Own checkpoints with lower ids are completed, or given up with nobody left who writes their files. */

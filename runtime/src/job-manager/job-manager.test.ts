@@ -181,9 +181,12 @@ test('while the outcome of an append is unknown nothing follows from it, and fai
   await harness.pass(20_000);
   assert.equal(started.state, 'Restarting');
   assert.ok(!taskManager.types().some((type) => type === 'CheckpointCompleted' || type === 'CheckpointAborted'));
+  const { failedCheckpoint } = started.jobManager.status();
+  assert.deepEqual([failedCheckpoint?.id, failedCheckpoint?.code], [1, 'LineageUnsettled']);
   harness.storage.faults = [];
   await harness.pass(10_000);
   assert.equal(started.state, 'Running');
+  assert.equal(started.jobManager.status().failedCheckpoint, undefined);
   assert.deepEqual(harness.types().slice(0, 2), ['Opened', 'Completed']);
 });
 

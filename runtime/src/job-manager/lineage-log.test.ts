@@ -179,16 +179,22 @@ describe('rule 1: an unknown outcome', () => {
     const medium = new MemoryStorage();
     const lineage = await opened(medium);
     let failing = 100;
+    const reasons = new Set<string | undefined>();
     const list = medium.list.bind(medium);
     medium.list = async (prefix, after) => {
+      reasons.add(lineage.unsettled?.message);
       if (failing > 0) {
         failing -= 1;
-        throw new StorageError('down', { outcome: 'NotApplied', retryable: failing % 2 === 0 });
+        throw new StorageError(`down, request ${failing}`, { outcome: 'NotApplied', retryable: failing % 2 === 0 });
       }
       return await list(prefix, after);
     };
     assert.equal((await lineage.append(completed(1))).number, 2);
     assert.equal(failing, 0);
+    const [before, why, ...more] = reasons;
+    assert.equal(before, undefined);
+    assert.match(why ?? '', /^what became of an entry of the lineage is not known, .*: down, request 99$/);
+    assert.deepEqual([more, lineage.unsettled], [[], undefined], 'one reason while it lasts, and none after it');
   });
 
   test('that stays unknown because the log is corrupt is no failed append', async () => {

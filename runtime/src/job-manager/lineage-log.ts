@@ -2,7 +2,7 @@ import type { CheckpointStorage } from '../checkpoint-storage/checkpoint-storage
 import { StorageError } from '../checkpoint-storage/checkpoint-storage.ts';
 import { assert } from '../core/assert.ts';
 import { type Clock, sleep } from '../core/clock.ts';
-import { JobError } from '../core/job-error.ts';
+import { type ErrorInfo, JobError } from '../core/job-error.ts';
 import type { EntryDraft, LineageEntry, OpenedEntry } from '../core/lineage/entries.ts';
 import { encodeEntry, lineageFormat, parseEntry } from '../core/lineage/entries.ts';
 import { entriesOfLog } from '../core/lineage/housekeeping.ts';
@@ -34,6 +34,8 @@ const reloadTriesMax = 10;
 const readConcurrency = 16;
 
 const fencedCode = 'Fenced';
+
+type Unsettled = Pick<ErrorInfo, 'code' | 'message' | 'remedy'>;
 
 /** What may be said about a lineage without having opened it. */
 type Annotation = Extract<EntryDraft, { readonly type: 'Pinned' | 'Unpinned' | 'SavepointReleased' | 'Condemned' }>;
@@ -68,6 +70,8 @@ export class LineageLog {
   #fenced: JobError | undefined;
   /** A put has been sent and it is not known what came of it: reads that would tell are repeated for ever. */
   #isSettling = false;
+  /** Why that takes long. The first reason stays: later ones differ in nothing but the request. */
+  #unsettled: Unsettled | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   readonly #condemnedSeenAtMs = new Map<number, number>();
   readonly #deletedCondemnations = new Set<number>();
@@ -180,6 +184,11 @@ export class LineageLog {
     return this.checkHead();
   }
 
+  /** Why it is not known yet what became of an entry; undefined when nothing keeps that from being known. */
+  get unsettled(): Unsettled | undefined {
+    return this.#unsettled;
+  }
+
   /** Since when this object knows each `Condemned` entry of the view, by `monotonicMs`. */
   get condemnedSeenAtMs(): ReadonlyMap<number, number> {
     return this.#condemnedSeenAtMs;
@@ -265,6 +274,7 @@ export class LineageLog {
       everUnknown ||= outcome === 'Unknown';
       this.#isSettling ||= outcome !== 'NotApplied';
       const next = this.#rules.afterPut({ outcome, everUnknown, retryable: error?.retryable ?? false, tries });
+      this.#noteUnsettled(next === 'PutAgain' ? (error?.message ?? outcome) : undefined);
       switch (next) {
         case 'Verify':
         case 'Appended':
@@ -505,7 +515,9 @@ export class LineageLog {
   async #retrying<T>(what: string, action: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await action();
+        const result = await action();
+        this.#noteUnsettled(undefined);
+        return result;
       } catch (error) {
         if (!(error instanceof StorageError)) {
           throw error;
@@ -519,9 +531,24 @@ export class LineageLog {
             cause: error,
           });
         }
+        if (this.#isSettling) {
+          this.#ports.log.warn({ err: error, what, tries }, 'a read that settles a lineage entry fails; it is repeated');
+          this.#noteUnsettled(`could not ${what}: ${error.message}`);
+        }
         await this.#pauseAfter(tries);
       }
     }
+  }
+
+  #noteUnsettled(why: string | undefined): void {
+    this.#unsettled =
+      why === undefined
+        ? undefined
+        : (this.#unsettled ?? {
+            code: 'LineageUnsettled',
+            message: `what became of an entry of the lineage is not known, and nothing follows from it before: ${why}`,
+            remedy: 'Make the checkpoint storage reachable and readable for this job. It is asked again until it answers.',
+          });
   }
 
   #pauseAfter(tries: number): Promise<void> {
