@@ -3,6 +3,7 @@ import { decidePurge, type PurgeStep } from './decide-purge.ts';
 import { decideSavepointOnDelete } from './decide-savepoint-on-delete.ts';
 import { type Command, currentJobManager, type DecideInput, type Decision, toMs, toTime } from './decision.ts';
 import { lifecycleState } from './lifecycle-state.ts';
+import { policiesOf } from './policies.ts';
 import { describeStatus } from './status.ts';
 import type { Move } from './transitions.ts';
 
@@ -13,7 +14,8 @@ type Deletion = NonNullable<FlinkJobStatus['deletion']>;
  * deadline past which the next begins all the same, so that nobody waits for ever for a process that cannot be ended, a storage that does not
  * answer, or a namespace in which nothing can be made any more.
  */
-export function decideDeletion(input: DecideInput): Decision {
+export function decideDeletion(found: DecideInput): Decision {
+  const input = { ...found, status: withAttemptSeen(found) };
   const { status, uid } = input;
   const begun = status.deletion;
   const operationId = begun?.operationId ?? `${uid}/delete`;
@@ -21,14 +23,27 @@ export function decideDeletion(input: DecideInput): Decision {
   const savepoint = saving.savepoint === undefined ? {} : { savepoint: saving.savepoint };
   if (saving.savepoint?.state === 'InProgress') {
     const deletion: Deletion = { operationId, deadlineTime: saving.savepoint.deadlineTime, ...savepoint };
-    const moves = begun === undefined ? [deleted(status, 'Saving')] : [];
+    const moves = begun === undefined ? [deleted(found.status, 'Saving')] : [];
     return pending(input, deletion, { commands: saving.commands, moves });
   }
   const wasSaving = begun === undefined || begun.savepoint?.state === 'InProgress';
   const deadlineTime = wasSaving ? toTime(input.nowMs + input.limits.deletionTimeoutMs) : begun.deadlineTime;
   const moves: readonly Move[] =
-    begun === undefined ? [deleted(status, 'Ending')] : wasSaving ? [saved(saving.savepoint?.state)] : [];
+    begun === undefined ? [deleted(found.status, 'Ending')] : wasSaving ? [saved(saving.savepoint?.state)] : [];
   return endProcesses(input, { ...begun, operationId, deadlineTime, ...savepoint }, moves);
+}
+
+/** Of a status that somebody has emptied: what its processes say of it, because what they have written may have to be purged. */
+function withAttemptSeen(input: DecideInput): FlinkJobStatus {
+  const { status, facts, nowMs } = input;
+  const [newest] = [...facts.jobManagers, ...facts.taskManagers].sort((a, b) => b.attemptNumber - a.attemptNumber);
+  const isLost = status.revision === undefined && status.attempt === undefined;
+  if (!isLost || newest === undefined || policiesOf(input).onDelete !== 'Purge') {
+    return status;
+  }
+  const { attemptNumber: number, revision } = newest;
+  const unknown = { token: 'lost', taskManagers: 1, instance: 1, restoreFrom: 'Latest' } as const;
+  return { ...status, revision, attempt: { ...unknown, number, startedTime: toTime(nowMs) } };
 }
 
 function deleted(status: FlinkJobStatus, to: 'Ending' | 'Saving'): Move {

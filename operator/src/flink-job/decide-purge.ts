@@ -22,8 +22,12 @@ export type PurgeStep =
 export function decidePurge(input: DecideInput, deletion: Deletion, options: { readonly orphaned: boolean }): PurgeStep {
   const { current, status, facts, limits, nowMs } = input;
   const { onDelete, deleteTimeoutSeconds } = policiesOf(input);
-  if (onDelete !== 'Purge' || status.revision === undefined) {
+  if (onDelete !== 'Purge') {
     return { type: 'Nothing' };
+  }
+  if (status.revision === undefined) {
+    // Who looks at a FlinkJob for the first time writes a status, and it is not asked about one that it has never looked at.
+    return status.observedGeneration === undefined ? { type: 'GivenUp', problem: statusLost() } : { type: 'Nothing' };
   }
   if (current === undefined) {
     return { type: 'GivenUp', problem: revisionGone(status.revision) };
@@ -78,6 +82,15 @@ function purgeOperationId({ operationId }: Deletion, count: number): string {
 
 /** Nothing can be made in a namespace that is being deleted, now or later. */
 export const namespaceTerminatingCode = 'NamespaceTerminating';
+
+/** Purging all the same might delete what an earlier FlinkJob of this name was to leave. */
+function statusLost(): Problem {
+  return {
+    code: 'StatusLost',
+    message: 'the FlinkJob has no status, so nobody knows whether it has ever run',
+    remedy: 'If it has, flinkjob janitor shows what is left there.',
+  };
+}
 
 /** With a namespace go its ControllerRevisions too, in no order that anybody promises. */
 function revisionGone(revision: string): Problem {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandTypes, conditionOf, controlled, running } from '../../test/fakes/controlled-job.ts';
 import { planWith, revisionWith } from '../../test/fakes/flink-job-builders.ts';
+import { initialStatus } from '../api/flink-job-status.ts';
 import { selectorLabels } from '../platform/kubernetes/names.ts';
 
 // Transcripts: what the controller does about what it sees. Random walks over the same ground are in test/simulation.
@@ -586,6 +587,31 @@ test('deleting with Purge ends the processes first, then purges, then lets the r
   assert.equal(run?.type === 'RunPurge' && run.graceSeconds, 0);
   const release = said.find((command) => command.type === 'Release');
   assert.equal(release?.type === 'Release' && release.unpurged, undefined);
+});
+
+test('a status that was emptied before a deletion with Purge keeps nothing from being purged while processes tell of it', () => {
+  const { world, controller, said } = running(purging);
+  controller.status = initialStatus;
+  controller.deleting = true;
+  controller.run(6);
+  assert.deepEqual(commandTypes(said), ['Terminate', 'RunPurge', 'Release']);
+  const run = said.find((command) => command.type === 'RunPurge');
+  assert.ok(run?.type === 'RunPurge');
+  assert.equal(run.revision, purging.name);
+  assert.equal(run.attemptNumber, 2);
+  assert.equal(world.purges.length, 1);
+});
+
+test('a status that was emptied before a deletion with Purge, of a job without processes, leaves its lineage and says so', () => {
+  const { world, controller, said } = running(purging);
+  world.jobManagers = [];
+  world.taskManagers = [];
+  controller.status = initialStatus;
+  controller.deleting = true;
+  controller.pass();
+  const release = said.find((command) => command.type === 'Release');
+  assert.equal(release?.type === 'Release' && release.unpurged?.code, 'StatusLost');
+  assert.equal(controller.released, true);
 });
 
 test('a purge that fails is tried again, says why, and is given up at its deadline', () => {
