@@ -21,7 +21,7 @@ export class GeneratedSpecs {
     const random = this.#random;
     const withNone = random.chance(0.08);
     this.#tokens += 1;
-    const finishes = random.chance(0.1) ? { finishes: String(random.between(2, 20)) } : {};
+    const finishes = random.chance(0.15) ? { finishes: String(random.between(2, 20)) } : {};
     const spec: FlinkJobSpecInput = {
       image: `registry.example/job:${random.between(1, 3)}`,
       job: {

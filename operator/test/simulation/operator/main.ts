@@ -63,12 +63,7 @@ async function simulateSeeds(firstSeed: number, seedCount: number, trace: boolea
     }
   }
   const elapsedS = (performance.now() - startedMs) / 1000;
-  console.log(
-    `seen: ${[...total.seen]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([what, count]) => `${what} ${count}`)
-      .join(', ')}`,
-  );
+  console.log(seenText(total.seen));
   console.log(
     `${seedCount} seeds from ${firstSeed} in ${elapsedS.toFixed(1)} s (${(seedCount / elapsedS).toFixed(1)} seeds/s): ` +
       `${(total.virtualMs / 3_600_000).toFixed(1)} hours of virtual time, ${total.faultCount} faults, ${total.stepCount} steps of the operator, ` +
@@ -77,10 +72,16 @@ async function simulateSeeds(firstSeed: number, seedCount: number, trace: boolea
   return total.violated > 0 ? 1 : 0;
 }
 
+function seenText(seen: ReadonlyMap<string, number>): string {
+  const sorted = [...seen].sort(([a], [b]) => (a < b ? -1 : 1));
+  return `seen: ${sorted.map(([what, count]) => `${what} ${count}`).join(', ')}`;
+}
+
 /** The same quiet life again and again, and each time the operator dies one step later. */
 async function crashEverywhere(seed: number, every: number, trace: boolean): Promise<number> {
   const startedMs = performance.now();
-  const { stepCount } = await simulate(seed, { crashAtStep: 0 });
+  const { stepCount, seen } = await simulate(seed, { crashAtStep: 0 });
+  console.log(seenText(seen));
   let [crashCount, violated] = [0, 0];
   for (let step = 1; step <= stepCount; step += every) {
     const { violations, ...result } = await simulate(seed, { crashAtStep: step, trace });

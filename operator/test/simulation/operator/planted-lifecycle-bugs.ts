@@ -123,7 +123,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
           }
           // "Conflicts are avoided" by a moment's patience and no word of what was read.
           return async (key: Parameters<typeof target.delete>[0]) => {
-            await new Promise<void>((resolve) => options.clock.schedule(8_000, resolve));
+            await new Promise<void>((resolve) => options.clock.schedule(20_000, resolve));
             await target.delete(key);
           };
         },
@@ -131,7 +131,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'a pause that only the status knows of': {
-    ...{ seedCount: 200, violation: /paused/ },
+    ...{ seedCount: 500, violation: /paused|look before/ },
     ...thinking((input) => {
       const decision = decide(input);
       return input.paused ? { ...decision, commands: decide({ ...input, paused: false }).commands } : decision;

@@ -1,5 +1,6 @@
 import type { FlinkJobStatus } from '../../../src/api/flink-job-status.ts';
 import { annotations, labels } from '../../../src/api/labels.ts';
+import { canonicalJson } from '../../../src/flink-job/spec-diff.ts';
 import type { Change, StoredObject } from '../../fakes/api-objects.ts';
 import type { SimulatedLineage } from './simulated-lineage.ts';
 import type { FlinkJobObject } from './simulated-user.ts';
@@ -59,7 +60,7 @@ export class PolicyOracle {
       this.#gone(object, byReplica);
       return;
     }
-    if (before !== after && !byReplica) {
+    if (type === 'MODIFIED' && !byReplica && canonicalJson(before) !== canonicalJson(after)) {
       this.#isMisused.add(uid);
     }
     if (type === 'ADDED') {

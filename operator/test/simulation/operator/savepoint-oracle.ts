@@ -5,6 +5,7 @@ import { canonicalJson } from '../../../src/flink-job/spec-diff.ts';
 import { shortLivedName } from '../../../src/platform/kubernetes/names.ts';
 import type { Change, StoredObject } from '../../fakes/api-objects.ts';
 import type { SimulatedLineage } from './simulated-lineage.ts';
+import { simulatedSavepointLimits } from './simulated-replica.ts';
 import type { FlinkSavepointObject } from './simulated-savepoint-user.ts';
 import type { FlinkJobObject } from './simulated-user.ts';
 
@@ -27,9 +28,11 @@ interface SavepointRecord {
   /** Its status, as the operator wrote it, was lost to somebody. */
   isMisused: boolean;
   last: FlinkSavepointObject | undefined;
-  /** An event said that something stays in storage. */
-  isTold: boolean;
+  /** It went without what it had in storage, as its promise has it: its FlinkJob was gone or going, or its time was over; or an event said so. */
+  mayLeave: boolean;
 }
+
+const { deletionTimeoutMs } = simulatedSavepointLimits;
 
 /** Watches what the operator does about FlinkSavepoints. It knows what is promised of them, and nothing of how that is decided. */
 export class SavepointOracle {
@@ -50,7 +53,7 @@ export class SavepointOracle {
     if (object.kind === 'FlinkSavepoint') {
       this.#savepointChanged(change, byReplica);
     } else if (object.kind === 'Event' && object['reason'] === 'DataOrphaned') {
-      this.#recordOf((object['regarding'] as { readonly uid: string }).uid).isTold = true;
+      this.#recordOf((object['regarding'] as { readonly uid: string }).uid).mayLeave = true;
     } else if (type === 'ADDED' && byReplica && own[labels.component] === 'savepoint') {
       this.#taskMade(object);
     }
@@ -61,6 +64,13 @@ export class SavepointOracle {
     const { uid, deletionTimestamp } = object.metadata;
     const record = this.#recordOf(uid);
     record.last = savepoint;
+    if (type === 'DELETED') {
+      const flinkJob = this.#jobOf(savepoint.spec.flinkJobName, object.metadata.namespace);
+      const goneForMs = this.#options.nowMs() - Date.parse(deletionTimestamp ?? '');
+      const isJobGone = flinkJob === undefined || flinkJob.metadata.deletionTimestamp !== undefined;
+      record.mayLeave ||= isJobGone || goneForMs >= deletionTimeoutMs - this.#options.clockSlackMs();
+      return;
+    }
     if (type === 'ADDED' && byReplica) {
       this.#checkSchedule(savepoint);
     }
@@ -226,8 +236,8 @@ export class SavepointOracle {
 
   #isLeaked(operationId: string, location: string): boolean {
     const record = this.#recordOf(operationId.split('/')[0] ?? '');
-    const { last, isMisused, isTold, locations } = record;
-    if (last === undefined || isMisused || isTold) {
+    const { last, isMisused, mayLeave, locations } = record;
+    if (last === undefined || isMisused || mayLeave) {
       return false;
     }
     const isThere = this.#options.savepoints().some(({ metadata }) => metadata.uid === last.metadata.uid);
@@ -248,7 +258,7 @@ export class SavepointOracle {
       return known;
     }
     const record: SavepointRecord = {
-      ...{ operations: new Set<string>(), locations: new Set<string>(), isMisused: false, last: undefined, isTold: false },
+      ...{ operations: new Set<string>(), locations: new Set<string>(), isMisused: false, last: undefined, mayLeave: false },
     };
     this.#records.set(uid, record);
     return record;

@@ -34,7 +34,7 @@ const leaseLimits = leaseLimitsOf(24);
 /** Deadlines and back-offs so short that they run out within the minutes of a simulation. */
 export const simulatedLimits = { preFlightTimeoutMs: 40_000, startTimeoutMs: 60_000, retryDelayMaxMs: 60_000 };
 
-const simulatedSavepointLimits = {
+export const simulatedSavepointLimits = {
   ...{ jobMissingTimeoutMs: 60_000, takeSlackMs: 20_000, findTimeoutMs: 60_000, importTimeoutMs: 60_000, drillTimeoutMs: 90_000 },
   ...{ deletionTimeoutMs: 120_000, jobManagerSilentMs: 30_000, retryDelayMaxMs: 30_000 },
 };

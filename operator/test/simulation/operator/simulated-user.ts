@@ -73,7 +73,7 @@ export class SimulatedUser {
     } else if (choice < 0.69) {
       this.#actOnSavepoints(name);
     } else if (choice < 0.76) {
-      this.#pause(name, random.chance(0.5) ? 'true' : null);
+      this.#pause(name, random.chance(0.7) ? 'true' : null);
     } else if (choice < 0.79) {
       this.#deleteNamespace();
     } else {
