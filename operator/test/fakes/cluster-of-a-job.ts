@@ -18,6 +18,9 @@ const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).
 const jobManagerPod = `${name}-jm-5f1c2e-2-1-6c9d8-x7k2p`;
 const taskManagerPod = `${name}-tm-5f1c2e-2-7b4f9-q2m8d`;
 
+const operatorNamespace = 'flinkjob-system';
+const operatorPod = 'flinkjob-operator-5d8f7-h2w4c';
+
 const logOf = (pod: string) =>
   [
     JSON.stringify({ level: 30, time: '2026-01-01T10:00:00.000Z', msg: 'started', pid: 1, pod }),
@@ -31,12 +34,17 @@ const logOf = (pod: string) =>
     'a line of the job, s3://key:hunter3@bucket',
   ].join('\n');
 
-function answerText({ pathname }: URL): string | undefined {
+function answerText({ pathname, searchParams }: URL): string | undefined {
   if (pathname === '/version') {
     return JSON.stringify({ gitVersion: 'v1.34.0-fake' });
   }
   const [, pod] = /\/pods\/([^/:]+)\/log$/.exec(pathname) ?? [];
   if (pod !== undefined) {
+    // As the kubelet, which knows no container of another name.
+    const container = pod === operatorPod ? 'operator' : 'flinkjob';
+    if (searchParams.get('container') !== container) {
+      return undefined;
+    }
     return `${logOf(pod)}\n`;
   }
   const [, proxied] = /\/pods\/[^/]+:8081\/proxy(\/.*)$/.exec(pathname) ?? [];
@@ -94,6 +102,8 @@ export async function startClusterOfAJob(directory: string): Promise<ClusterOfAJ
   ] as const) {
     createPod(server, { pod, component, uid });
   }
+  const labels = { 'app.kubernetes.io/name': 'flinkjob-operator' };
+  server.create({ ...kinds.pod, metadata: { name: operatorPod, namespace: operatorNamespace, labels } });
   server.create({
     ...{ apiVersion: 'events.k8s.io/v1', kind: 'Event', metadata: { name: `${name}.1`, namespace } },
     ...{ regarding: { apiVersion, kind, name, namespace, uid }, eventTime: minutesAgo(3), type: 'Normal' },

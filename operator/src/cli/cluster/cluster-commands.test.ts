@@ -221,7 +221,8 @@ test('logs of all processes have the process before each line; of one, chosen as
 test('a debug bundle is an archive that tar reads, with everything and without a credential', async () => {
   await withCluster(async (cluster, directory) => {
     const file = join(directory, 'bundle.tar.gz');
-    const { printed, reported } = await run(cluster, 'debug-bundle', 'word-count', '-o', file);
+    const operator = ['--operator-namespace', 'flinkjob-system'];
+    const { printed, reported } = await run(cluster, 'debug-bundle', 'word-count', '-o', file, ...operator);
     assert.equal(printed, file);
     assert.match(reported, /Not in it: lineage: /);
     const names = execFileSync('tar', ['-tzf', file], { encoding: 'utf8' });
@@ -230,6 +231,7 @@ test('a debug bundle is an archive that tar reads, with everything and without a
       ...[
         'logs/job-manager-x7k2p.log',
         'logs/task-manager-q2m8d.previous.log',
+        'logs/operator-flinkjob-operator-5d8f7-h2w4c.log',
         'job-manager/v1-status.json',
         'job-manager/metrics.txt',
       ],

@@ -21,6 +21,8 @@ import { type TarFile, tarArchive } from './tar.ts';
 /** Of one container; the end of a log is what counts. */
 const logLinesMax = 20_000;
 const logSizeMaxBytes = 8 * 2 ** 20;
+/** In the pods of the chart. */
+const operatorContainer = 'operator';
 
 export const debugBundle = clusterCommand(
   {
@@ -184,20 +186,24 @@ async function addStatus(
 async function addLogs(cluster: Cluster, pod: JobPod, bundle: Bundle): Promise<void> {
   const process = processNameOf(pod);
   await bundle.attempt(`log of ${process}`, async () => {
-    bundle.addText(`logs/${process}.log`, await wholeLog(cluster, pod, false));
+    bundle.addText(`logs/${process}.log`, await wholeLog(cluster, pod, {}));
   });
   const restarts = pod.status?.containerStatuses?.reduce((sum, { restartCount = 0 }) => sum + restartCount, 0) ?? 0;
   if (restarts > 0) {
     await bundle.attempt(`log of ${process} before its last restart`, async () => {
-      bundle.addText(`logs/${process}.previous.log`, await wholeLog(cluster, pod, true));
+      bundle.addText(`logs/${process}.previous.log`, await wholeLog(cluster, pod, { previous: true }));
     });
   }
 }
 
-async function wholeLog(cluster: Cluster, pod: JobPod, previous: boolean): Promise<string> {
+async function wholeLog(
+  cluster: Cluster,
+  pod: JobPod,
+  which: { readonly previous?: boolean; readonly container?: string },
+): Promise<string> {
   const lines: string[] = [];
   let sizeBytes = 0;
-  for await (const line of logLines(cluster, pod, { previous, tail: String(logLinesMax) })) {
+  for await (const line of logLines(cluster, pod, { ...which, tail: String(logLinesMax) })) {
     lines.push(line);
     sizeBytes += line.length + 1;
     while (sizeBytes > logSizeMaxBytes) {
@@ -215,7 +221,7 @@ async function addOperatorLogs(cluster: Cluster, bundle: Bundle): Promise<void> 
       throw new Error(`there is no pod with ${labelSelector}`);
     }
     for (const pod of pods) {
-      bundle.addText(`logs/operator-${pod.metadata.name}.log`, await wholeLog(cluster, pod, false));
+      bundle.addText(`logs/operator-${pod.metadata.name}.log`, await wholeLog(cluster, pod, { container: operatorContainer }));
     }
   });
 }

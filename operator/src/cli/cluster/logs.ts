@@ -168,6 +168,8 @@ export async function* logLines(
     readonly previous?: boolean;
     readonly tail?: string | undefined;
     readonly limitBytes?: number;
+    /** The one that runs the job unless another is named. */
+    readonly container?: string;
   },
 ): AsyncGenerator<string> {
   const { name } = pod.metadata;
@@ -176,7 +178,7 @@ export async function* logLines(
       method: 'GET',
       path: `/api/v1/namespaces/${encodeURIComponent(cluster.namespace)}/pods/${encodeURIComponent(name)}/log`,
       query: {
-        container: containerName,
+        container: options.container ?? containerName,
         follow: options.follow === true ? 'true' : undefined,
         previous: options.previous === true ? 'true' : undefined,
         tailLines: options.tail,
