@@ -1,6 +1,7 @@
 /** Writes `docs/bad-specs.md` from the table of bad specs, whose answers tests hold against the API server and the controller. */
 import { writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
+import { type BadDefaults, defaultsRefusals } from '../operator/test/contracts/bad-defaults.ts';
 import type { BadSpec } from '../operator/test/contracts/bad-spec.ts';
 import { badSpecs } from '../operator/test/contracts/bad-specs.ts';
 
@@ -25,12 +26,27 @@ running job is touched, not by a rule that knows nothing of the state.
 | Mistake | | The API server says | \`flinkjob apply\` and the controller say |
 | --- | --- | --- | --- |
 ${badSpecs.map(row).join('\n')}
+
+# What bad defaults of a namespace are answered with
+
+A ConfigMap \`flinkjob-defaults\` ([kubernetes.md](kubernetes.md#defaults-of-a-namespace)) with a mistake changes no job: those that are built go on as they are, and say so in the condition \`DefaultsTakenIn\`. A FlinkJob that
+needs them, because it is new or was changed, says \`DefaultsUnusable\` in \`status.error\` and the condition \`Stalled\`. These are for the namespace \`streams\`.
+
+| Mistake | \`data\` | The FlinkJob says |
+| --- | --- | --- |
+${defaultsRefusals.map(defaultsRow).join('\n')}
 `;
 }
 
 function row({ what, set, server, controller }: BadSpec): string {
   const said = controller.map(([message, remedy]) => `${message}. *${remedy}*`);
   const cells = [what, Object.entries(set).map(changeOf).join('<br>'), server ?? 'takes it', said.join('<br>') || 'fine'];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+function defaultsRow({ what, data, message, remedy }: BadDefaults): string {
+  const content = Object.entries(data ?? {}).map(([key, value]) => `\`${key}: ${JSON.stringify(value)}\``);
+  const cells = [what, content.join('<br>') || 'none', `${message}. *${remedy}*`];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 

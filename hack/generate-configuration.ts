@@ -1,7 +1,8 @@
 /** Writes `docs/configuration.md`, the tables of the fields of a FlinkJob and of a FlinkSavepoint, from the schemas and the table of change meanings in `operator/src/api`. */
 import { writeFileSync } from 'node:fs';
 import { type ChangeMeaning, changeMeanings } from '../operator/src/api/change-meanings.ts';
-import { flinkJobDefinition } from '../operator/src/api/custom-resource-definition.ts';
+import { structural } from '../operator/src/api/custom-resource-definition.ts';
+import { FlinkJobSpec } from '../operator/src/api/flink-job-spec.ts';
 import { flinkSavepointDefinition } from '../operator/src/api/flink-savepoint-definition.ts';
 
 /** The part of a CustomResourceDefinition's schema that the table is made from. */
@@ -35,7 +36,8 @@ const whatAChangeDoes: Readonly<Record<ChangeMeaning, string>> = {
 };
 
 const specOf = (definition: object) => (definition as Definition).spec.versions[0].schema.openAPIV3Schema.properties.spec;
-const spec = specOf(flinkJobDefinition());
+// The definition leaves most defaults to the controller; here they are all.
+const spec = structural(FlinkJobSpec, 'spec') as unknown as Field;
 const savepointSpec = specOf(flinkSavepointDefinition());
 const rows = Object.entries(spec.properties ?? {}).flatMap(([name, field]) => describe(name, field, spec));
 const savepointRows = Object.entries(savepointSpec.properties ?? {}).flatMap(([name, field]) =>
@@ -48,6 +50,8 @@ writeFileSync(
 
 Everything below is under \`spec\`. An unknown field is an error. A rollout proves that the new revision can start before the running job is touched; how
 the job is then stopped is \`upgrade.mode\`.
+
+What is not written is as [the namespace says for all its FlinkJobs](kubernetes.md#defaults-of-a-namespace), in a cluster; else as in the column Default.
 
 | Field | Type | Default | Meaning | A change is |
 | --- | --- | --- | --- | --- |

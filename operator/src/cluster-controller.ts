@@ -3,10 +3,12 @@ import { savepointKind } from './api/flink-savepoint.ts';
 import { apiVersion, kind } from './api/labels.ts';
 import type { Clock } from './clock.ts';
 import type { JobCredentials } from './credentials/job-credentials.ts';
+import { KubernetesDefaults } from './defaults/kubernetes-defaults.ts';
 import type { Engine } from './engine/engine.ts';
 import type { ControllerOptions } from './flink-job/controller.ts';
 import type { TransitionEvent } from './flink-job/transition-events.ts';
 import type { SavepointControllerOptions } from './flink-savepoint/controller.ts';
+import { DrillResults } from './flink-savepoint/drill-results.ts';
 import type { ApiAccess } from './kubernetes/api-object-client.ts';
 import type { EventRecorder } from './kubernetes/event-recorder.ts';
 import type { Metrics } from './kubernetes/metrics.ts';
@@ -49,6 +51,8 @@ export function clusterControllerOptions(
       ...{ client, engine, clusterId, operatorNamespace, metricsNamespaces, credentials, clock, log },
       workloads: new WorkloadWatch(shared),
     }),
+    defaults: new KubernetesDefaults(shared),
+    drills: new DrillResults(),
     ...{ engine, credentials, clock, log, metrics, limits: kubernetesLimits },
     record: (flinkJob, event) => events.record(objectEventOf(flinkJob, event)),
   };
@@ -57,12 +61,12 @@ export function clusterControllerOptions(
 /** The same for the controller of savepoints, which shares store and platform with that of the jobs. */
 export function clusterSavepointOptions(
   parts: ClusterControllerParts,
-  { store: flinkJobs, platform: tasks }: ReturnType<typeof clusterControllerOptions>,
+  { store: flinkJobs, platform: tasks, drills }: ReturnType<typeof clusterControllerOptions>,
 ): SavepointControllerOptions {
   const { access, engine, events, namespaces, credentials, clock, log, metrics } = parts;
   return {
     store: new KubernetesFlinkSavepointStore({ access, namespaces, clock, log, metrics }),
-    ...{ flinkJobs, tasks, engine, credentials, clock, log, metrics },
+    ...{ flinkJobs, tasks, drills, engine, credentials, clock, log, metrics },
     record: ({ metadata: { namespace, name, uid } }, event) =>
       events.record({ ...event, regarding: { apiVersion, kind: savepointKind, namespace, name, uid } }),
   };

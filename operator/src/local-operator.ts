@@ -9,6 +9,7 @@ import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
 import type { DecideLimits } from './flink-job/limits.ts';
 import { SavepointController } from './flink-savepoint/controller.ts';
+import { DrillResults } from './flink-savepoint/drill-results.ts';
 import type { SavepointLimits } from './flink-savepoint/limits.ts';
 import { Metrics } from './kubernetes/metrics.ts';
 import type { Log } from './log.ts';
@@ -78,8 +79,10 @@ export async function openLocalOperator(options: {
   const credentials = await createLocalCredentials(workDirectory, { log, nowMs: () => clock.nowMs(), periodMs: keyPeriodMs });
   const processes = { workDirectory, credentials, engine: typescriptEngine, clusterId: await machineClusterId(), clock, log };
   const platform = new ProcessPlatform(processes);
+  const drills = new DrillResults();
   const controller = new Controller({
     store,
+    drills,
     platform,
     engine: typescriptEngine,
     credentials,
@@ -90,7 +93,16 @@ export async function openLocalOperator(options: {
   });
   const savepointStore = openLocalSavepointStore(workDirectory, store, clock);
   const savepoints: SavepointController = new SavepointController({
-    ...{ store: savepointStore, flinkJobs: store, engine: typescriptEngine, credentials, clock, log, metrics: new Metrics() },
+    ...{
+      store: savepointStore,
+      flinkJobs: store,
+      drills,
+      engine: typescriptEngine,
+      credentials,
+      clock,
+      log,
+      metrics: new Metrics(),
+    },
     tasks: new ProcessSavepointTasks({ ...processes, onExit: (key) => savepoints.wake(key) }),
     limits: options.savepointLimits ?? {},
   });

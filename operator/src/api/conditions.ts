@@ -6,7 +6,7 @@ import { z } from 'zod';
  */
 const conditionTypes = [
   ...(['Ready', 'Reconciling', 'Stalled', 'Running', 'CheckpointFresh', 'RolloutProgressing'] as const),
-  ...(['RollbackAvailable', 'Paused'] as const),
+  ...(['RollbackAvailable', 'Restorable', 'DefaultsTakenIn', 'Paused'] as const),
 ] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 

@@ -39,7 +39,7 @@ export function flinkJobDefinition(): object {
       apiVersion: { type: 'string', description: 'Version of this representation.' },
       kind: { type: 'string', description: 'FlinkJob.' },
       metadata: { type: 'object' },
-      spec: { description: 'What is wished for.', ...structural(FlinkJobSpec, 'spec') },
+      spec: { description: 'What is wished for.', ...withoutFilledIn(structural(FlinkJobSpec, 'spec')) },
       status: { description: 'What the controller has decided and seen.', ...structural(FlinkJobStatus, 'status') },
     },
     'x-kubernetes-validations': inCluster,
@@ -93,6 +93,29 @@ export function flinkJobDefinition(): object {
         },
       ],
     },
+  };
+}
+
+/**
+ * What a namespace may say for all its FlinkJobs (docs/kubernetes.md) is not filled in by the API server: in a FlinkJob that it has stored nobody could tell any more what its author wrote. The controller
+ * does it, and the description says with what.
+ */
+const filledInByServer: ReadonlySet<string> = new Set(['engine', 'job', 'restore', 'state']);
+
+function withoutFilledIn(spec: SchemaNode): SchemaNode {
+  const properties = spec['properties'] as Readonly<Record<string, SchemaNode>>;
+  const named = Object.entries(properties).map(([name, node]) => [name, filledInByServer.has(name) ? node : told(node)]);
+  return { ...spec, properties: Object.fromEntries(named) };
+}
+
+function told({ default: value, ...node }: SchemaNode): SchemaNode {
+  const isSaid = value === undefined || typeof value === 'object';
+  const description = isSaid ? node['description'] : `${node['description']} Default: ${value}.`;
+  const properties = node['properties'] as Readonly<Record<string, SchemaNode>> | undefined;
+  return {
+    ...node,
+    ...(description === undefined ? {} : { description }),
+    ...(properties === undefined ? {} : { properties: mapValues(properties, told) }),
   };
 }
 

@@ -251,6 +251,19 @@ export const FlinkJobStatus = z.strictObject({
   jobManagerAddress: z.string().optional().meta({ description: 'host:port of REST.' }),
   restored: z.string().optional().meta({ description: 'What the current attempt started from, in words.' }),
   lastCheckpoint: LastCheckpoint.optional().meta({ description: 'The newest completed checkpoint that was seen.' }),
+  restorable: z
+    .strictObject({
+      by: z
+        .enum(['Start', 'Drill'])
+        .meta({ description: 'Start: a start restored it, and its tasks ran. Drill: a drill read all of it.' }),
+      result: z.enum(['Restored', 'NotRestorable']).meta({ description: 'What it came to.' }),
+      time: time().meta({ description: 'When.' }),
+      path: z.string().optional().meta({ description: 'Of the checkpoint or savepoint.' }),
+      savepoint: z.string().optional().meta({ description: 'The FlinkSavepoint that the drill was of.' }),
+      message: z.string().optional().meta({ description: 'Why it cannot be restored.' }),
+    })
+    .optional()
+    .meta({ description: 'What has shown last that the job can be restored, or that it cannot.' }),
   lastCheckpointTime: time().optional().meta({ description: 'Same as lastCheckpoint.completedTime, for the printer column.' }),
   error: Problem.optional().meta({ description: 'What is wrong now.' }),
 });

@@ -11,6 +11,8 @@ export const annotations = {
   moduleSource: `${group}/module-source`,
   /** Absolute directory that relative paths of the spec and of the job's own files count from, set by the CLI. */
   workingDirectory: `${group}/working-directory`,
+  /** Set by `kubectl flinkjob rollback`: the revision whose spec, with the defaults of then, was written back. Counts as long as it is that. */
+  revision: `${group}/revision`,
   /** `"true"`: the controller looks, and does nothing; only deleting still works. */
   paused: `${group}/paused`,
 } as const;

@@ -7,6 +7,7 @@ import { keepProcesses } from './keep-processes.ts';
 import { lifecycleState } from './lifecycle-state.ts';
 import { foldPause } from './pause.ts';
 import { isRejected, policiesOf } from './policies.ts';
+import { foldRestorable } from './restorable.ts';
 import { advanceRollout } from './rollout.ts';
 import { describeStatus } from './status.ts';
 import type { Move } from './transitions.ts';
@@ -29,7 +30,7 @@ export function decide(input: DecideInput): Decision {
     return decideDeletion(input);
   }
   const paused = { ...input, status: forgetRejected({ ...input, status: foldPause(input) }) };
-  const folded = foldFacts(paused);
+  const folded = foldRestorable({ ...paused, status: foldFacts(paused) });
   const ended = endMove(paused.status, folded);
   const seen = { ...input, status: folded };
   const advance = input.paused ? { status: folded, commands: [], moves: [] } : advanceRollout(seen);

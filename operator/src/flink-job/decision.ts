@@ -1,7 +1,9 @@
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
+import type { DefaultsStanding } from '../defaults/choose-defaults.ts';
 import type { JobManagerFact, PlatformFacts, RestoreRequest, TerminateRequest } from '../platform/platform.ts';
 import type { DecideLimits } from './limits.ts';
+import type { DrillFact } from './restorable.ts';
 import type { Revision } from './revision.ts';
 import type { Move } from './transitions.ts';
 
@@ -12,6 +14,8 @@ export interface DecideInput {
   /** `deletionTimestamp` is set. */
   readonly deleting: boolean;
   readonly desired: Desired;
+  /** How the job stands to the defaults of its namespace; undefined where there are none. */
+  readonly defaults?: DefaultsStanding | undefined;
   /** The revision that `status.revision` names; undefined also when the store has lost it. */
   readonly current: Revision | undefined;
   /** The revision that `status.rollout.revision` names. */
@@ -38,6 +42,8 @@ export type Desired =
 export interface Facts extends PlatformFacts {
   /** Of the JobManager of the current attempt and instance; undefined when it does not answer. */
   readonly document: JobStatusDocument | undefined;
+  /** The newest drill of its savepoints; undefined while nobody knows. */
+  readonly drill?: DrillFact | 'None' | undefined;
   /** Commands of the last pass that were answered with an error that trying again cannot heal. */
   readonly refusals: readonly { readonly operationId: string; readonly problem: Problem }[];
   /** What went wrong in carrying out the last commands, for people; they are tried again. */

@@ -1,30 +1,35 @@
 import type { JobStatusDocument } from '@flinkjob/runtime/rest';
 import { keyOf, type StoredFlinkJob } from '../api/flink-job.ts';
-import { type FlinkJobStatus, initialStatus, type Problem } from '../api/flink-job-status.ts';
+import { type FlinkJobStatus, initialStatus } from '../api/flink-job-status.ts';
 import { annotations } from '../api/labels.ts';
-import { parseFlinkJobSpec } from '../api/parse-flink-job.ts';
+import { chooseDefaults } from '../defaults/choose-defaults.ts';
+import type { DefaultsSource } from '../defaults/defaults-source.ts';
+import type { NamespaceDefaults } from '../defaults/parse-defaults.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { JobReference, Platform, PlatformFacts } from '../platform/platform.ts';
+import type { DrillResults } from '../flink-savepoint/drill-results.ts';
+import type { JobReference, Platform } from '../platform/platform.ts';
 import type { FlinkJobStore } from '../store/flink-job-store.ts';
-import { buildRevision } from './build-revision.ts';
 import { currentPurgeId } from './decide-purge.ts';
-import { currentJobManager, currentPreFlightId, type DecideInput, type Desired, type Facts, wantsProcesses } from './decision.ts';
+import { currentJobManager, currentPreFlightId, type DecideInput, type Facts, wantsProcesses } from './decision.ts';
 
 export interface ObservePorts {
   readonly store: FlinkJobStore;
   readonly platform: Platform;
   readonly engine: Engine;
+  /** Absent: nothing is said for all FlinkJobs of a namespace. */
+  readonly defaults?: DefaultsSource | undefined;
+  readonly drills?: DrillResults | undefined;
 }
 
 export type Observed = Pick<
   DecideInput,
-  'uid' | 'generation' | 'deleting' | 'paused' | 'desired' | 'current' | 'target' | 'stable' | 'rejected' | 'status'
+  'uid' | 'generation' | 'deleting' | 'paused' | 'desired' | 'defaults' | 'current' | 'target' | 'stable' | 'rejected' | 'status'
 > & {
   readonly facts: Omit<Facts, 'refusals' | 'hindrance'>;
 };
 
-/** Everything that a decision needs to know of the world. Changes nothing. `mirrored`: facts of the platform that were known without asking it. */
-export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts, mirrored?: PlatformFacts): Promise<Observed> {
+/** Everything that a decision needs to know of the world. Changes nothing. */
+export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Promise<Observed> {
   const { store, platform, engine } = ports;
   const key = keyOf(flinkJob);
   const { uid, generation, deletionTimestamp } = flinkJob.metadata;
@@ -33,42 +38,39 @@ export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts, mir
   const preFlightId = currentPreFlightId(status);
   const reference: JobReference = { ...key, uid };
   const stored = (name: string | undefined) => (name === undefined ? undefined : store.getRevision(key, uid, name));
-  const [current, target, stable, rejected, platformFacts] = await Promise.all([
+  const [current, target, stable, rejected, named, latest, platformFacts] = await Promise.all([
     stored(revision),
     stored(rollout?.revision),
     stored(status.stable?.revision),
     stored(status.rolledBack?.revision),
-    mirrored ?? platform.observe(reference, preFlightId, currentPurgeId(status)),
+    stored(flinkJob.metadata.annotations?.[annotations.revision]),
+    ports.defaults?.read(key.namespace) ?? noDefaults,
+    platform.observe(reference, preFlightId, currentPurgeId(status)),
   ]);
   const wanted = wantsProcesses(status) || deletionTimestamp !== undefined;
   const jobManager = wanted ? currentJobManager(status, platformFacts) : undefined;
   const alive = jobManager?.process.state === 'Alive';
   const document = alive && jobManager.restAddress !== undefined ? await readDocument(engine, jobManager.restAddress) : undefined;
+  const { desired, standing } = chooseDefaults({
+    ...{ flinkJob, known: [current, rejected, named], latest, isResumed: status.ended?.state === 'Suspended' },
+  });
   return {
     uid,
     generation,
     deleting: deletionTimestamp !== undefined,
     paused: flinkJob.metadata.annotations?.[annotations.paused] === 'true',
-    desired: desiredOf(flinkJob),
+    ...{ desired, defaults: standing },
     ...{ current, target, stable, rejected },
     status,
-    facts: { ...platformFacts, document: isOf(document, status, jobManager?.podUid) ? document : undefined },
+    facts: {
+      ...platformFacts,
+      drill: ports.drills?.of(key),
+      document: isOf(document, status, jobManager?.podUid) ? document : undefined,
+    },
   };
 }
 
-function desiredOf(flinkJob: StoredFlinkJob): Desired {
-  const parsed = parseFlinkJobSpec(flinkJob.spec);
-  if (parsed.ok) {
-    return { valid: true, revision: buildRevision(parsed.value, flinkJob.metadata) };
-  }
-  const [first] = parsed.problems;
-  const problem: Problem = {
-    code: 'InvalidSpec',
-    message: parsed.problems.map(({ message }) => message).join('; '),
-    remedy: first?.remedy,
-  };
-  return { valid: false, problem };
-}
+const noDefaults: NamespaceDefaults = { state: 'None' };
 
 /** Silence is a fact like any other. */
 async function readDocument(engine: Engine, address: string): Promise<JobStatusDocument | undefined> {

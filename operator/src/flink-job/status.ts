@@ -4,8 +4,10 @@ import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import { labels } from '../api/labels.ts';
 import { beginRollout } from './choose-rollout.ts';
 import { currentDocument, currentJobManager, type DecideInput, toMs, wantsProcesses } from './decision.ts';
+import { defaultsVerdict } from './defaults-verdict.ts';
 import { keepsNoState } from './judge-pre-flight.ts';
 import { isRejected, policiesOf } from './policies.ts';
+import { restorableVerdict } from './restorable.ts';
 
 /**
  * The part of the status that is only for reading: one word, one error, and the conditions, all derived anew from the rest on every
@@ -122,6 +124,7 @@ type Verdict = Pick<Condition, 'status' | 'reason' | 'message'>;
 function conditionsOf(input: DecideInput, error: Problem | undefined): Condition[] {
   const stalled = stalledVerdict(input, error);
   const ready = readyVerdict(input, error);
+  const defaults = defaultsVerdict(input.defaults);
   const verdicts: readonly (readonly [Condition['type'], Verdict])[] = [
     ['Ready', ready],
     ['Reconciling', reconcilingVerdict(input, ready, stalled)],
@@ -130,13 +133,16 @@ function conditionsOf(input: DecideInput, error: Problem | undefined): Condition
     ['CheckpointFresh', checkpointVerdict(input)],
     ['RolloutProgressing', rolloutVerdict(input)],
     ['RollbackAvailable', rollbackVerdict(input)],
+    ['Restorable', restorableVerdict(input)],
+    ...(defaults === undefined ? [] : [['DefaultsTakenIn', defaults] as const]),
     ['Paused', pausedVerdict(input)],
   ];
   const lastTransitionTime = new Date(input.nowMs).toISOString();
   return verdicts.reduce<Condition[]>(
     (conditions, [type, verdict]) =>
       setCondition(conditions, { type, ...verdict, lastTransitionTime, observedGeneration: input.generation }),
-    [...input.status.conditions],
+    // Without defaults there is nothing to say of them.
+    input.status.conditions.filter(({ type }) => type !== 'DefaultsTakenIn' || defaults !== undefined),
   );
 }
 

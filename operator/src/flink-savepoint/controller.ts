@@ -21,6 +21,7 @@ import type { FlinkSavepointStore } from '../store/flink-savepoint-store.ts';
 import { actOnSavepoint } from './act.ts';
 import { decideSavepoint } from './decide.ts';
 import { awaitedTasks, isTerminal, type SavepointCommand, type SavepointInput } from './decision.ts';
+import type { DrillResults } from './drill-results.ts';
 import { defaultSavepointLimits, type SavepointLimits } from './limits.ts';
 import { type ObservedJob, observeJob } from './observe-job.ts';
 import { savepointEvents } from './savepoint-events.ts';
@@ -39,6 +40,8 @@ export interface SavepointControllerOptions {
   /** Told what has happened to a FlinkSavepoint, after that is stored. May not throw. */
   readonly record?: (savepoint: StoredFlinkSavepoint, event: TransitionEvent) => void;
   readonly limits?: Partial<SavepointLimits>;
+  /** Told of drills, for the status of the FlinkJob. */
+  readonly drills?: DrillResults | undefined;
   /** Another mind: for seeing that a wrong one is noticed. */
   readonly decide?: typeof decideSavepoint;
   readonly decideSchedule?: typeof decideSchedule;
@@ -80,6 +83,7 @@ export class SavepointController {
   async reconcile(flinkJob: FlinkJobKey, memory: PassMemory = newMemory()): Promise<number | undefined> {
     const { store, flinkJobs, clock } = this.#options;
     const [stored, savepoints] = await Promise.all([flinkJobs.get(flinkJob), store.listOf(flinkJob)]);
+    this.#options.drills?.tell(flinkJob, savepoints);
     const asksJobManager = savepoints.some(
       ({ metadata, status }) => metadata.deletionTimestamp !== undefined || !isSettled(status),
     );
@@ -97,6 +101,9 @@ export class SavepointController {
     await this.#keepSchedule(schedule);
     await this.#removePurged(job, savepoints);
     if (savepoints.length === 0 && schedule === undefined && !memory.hasTasks) {
+      if (stored === undefined) {
+        this.#options.drills?.forget(flinkJob);
+      }
       return undefined;
     }
     // What was made just now is heard of. Of what is there by that name already, as somebody else's, nothing is heard, and nobody is asked again at once.

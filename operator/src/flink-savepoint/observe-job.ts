@@ -2,6 +2,7 @@ import { type FlinkJobKey, keyOf, type StoredFlinkJob } from '../api/flink-job.t
 import type { FlinkJobSpec } from '../api/flink-job-spec.ts';
 import { initialStatus } from '../api/flink-job-status.ts';
 import { parseFlinkJobSpec } from '../api/parse-flink-job.ts';
+import { mergeDefaults } from '../defaults/merge-defaults.ts';
 import type { Engine } from '../engine/engine.ts';
 import { buildRevision } from '../flink-job/build-revision.ts';
 import { wantsProcesses } from '../flink-job/decision.ts';
@@ -30,9 +31,10 @@ export async function observeJob(
   const key = keyOf(stored);
   const { uid, deletionTimestamp } = stored.metadata;
   const status = stored.status ?? initialStatus;
-  const parsed = parseFlinkJobSpec(stored.spec);
-  const spec = parsed.ok ? parsed.value : undefined;
   const current = status.revision === undefined ? undefined : await ports.store.getRevision(key, uid, status.revision);
+  // A schedule may be what the namespace says for all; that counts as the job has it.
+  const parsed = parseFlinkJobSpec(mergeDefaults(current?.defaults, stored.spec));
+  const spec = parsed.ok ? parsed.value : undefined;
   const revision = current ?? (spec && buildRevision(spec, stored.metadata));
   const isUp = wantsProcesses(status) || status.rollout !== undefined;
   const closed = status.ended?.state === 'Suspended' || status.ended?.state === 'Finished' || status.ended?.state === 'Stopped';

@@ -17,14 +17,16 @@ export interface ObjectList<T> {
 export interface Selection {
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
 }
 
 /** All pages of a list, of one moment. */
 export async function listObjects<T extends KubernetesObject>(
   { requests, paths }: { readonly requests: RepeatedRequests; readonly paths: ResourcePaths },
   kind: ObjectKind,
-  { namespace, labelSelector, signal, limit = pageSize }: Selection & { readonly signal?: AbortSignal; readonly limit?: number },
+  options: Selection & { readonly signal?: AbortSignal; readonly limit?: number },
 ): Promise<ObjectList<T>> {
+  const { namespace, labelSelector, fieldSelector, signal, limit = pageSize } = options;
   const path = await paths.pathOf(kind, { namespace });
   for (let expiries = 0; ; expiries += 1) {
     try {
@@ -32,7 +34,7 @@ export async function listObjects<T extends KubernetesObject>(
       const items: T[] = [];
       let next: string | undefined;
       for (;;) {
-        const query = { labelSelector, limit: pageLimit, continue: next };
+        const query = { labelSelector, fieldSelector, limit: pageLimit, continue: next };
         const { body } = await requests.send({ method: 'GET', path, query }, { repeatable: true, signal });
         const page = body as {
           readonly metadata: { readonly resourceVersion: string; readonly continue?: string };

@@ -156,9 +156,9 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const { access, kind, namespace, labelSelector } = this.#options;
+    const { access, kind, namespace, labelSelector, fieldSelector } = this.#options;
     this.#counters.lists.add({ kind: kind.kind });
-    const selection = { namespace, labelSelector, signal, limit: this.#limits.pageSize };
+    const selection = { namespace, labelSelector, fieldSelector, signal, limit: this.#limits.pageSize };
     const { items, resourceVersion } = await listObjects<T>(access, kind, selection);
     this.#deliver(this.#cache.replaceAll(items.map(withoutManagedFields)));
     this.#reach(resourceVersion);
@@ -167,10 +167,10 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { access, kind, namespace, labelSelector, clock } = this.#options;
+    const { access, kind, namespace, labelSelector, fieldSelector, clock } = this.#options;
     const { inactivityMs, acceptTimeoutMs, watchSeconds } = this.#limits;
     const query = {
-      ...{ watch: 'true', allowWatchBookmarks: 'true', resourceVersion: from, labelSelector },
+      ...{ watch: 'true', allowWatchBookmarks: 'true', resourceVersion: from, labelSelector, fieldSelector },
       timeoutSeconds: String(Math.round(watchSeconds * (1 + Math.random()))),
     };
     const request = { method: 'GET' as const, path: await access.paths.pathOf(kind, { namespace }), query };

@@ -21,7 +21,7 @@ export interface ApiCall {
 /** What a watch wants to hear. */
 export interface WatchSelection {
   readonly target: Target;
-  readonly selector: string | undefined;
+  readonly selector: Selector;
   readonly bookmarks: boolean;
   /** It goes on from this version. */
   readonly from: number;
@@ -169,7 +169,7 @@ export class ApiRequests {
     if (token !== null && snapshot === undefined) {
       throw new Refusal(410, 'Expired', 'The provided continue parameter is too old to display a consistent list result.');
     }
-    const selector = query.get('labelSelector') ?? undefined;
+    const selector = selectorOf(query);
     const { rest, resourceVersion } = snapshot ?? {
       rest: this.#objects.list(target.kind, target.namespace).filter((object) => selects(selector, object)),
       resourceVersion: this.#objects.resourceVersion,
@@ -225,7 +225,7 @@ export class ApiRequests {
   selectionOf(path: string, query: URLSearchParams): WatchSelection {
     return {
       target: this.#targetOf(path),
-      selector: query.get('labelSelector') ?? undefined,
+      selector: selectorOf(query),
       bookmarks: query.get('allowWatchBookmarks') === 'true',
       from: Number(query.get('resourceVersion') ?? this.#objects.resourceVersion),
     };
@@ -302,9 +302,27 @@ export function watchEventOf(watch: WatchSelection, { type, kind, object, previo
     : undefined;
 }
 
-/** `a=b,c,!d`. */
-function selects(selector: string | undefined, { metadata }: StoredObject): boolean {
-  return (selector ?? '').split(',').every((term) => {
+interface Selector {
+  /** `a=b,c,!d`. */
+  readonly labels: string;
+  /** Of `metadata.name=` only, which is all that every kind has. */
+  readonly name: string | undefined;
+}
+
+function selectorOf(query: URLSearchParams): Selector {
+  const fields = query.get('fieldSelector');
+  const name = fields === null ? undefined : /^metadata\.name=([^,]+)$/.exec(fields)?.[1];
+  if (fields !== null && name === undefined) {
+    throw new Refusal(400, 'BadRequest', `the fake knows no field selector ${fields}`);
+  }
+  return { labels: query.get('labelSelector') ?? '', name };
+}
+
+function selects(selector: Selector, { metadata }: StoredObject): boolean {
+  if (selector.name !== undefined && selector.name !== metadata.name) {
+    return false;
+  }
+  return selector.labels.split(',').every((term) => {
     const [, not, key = '', , value] = /^(!?)([^=!]*)(==?)?(.*)$/.exec(term) ?? [];
     if (key === '') {
       return true;

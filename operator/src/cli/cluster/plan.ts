@@ -1,3 +1,4 @@
+import { findCondition } from '../../api/conditions.ts';
 import { apiVersion, kind } from '../../api/labels.ts';
 import { asksForPurge } from '../../api/parse-flink-job.ts';
 import { exitCodes } from '../command.ts';
@@ -83,11 +84,13 @@ function actionOf(before: FlinkJobObject | undefined, changes: readonly SpecChan
 function planLines({ before, after, changes }: PlanFacts): readonly string[] {
   const { namespace, name } = after.metadata;
   const action = actionOf(before, changes);
+  const defaults = findCondition(before?.status?.conditions, 'DefaultsTakenIn');
   return [
     `FlinkJob ${namespace}/${name}: ${heading(action)}`,
     ...changeLines(changes),
     '',
     ...consequences(action, { before, after }).map((line) => `- ${line}`),
+    ...(startsAnew(action, after) && defaults?.status === 'False' ? [`- ${defaults.message}`] : []),
     ...(action === 'None' || action === 'Ignore'
       ? []
       : [
@@ -97,6 +100,12 @@ function planLines({ before, after, changes }: PlanFacts): readonly string[] {
       ? ['- checkpoints.onDelete is Purge: deleting the FlinkJob deletes its checkpoints and savepoints.']
       : []),
   ];
+}
+
+/** Then what the namespace says for all its jobs by now is taken in, too. */
+function startsAnew(action: Action, { spec }: FlinkJobObject): boolean {
+  const { desiredState } = (spec['job'] ?? {}) as { readonly desiredState?: string };
+  return action !== 'None' && action !== 'Ignore' && desiredState !== 'Suspended';
 }
 
 function heading(action: Action): string {

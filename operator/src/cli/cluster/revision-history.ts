@@ -1,6 +1,6 @@
 import { apiVersion, group, kind } from '../../api/labels.ts';
 import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
-import { buildRevision } from '../../flink-job/build-revision.ts';
+import { isBuiltFrom } from '../../defaults/choose-defaults.ts';
 import type { Revision } from '../../flink-job/revision.ts';
 import type { KubernetesObject } from '../../kubernetes/object-client.ts';
 import { CommandFailure } from '../command.ts';
@@ -42,14 +42,16 @@ function known(objects: readonly RevisionObject[], { spec, status, metadata }: F
     ['running', status?.ended === undefined ? status?.revision : undefined],
     ['stable', status?.stable?.revision],
     ['rolled back', status?.rolledBack?.revision],
-    ['in the spec', parsed.ok ? buildRevision(parsed.value, metadata).name : undefined],
   ];
   return objects
     .map((object) => ({
       number: object.revision,
       revision: object.data,
       createdAtMs: Date.parse(object.metadata.creationTimestamp ?? '') || 0,
-      roles: named.flatMap(([role, name]) => (name === object.data.name ? [role] : [])),
+      roles: [
+        ...named.flatMap(([role, name]) => (name === object.data.name ? [role] : [])),
+        ...(parsed.ok && isBuiltFrom(object.data, { spec, metadata }, parsed.value) ? (['in the spec'] as const) : []),
+      ],
     }))
     .sort((a, b) => a.number - b.number || a.createdAtMs - b.createdAtMs);
 }

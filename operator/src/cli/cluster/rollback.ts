@@ -1,5 +1,5 @@
 import type { FlinkJobSpec } from '../../api/flink-job-spec.ts';
-import { apiVersion, kind } from '../../api/labels.ts';
+import { annotations, apiVersion, kind } from '../../api/labels.ts';
 import { type CommandOutput, exitCodes } from '../command.ts';
 import { formatAge } from '../format.ts';
 import { type Cluster, type FlinkJobObject, fieldManager, getFlinkJob } from './cluster.ts';
@@ -15,6 +15,7 @@ export const rollback = clusterCommand(
     details: [
       'State goes forward: the older revision starts from the newest state, not from that of its own time, and pre-flight proves that it can read it before the job is touched.',
       'spec.job.desiredState, upgrade, restore, savepoints, recovery and the like stay as they are: they say what should happen to the job, not what it is made of.',
+      'What the namespace said for all its jobs when that revision was built (ConfigMap flinkjob-defaults) comes back with it.',
       'To go back in state too, point spec.restore at a savepoint or checkpoint.',
     ],
     positionals: [{ name: 'NAME', required: true, meaning: 'the job' }],
@@ -45,7 +46,10 @@ export const rollback = clusterCommand(
     }
     const dryRun = parsed.flag('dry-run');
     report(output, { found, chosen, lines: changeLines(changes) });
-    await replaceSpec(cluster, found, { spec, dryRun });
+    // With the defaults of then, which are in that spec, and none that its namespace has got since.
+    const mark = { [annotations.revision]: chosen.revision.name };
+    const marked = { ...found, metadata: { ...found.metadata, annotations: { ...found.metadata.annotations, ...mark } } };
+    await replaceSpec(cluster, marked, { spec, dryRun });
     output.print(`flinkjob.flinkjob.dev/${name} rolled back${dryRun ? ' (dry run)' : ''}`);
     if (parsed.flag('wait') && !dryRun) {
       await waitFor(cluster, { name, parsed, output, isDone: isReady });

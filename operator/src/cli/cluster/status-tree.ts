@@ -245,6 +245,7 @@ function checkpointBranches({ flinkJob, job, nowMs }: StatusFacts): readonly Bra
         { text: `  ${newest}${sizes}`, tone: 'plain' },
       ],
       children: [
+        ...restorableBranches(flinkJob, nowMs),
         ...(counts === undefined
           ? []
           : [
@@ -258,6 +259,19 @@ function checkpointBranches({ flinkJob, job, nowMs }: StatusFacts): readonly Bra
       ],
     },
   ];
+}
+
+/** Whether anybody has ever restored it, and how long ago. */
+function restorableBranches({ status }: StoredFlinkJob, nowMs: number): readonly Branch[] {
+  const { by, result, time, path, savepoint } = status?.restorable ?? {};
+  if (time === undefined) {
+    return [];
+  }
+  const what = [savepoint === undefined ? undefined : `savepoint ${savepoint}`, path].filter(Boolean).join(', ');
+  const age = `${formatAge(nowMs - Date.parse(time))} ago`;
+  return result === 'NotRestorable'
+    ? [{ line: [{ text: `NOT restorable, by a drill ${age}: ${what}`, tone: 'bad' }] }]
+    : [plainBranch(`proven restorable by ${by === 'Drill' ? 'a drill' : 'a start'} ${age}: ${what}`)];
 }
 
 function plainBranch(text: string): Branch {
