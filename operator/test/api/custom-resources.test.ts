@@ -50,6 +50,13 @@ test('every CRD is applied by plain kubectl apply, is established and structural
   await eventually('kubectl finds them by their short name', async () =>
     (await kubectl('api-resources', '--cached=false')).includes(' fj '),
   );
+  await eventually('what they explain is published', () =>
+    kubectl('explain', 'fj').then(
+      () => true,
+      // Some moments after they are established.
+      () => false,
+    ),
+  );
 
   const { items } = JSON.parse(await kubectl('get', 'crds', '-o', 'json'));
   const listed = items.map((item: { metadata: { name: string } }) => `crd/${item.metadata.name}`);

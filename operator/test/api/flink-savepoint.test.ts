@@ -41,6 +41,11 @@ before(async () => {
     'crd/flinkjobs.flinkjob.dev',
     'crd/flinksavepoints.flinkjob.dev',
   );
+  // Established is not yet known to everybody who asks what there is.
+  await eventually('both are served', async () => {
+    const served = await kubectl('api-resources', '--cached=false');
+    return served.includes(' fj ') && served.includes(' fsp ');
+  });
   const access = createApiAccess({ connection: connectToApi(await openClusterAccess({ kubeconfig: server.kubeconfigFile })) });
   const shared = { access, clock: systemClock, log: silentLog, metrics: new Metrics() };
   const flinkJobs = new KubernetesFlinkJobStore(shared);

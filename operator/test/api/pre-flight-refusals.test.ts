@@ -36,8 +36,12 @@ after(async () => {
   await server?.stop();
 });
 
+let outcomeCount = 0;
+
 async function outcomeIn(namespace: string, choices: SpecChoices = {}) {
-  const job = { namespace, name: 'words', uid: `uid-${namespace}` };
+  // Each time another one: a pre-flight that was begun would be found as it is, and not tried again.
+  outcomeCount += 1;
+  const job = { namespace, name: `words-${outcomeCount}`, uid: `uid-${outcomeCount}` };
   const operationId = `${job.uid}/r1/pre-flight/1`;
   const revision = revisionWith({ image: 'example/words:1', ...choices });
   await platform.runPreFlight(job, { operationId, revision, restore: { from: 'Latest' } });

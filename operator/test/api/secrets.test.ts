@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { buildHelm } from '../../../hack/helm/build-helm.ts';
 import { type ApiServer, startApiServer } from '../../../hack/kind/api-server.ts';
 import { type ApiConnection, connectToApi } from '../../src/kubernetes/api-connection.ts';
+import type { ApiError } from '../../src/kubernetes/api-error.ts';
 import { createApiAccess, createObjectClient } from '../../src/kubernetes/api-object-client.ts';
 import { openClusterAccess } from '../../src/kubernetes/cluster-access.ts';
 import type { KubernetesObject, ObjectClient } from '../../src/kubernetes/object-client.ts';
@@ -72,7 +73,13 @@ async function connectAs(connection: ApiConnection, serviceAccount: string): Pro
 }
 
 test('it writes the keys of a job, and writes them again, without a look', async () => {
-  await operator.apply(keySecretOf(job, 'first'));
+  // Roles count from a moment after they were made.
+  await eventually('it has its rights', () =>
+    operator.apply(keySecretOf(job, 'first')).then(
+      () => true,
+      (error: ApiError) => (error.status === 403 ? false : Promise.reject(error)),
+    ),
+  );
   await operator.apply(keySecretOf(job, 'second'));
   const { name } = keySecretOf(job, '').metadata;
   const found = await administrator.get<KeySecret>({ ...rootKeyName, namespace, name });
