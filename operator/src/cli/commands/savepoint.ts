@@ -212,7 +212,9 @@ async function create(
   const operationId = `savepoint-${randomUUID()}`;
   const startedAtMs = Date.now();
   const stateFormat = parsed.text('format') === 'Canonical' ? 'Canonical' : 'Native';
-  await client.savepoint(operationId, { stateFormat, reason: parsed.text('reason') });
+  // In a list it says more than an id that nobody chose.
+  const reason = parsed.text('reason') ?? 'flinkjob savepoint create';
+  await client.savepoint(operationId, { stateFormat, reason });
   output.report(`A savepoint of ${name} is being taken …`);
   const operation = await outcomeOf(client, { operationId, timeoutMs, output });
   if (operation === undefined) {
