@@ -15,6 +15,8 @@ export interface JobCredentialsOptions {
 /** What a job's processes are given to prove themselves with, and what a controller speaks to them with; both derived, nothing kept. */
 export class JobCredentials {
   readonly #options: JobCredentialsOptions;
+  /** By uid of the job, for those whose processes get a new file later than it is written. */
+  readonly #given = new Map<string, HeldKeys>();
 
   constructor(options: JobCredentialsOptions) {
     this.#options = options;
@@ -31,9 +33,18 @@ export class JobCredentials {
     return { version, content: formatKeyFile(keys), held: next };
   }
 
+  /** What the job's processes have been given, or are about to get: whoever speaks to them signs as that file does, which the one before it accepts too. */
+  given({ uid }: Pick<KeyedJob, 'uid'>, held: HeldKeys): void {
+    this.#given.set(uid, held);
+  }
+
+  forget({ uid }: Pick<KeyedJob, 'uid'>): void {
+    this.#given.delete(uid);
+  }
+
   /** For requests to the job's JobManager. */
   callerOf(job: KeyedJob, role: 'Controller' | 'Tool'): Credentials {
-    const keys = () => deriveJobKeys(this.#options.roots(), job, periodsOf(this.#turn(undefined)));
+    const keys = () => deriveJobKeys(this.#options.roots(), job, periodsOf(this.#given.get(job.uid) ?? this.#turn(undefined)));
     return new Credentials({ role, keys, nowMs: this.#options.nowMs });
   }
 

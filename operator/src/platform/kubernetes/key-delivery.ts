@@ -64,10 +64,12 @@ export class KeyDelivery {
       await this.#client.apply(keyRecordOf(job, held));
     }
     this.#delivered.set(job.uid, { version, held });
+    this.#credentials.given(job, held);
   }
 
-  forget({ uid }: JobReference): void {
-    this.#delivered.delete(uid);
+  forget(job: JobReference): void {
+    this.#delivered.delete(job.uid);
+    this.#credentials?.forget(job);
   }
 
   async #recorded(job: JobReference): Promise<HeldKeys | undefined> {
