@@ -9,14 +9,16 @@ import type { Engine } from '../engine/engine.ts';
 import type { DrillResults } from '../flink-savepoint/drill-results.ts';
 import type { GaugeValue, Metrics } from '../kubernetes/metrics.ts';
 import type { Log } from '../log.ts';
-import type { JobReference, Platform } from '../platform/platform.ts';
-import type { FlinkJobStore } from '../store/flink-job-store.ts';
+import type { JobReference, Platform, PlatformFacts } from '../platform/platform.ts';
+import { type FlinkJobStore, StoreConflictError } from '../store/flink-job-store.ts';
 import { act, isNamespaceTerminating } from './act.ts';
+import { checkpointRecordOf, differsByCheckpointAlone } from './checkpoint-record.ts';
 import { decide } from './decide.ts';
-import type { Command, Decision, Desired, Facts } from './decision.ts';
+import { currentPurgeId } from './decide-purge.ts';
+import { type Command, currentPreFlightId, type Decision, type Desired, type Facts } from './decision.ts';
 import { JobPasses } from './job-passes.ts';
 import { type DecideLimits, defaultLimits } from './limits.ts';
-import { observe } from './observe.ts';
+import { type Observed, observe } from './observe.ts';
 import type { Revision } from './revision.ts';
 import { canonicalJson } from './spec-diff.ts';
 import { type TransitionEvent, transitionEvents } from './transition-events.ts';
@@ -46,7 +48,7 @@ export interface ControllerOptions {
 const concurrentPassesMax = 64;
 /**
  * The loop over FlinkJobs: observe → decide → store the status → act. A pass never overlaps with another one of the same FlinkJob, and a slow job delays
- * nobody else.
+ * nobody else. Most passes find in the mirrors that nothing is to be done; whatever is done rests on what was asked for in that very pass.
  */
 export class Controller {
   readonly #options: ControllerOptions;
@@ -81,15 +83,17 @@ export class Controller {
 
   /** One pass; public for tests that drive time themselves. Milliseconds until the next one, undefined when the FlinkJob is gone, or of no concern to us any more. */
   async reconcile(key: FlinkJobKey, memory: PassMemory = newMemory()): Promise<number | undefined> {
-    const { store, clock, log } = this.#options;
+    const { store, log } = this.#options;
+    const atRestForMs = await this.#seenAtRest(key, memory);
+    if (atRestForMs !== undefined) {
+      return atRestForMs;
+    }
     const found = await store.get(key);
     if (found === undefined || isReleased(found)) {
       return undefined;
     }
     const flinkJob = await this.#withFinalizer(found);
-    const observed = await observe(flinkJob, this.#options);
-    const facts: Facts = { ...observed.facts, refusals: memory.refusals, hindrance: memory.hindrance };
-    const decision = this.#decide({ ...observed, facts, limits: this.#limits, nowMs: clock.nowMs(), freshToken: randomUUID() });
+    const { observed, decision } = await this.#decideOn(flinkJob, memory);
     const written = await this.#storeDecision(flinkJob, { decision, desired: observed.desired });
     logTransition(log.info.bind(log), key, { before: observed.status, after: decision.status });
     for (const event of transitionEvents(observed.status, decision.status)) {
@@ -103,6 +107,63 @@ export class Controller {
   #wakeAllIn(namespace: string): void {
     for (const key of [...this.#passes.memories.keys()].map(parseKey).filter((it) => it.namespace === namespace)) {
       this.#passes.wake(key);
+    }
+  }
+
+  /**
+   * A look that asks nobody but the JobManager. Mirrors may be behind, so it may come to no more than that nothing is to be done, or that a newer checkpoint is to be recorded, which the
+   * server refuses unless the FlinkJob is as it was seen. Milliseconds until the next look; undefined when a real one is needed.
+   */
+  async #seenAtRest(key: FlinkJobKey, memory: PassMemory): Promise<number | undefined> {
+    const { store, platform } = this.#options;
+    const flinkJob = store.mirrored?.(key);
+    const { status } = flinkJob ?? {};
+    const hasNews = memory.refusals.length > 0 || memory.hindrance !== undefined;
+    if (flinkJob === undefined || status === undefined || hasNews || status.observedGeneration !== flinkJob.metadata.generation) {
+      return undefined;
+    }
+    if (!flinkJob.metadata.finalizers.includes(finalizer)) {
+      return undefined;
+    }
+    const reference: JobReference = { ...key, uid: flinkJob.metadata.uid };
+    const facts = platform.mirrored?.(reference, currentPreFlightId(status), currentPurgeId(status));
+    if (facts === undefined) {
+      return undefined;
+    }
+    const { observed, decision } = await this.#decideOn(flinkJob, memory, facts);
+    if (decision.commands.length > 0 || lacksRevision(observed, decision.status)) {
+      return undefined;
+    }
+    if (canonicalJson(status) !== canonicalJson(decision.status)) {
+      if (!differsByCheckpointAlone(status, decision.status) || !(await this.#record(flinkJob, decision.status))) {
+        return undefined;
+      }
+    }
+    memory.state = decision.status.state;
+    return decision.requeueAfterMs;
+  }
+
+  async #decideOn(
+    flinkJob: StoredFlinkJob,
+    memory: PassMemory,
+    mirrored?: PlatformFacts,
+  ): Promise<{ readonly observed: Observed; readonly decision: Decision }> {
+    const observed = withCheckpointSeen(await observe(flinkJob, this.#options, mirrored), memory);
+    const facts: Facts = { ...observed.facts, refusals: memory.refusals, hindrance: memory.hindrance };
+    const nowMs = this.#options.clock.nowMs();
+    return { observed, decision: this.#decide({ ...observed, facts, limits: this.#limits, nowMs, freshToken: randomUUID() }) };
+  }
+
+  /** False when the FlinkJob has been written since it was seen. */
+  async #record(flinkJob: StoredFlinkJob, status: FlinkJobStatus): Promise<boolean> {
+    try {
+      await this.#options.store.updateStatus(flinkJob, status);
+      return true;
+    } catch (error) {
+      if (error instanceof StoreConflictError) {
+        return false;
+      }
+      throw error;
     }
   }
 
@@ -247,10 +308,36 @@ export interface PassMemory {
   state: string;
   refusals: Facts['refusals'];
   hindrance: Problem | undefined;
+  /** The newest checkpoint of the attempt with this token: not each is recorded, and its JobManager may fall silent. */
+  seen: { readonly token: string; readonly checkpoint: NonNullable<FlinkJobStatus['lastCheckpoint']> } | undefined;
 }
 
 function newMemory(): PassMemory {
-  return { state: initialStatus.state, refusals: [], hindrance: undefined };
+  return { state: initialStatus.state, refusals: [], hindrance: undefined, seen: undefined };
+}
+
+/** What the JobManager said last of its checkpoints counts while it is silent, and while it has just come back and completed none. */
+function withCheckpointSeen(observed: Observed, memory: PassMemory): Observed {
+  const { status, facts } = observed;
+  const { attempt, lastCheckpoint } = status;
+  if (facts.document?.lastCheckpoint !== undefined && attempt !== undefined) {
+    memory.seen = { token: attempt.token, checkpoint: checkpointRecordOf(facts.document.lastCheckpoint) };
+  }
+  const { seen } = memory;
+  const isNewer =
+    seen !== undefined && seen.token === attempt?.token && lastCheckpoint !== undefined && seen.checkpoint.id > lastCheckpoint.id;
+  return facts.document?.lastCheckpoint === undefined && isNewer
+    ? { ...observed, status: { ...status, lastCheckpoint: seen.checkpoint, lastCheckpointTime: seen.checkpoint.completedTime } }
+    : observed;
+}
+
+/** The status names the revision that the spec asks for, and the store may not have it. */
+function lacksRevision({ desired, current, target, stable, rejected }: Observed, status: FlinkJobStatus): boolean {
+  return (
+    desired.valid &&
+    revisionsInUse(status).includes(desired.revision.name) &&
+    ![current, target, stable, rejected].some((known) => known?.name === desired.revision.name)
+  );
 }
 
 function logTransition(

@@ -7,7 +7,7 @@ import type { DefaultsSource } from '../defaults/defaults-source.ts';
 import type { NamespaceDefaults } from '../defaults/parse-defaults.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { DrillResults } from '../flink-savepoint/drill-results.ts';
-import type { JobReference, Platform } from '../platform/platform.ts';
+import type { JobReference, Platform, PlatformFacts } from '../platform/platform.ts';
 import type { FlinkJobStore } from '../store/flink-job-store.ts';
 import { currentPurgeId } from './decide-purge.ts';
 import { currentJobManager, currentPreFlightId, type DecideInput, type Facts, wantsProcesses } from './decision.ts';
@@ -28,8 +28,8 @@ export type Observed = Pick<
   readonly facts: Omit<Facts, 'refusals' | 'hindrance'>;
 };
 
-/** Everything that a decision needs to know of the world. Changes nothing. */
-export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Promise<Observed> {
+/** Everything that a decision needs to know of the world. Changes nothing. `mirrored`: facts of the platform that were known without asking it. */
+export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts, mirrored?: PlatformFacts): Promise<Observed> {
   const { store, platform, engine } = ports;
   const key = keyOf(flinkJob);
   const { uid, generation, deletionTimestamp } = flinkJob.metadata;
@@ -45,7 +45,7 @@ export async function observe(flinkJob: StoredFlinkJob, ports: ObservePorts): Pr
     stored(status.rolledBack?.revision),
     stored(flinkJob.metadata.annotations?.[annotations.revision]),
     ports.defaults?.read(key.namespace) ?? noDefaults,
-    platform.observe(reference, preFlightId, currentPurgeId(status)),
+    mirrored ?? platform.observe(reference, preFlightId, currentPurgeId(status)),
   ]);
   const wanted = wantsProcesses(status) || deletionTimestamp !== undefined;
   const jobManager = wanted ? currentJobManager(status, platformFacts) : undefined;
