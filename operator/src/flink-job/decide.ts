@@ -60,8 +60,8 @@ function pollMs(input: DecideInput, commands: readonly Command[]): number {
     return busyPollMs;
   }
   const lingersMs = nowMs - toMs(status.ended?.time ?? status.attempt?.startedTime ?? toTime(nowMs));
-  const pollMs = rolloutPollMs(input);
-  return commands.length === 0 ? pollMs : Math.min(pollMs, Math.max(busyPollMs, lingersMs / lingeringPollDivisor));
+  const usualMs = rolloutPollMs(input);
+  return commands.length === 0 ? usualMs : Math.min(usualMs, Math.max(busyPollMs, lingersMs / lingeringPollDivisor));
 }
 
 function rolloutPollMs({ status, limits, nowMs }: DecideInput): number {
