@@ -27,9 +27,15 @@ const buildTimeoutMs = 10 * 60_000;
 /** Without a registry the attempt may hang instead of failing. */
 const pullTimeoutMs = 60_000;
 
+/** Sources that are not those here; `id` changes when they do. */
+export interface OtherSources {
+  readonly directory: string;
+  readonly id: string;
+}
+
 /** Gives the names with tags. Throws `KindError` or `NativeBuildError`. */
 export async function buildImages(
-  options: { readonly tag?: string | undefined; readonly base?: string | undefined } = {},
+  options: { readonly tag?: string | undefined; readonly base?: string | undefined; readonly sources?: OtherSources } = {},
 ): Promise<readonly string[]> {
   await ensureDockerEngine();
   const base = options.base ?? (await chooseBase());
@@ -38,7 +44,7 @@ export async function buildImages(
   const names: string[] = [];
   for (const image of ownImages) {
     const name = `flinkjob/${image.name}:${tag}`;
-    await buildImage(image, name, { base, madeFrom: madeFrom(image, baseId) });
+    await buildImage(image, name, { base, madeFrom: madeFrom(image, baseId, options.sources), sources: options.sources });
     names.push(name);
   }
   return names;
@@ -47,7 +53,7 @@ export async function buildImages(
 async function buildImage(
   image: OwnImage,
   name: string,
-  made: { readonly base: string; readonly madeFrom: string },
+  made: { readonly base: string; readonly madeFrom: string; readonly sources: OtherSources | undefined },
 ): Promise<void> {
   if (await isImage(name, madeFromLabel, made.madeFrom)) {
     return;
@@ -56,7 +62,7 @@ async function buildImage(
     const directory = join(root, '.cache', 'images', `${image.name}-${process.pid}`);
     mkdirSync(directory, { recursive: true });
     try {
-      await layOutBuildContext(image, directory);
+      await layOutBuildContext(image, directory, made.sources?.directory);
       const args = ['--build-arg', `BASE_IMAGE=${made.base}`, '--label', `${madeFromLabel}=${made.madeFrom}`, '--tag', name];
       await run('docker', ['build', ...args, directory], {
         env: dockerEnvironment,
@@ -84,24 +90,21 @@ async function chooseBase(): Promise<string> {
 }
 
 /** Everything that goes in or says how: the files of the workspaces, what is installed by the lock file, the addon's sources, the builder itself. */
-function madeFrom(image: OwnImage, baseId: string): string {
-  const patterns = [
+function madeFrom(image: OwnImage, baseId: string, sources: OtherSources | undefined): string {
+  const ofWorkspaces = [
     ...image.sources.flatMap((source) => [`${source}/src`, `${source}/package.json`]),
-    ...[
-      'package-lock.json',
-      'tsconfig.base.json',
-      'images/tsconfig.json',
-      `images/${image.name}`,
-      'hack/images',
-      'hack/build-images.ts',
-    ],
+    ...['tsconfig.base.json', 'images/tsconfig.json', `images/${image.name}`],
+  ];
+  const patterns = [
+    ...(sources === undefined ? ofWorkspaces : []),
+    ...['package-lock.json', 'hack/images', 'hack/build-images.ts'],
     ...(image.hasNative ? ['runtime/native', 'hack/build-native.ts', 'hack/native'] : []),
   ];
   const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z', '--', ...patterns], {
     cwd: root,
     encoding: 'utf8',
   });
-  const hash = createHash('sha256').update(`${baseId} ${process.arch}`);
+  const hash = createHash('sha256').update(`${baseId} ${process.arch} ${sources?.id ?? ''}`);
   for (const file of listed.split('\0').toSorted()) {
     if (file !== '' && !file.endsWith('.test.ts') && existsSync(join(root, file))) {
       hash.update(`\n${file}\n`).update(readFileSync(join(root, file)));

@@ -33,15 +33,15 @@ export const ownImages: readonly OwnImage[] = [
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const compileTimeoutMs = 5 * 60_000;
 
-/** Into a directory that is there and empty. */
-export async function layOutBuildContext(image: OwnImage, directory: string): Promise<void> {
+/** Into a directory that is there and empty. The workspaces are those of `checkout`, which is this one or an older one below it; what they need is installed here. */
+export async function layOutBuildContext(image: OwnImage, directory: string, checkout = root): Promise<void> {
   const program = join(directory, 'program');
   mkdirSync(program);
-  cpSync(join(root, 'images', image.name), directory, { recursive: true });
+  cpSync(join(checkout, 'images', image.name), directory, { recursive: true });
   const node = realpathSync(join(root, 'node_modules', '.bin', 'node'));
   linkOrCopy(node, join(directory, 'node'));
   writeFileSync(join(program, 'package.json'), '{ "private": true, "type": "module" }\n');
-  await compile(image, program);
+  await compile(image, program, checkout);
   await copyProductionPackages(root, image.workspace, program);
   if (image.hasNative) {
     await copyNative(program);
@@ -55,13 +55,13 @@ export async function layOutBuildContext(image: OwnImage, directory: string): Pr
  * Type stripping would give each process, and each of its threads, a compiler of its own of 20 to 40 MiB. `noCheck`: whether the types are right is
  * for `npm run verify` to say.
  */
-async function compile(image: OwnImage, program: string): Promise<void> {
+async function compile(image: OwnImage, program: string, checkout: string): Promise<void> {
   const compiled = join(program, '..', 'compiled');
   const tsc = join(root, 'node_modules', '.bin', 'tsc');
-  await run(tsc, ['--project', join(root, 'images'), '--noCheck', '--outDir', compiled], { timeoutMs: compileTimeoutMs });
+  await run(tsc, ['--project', join(checkout, 'images'), '--noCheck', '--outDir', compiled], { timeoutMs: compileTimeoutMs });
   for (const source of image.sources) {
     cpSync(join(compiled, source, 'src'), join(program, source, 'src'), { recursive: true });
-    const manifest = readFileSync(join(root, source, 'package.json'), 'utf8');
+    const manifest = readFileSync(join(checkout, source, 'package.json'), 'utf8');
     // `exports` and `bin` name the sources.
     writeFileSync(join(program, source, 'package.json'), manifest.replaceAll(/("\.\/src\/[^"]+)\.ts"/g, '$1.js"'));
   }

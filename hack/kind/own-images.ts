@@ -21,9 +21,9 @@ export async function buildImagesToTry(): Promise<readonly string[]> {
   return [...own, await buildExampleImage(exampleImage), await ensureS3ServerImage()];
 }
 
-/** The same content under whatever name; each name is an image of its own. */
-export async function buildExampleImage(name: string): Promise<string> {
-  const runtime = (await buildImages()).find((image) => image.startsWith('flinkjob/runtime:')) ?? '';
+/** The same content under whatever name; each name is an image of its own. On the runtime of this checkout, or on another one that is there. */
+export async function buildExampleImage(name: string, otherRuntime?: string): Promise<string> {
+  const runtime = otherRuntime ?? runtimeOf(await buildImages());
   const runtimeId = await run('docker', ['image', 'inspect', '--format', '{{.Id}}', runtime]);
   const hash = createHash('sha256').update(`${name} ${runtimeId}`);
   for (const file of readdirSync(exampleDirectory).toSorted()) {
@@ -39,4 +39,9 @@ export async function buildExampleImage(name: string): Promise<string> {
     );
   }
   return name;
+}
+
+/** The runtime's among our images. */
+export function runtimeOf(images: readonly string[]): string {
+  return images.find((image) => image.startsWith('flinkjob/runtime:')) ?? '';
 }
