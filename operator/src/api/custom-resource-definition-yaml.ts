@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { flinkJobDefinition } from './custom-resource-definition.ts';
+import { flinkJobDefinition } from './flink-job-definition.ts';
 import { flinkSavepointDefinition } from './flink-savepoint-definition.ts';
 
 /** What is in `crds/`, by the name of the file. */
