@@ -48,13 +48,15 @@ export class OperatorProcess {
     return this.log.some(({ msg }) => msg === message);
   }
 
-  async said(message: string): Promise<void> {
-    await eventually(`"${message}" in the log`, () => {
+  /** Fails at once when it has ended; the limit is for a hang. */
+  async said(message: string, limitMs?: number): Promise<void> {
+    const look = (): boolean => {
       if (this.#child.exitCode !== null && !this.has(message)) {
         throw new Error(`the operator ended with ${this.#child.exitCode} before it said "${message}":\n${this.text}`);
       }
       return this.has(message);
-    });
+    };
+    await eventually(`"${message}" in the log`, look, limitMs);
   }
 
   /** Of its probes: status and text. */

@@ -145,7 +145,7 @@ test('every query of dashboards and alerts finds what a real operator and a real
     }),
   );
   job.dev();
-  await eventually('the operator leads', () => operator.has('this process leads now'), timeoutMs);
+  await operator.said('this process leads now', timeoutMs);
   const first = cluster.server.find<KubernetesObject & { readonly spec: object }>({
     apiVersion,
     kind,
