@@ -15,7 +15,7 @@ const jobs = fileURLToPath(new URL('../jobs/', import.meta.url));
 /** How often a condition is looked at; the deadline decides whether the test fails, so a slow machine only waits. */
 const pollIntervalMs = 100;
 /** Generous, because it only matters when something is broken. */
-const deadlineMs = 90_000;
+const deadlineMs = 240_000;
 
 interface FlinkJobYaml {
   readonly apiVersion: 'flinkjob.dev/v1alpha1';
