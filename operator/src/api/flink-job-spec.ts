@@ -11,6 +11,7 @@ import {
 } from './pod-template.ts';
 import { sizePattern } from './quantity.ts';
 import { SavepointSchedule } from './savepoint-schedule-spec.ts';
+import { withoutUserInfo, withoutUserInfoRule } from './url-without-user-info.ts';
 
 /**
  * `spec` of a FlinkJob: the one source of the TypeScript types, of the messages for people, and of the CustomResourceDefinition in
@@ -22,7 +23,8 @@ import { SavepointSchedule } from './savepoint-schedule-spec.ts';
 
 const Job = z
   .strictObject({
-    module: z.string().min(1).meta({
+    module: withoutUserInfo(z.string().min(1).max(1024)).meta({
+      'x-kubernetes-validations': [withoutUserInfoRule],
       description:
         'Path of the job module, whose default export is defineJob(…). On Kubernetes in the image, or s3://bucket/path/job.js#sha256=<hex>: one file, brought by every process, held to the checksum if one is given. On the process platform relative to the YAML file.',
     }),
@@ -125,10 +127,13 @@ const Restore = z
       description:
         'What to start from. Latest: the head of the lineage. None: empty state, once. Path: the checkpoint or savepoint at `path`, once.',
     }),
-    path: z.string().min(1).optional().meta({
-      description:
-        'With from Path: a checkpoint or savepoint. The folder of one of this lineage, such as chk-000117-e7; or the URL, file: or s3:, of one in another lineage or of an exported one, which is copied into this lineage first. A relative file: path counts from the YAML file.',
-    }),
+    path: withoutUserInfo(z.string().min(1).max(1024))
+      .optional()
+      .meta({
+        'x-kubernetes-validations': [withoutUserInfoRule],
+        description:
+          'With from Path: a checkpoint or savepoint. The folder of one of this lineage, such as chk-000117-e7; or the URL, file: or s3:, of one in another lineage or of an exported one, which is copied into this lineage first. A relative file: path counts from the YAML file.',
+      }),
     token: z.string().min(1).max(253).optional().meta({
       description:
         'Names one request of from None or Path. A request is honoured once per lineage; another token asks again. Default: made from the request itself.',
@@ -176,8 +181,15 @@ const Restore = z
     ],
   });
 
-/** The names in a bucket's prefix consist of what every object's path may consist of. */
-export const checkpointStorageUrl = /^(file:.+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_][A-Za-z0-9_.@=+-]*)*\/?)$/;
+/**
+ * The names in a bucket's prefix consist of what every object's path may consist of. A directory is on this machine: no host, and nothing like a query, in which people would put
+ * credentials.
+ */
+export const checkpointStorageUrl =
+  /^(file:(\/\/\/|\/[^/]|[^/?#])[^?#\n]*|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_][A-Za-z0-9_.@=+-]*)*\/?)$/;
+
+/** Where a savepoint may be: wherever somebody has put it. */
+export const savepointUrl = /^(file:(\/\/\/|\/[^/]|[^/?#])[^?#\n]*|s3:\/\/[^/?#@]+\/[^?#\n]+)$/;
 
 const State = z
   .strictObject({
@@ -364,6 +376,13 @@ const RestartStrategy = z
       },
     },
   )
+  .refine((it) => (it.initialDelaySeconds ?? 0) <= (it.maxDelaySeconds ?? Number.POSITIVE_INFINITY), {
+    path: ['maxDelaySeconds'],
+    params: {
+      expected: 'at least initialDelaySeconds',
+      remedy: 'Raise maxDelaySeconds, or lower initialDelaySeconds.',
+    },
+  })
   .meta({
     description: 'What happens when a subtask fails.',
     'x-kubernetes-validations': [

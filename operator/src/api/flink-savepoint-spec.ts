@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { savepointUrl } from './flink-job-spec.ts';
 
 /** `spec` of a FlinkSavepoint: the one source of its types and of its CustomResourceDefinition, as `flink-job-spec.ts` is for FlinkJob. */
 export const FlinkSavepointSpec = z
@@ -19,7 +20,7 @@ export const FlinkSavepointSpec = z
           .string()
           // The longest that a rule may be asked to compare: without a bound an API server refuses the definition for its cost.
           .max(1024)
-          .regex(/^(file:|s3:\/\/).+$/)
+          .regex(savepointUrl)
           .meta({
             description: 'URL, file: or s3:, of an exported savepoint, or of a checkpoint or savepoint in another lineage.',
           }),

@@ -5,6 +5,7 @@ import type { Problem } from './flink-job-status.ts';
 import { nearestName } from './nearest-name.ts';
 import { notYetAvailable } from './not-yet-available.ts';
 import { stringFormOf } from './string-forms.ts';
+import { withoutSecrets } from './url-without-user-info.ts';
 
 /** Each problem says where, what was expected, what was found and what to do. */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
@@ -44,6 +45,7 @@ interface Shape {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly minLength?: number;
+  readonly maxLength?: number;
   readonly pattern?: string;
   readonly default?: unknown;
 }
@@ -56,7 +58,9 @@ function parse<T>(schema: z.ZodType<T>, shape: Shape, input: unknown, prefix: re
   if (result.success) {
     return { ok: true, value: result.data };
   }
-  return { ok: false, problems: result.error.issues.flatMap((issue) => describeIssue({ issue, input, shape, prefix })) };
+  const problems = result.error.issues.flatMap((issue) => describeIssue({ issue, input, shape, prefix }));
+  // A value may break several rules that are said in the same words.
+  return { ok: false, problems: [...new Map(problems.map((problem) => [problem.message, problem])).values()] };
 }
 
 function describeIssue(context: {
@@ -78,10 +82,10 @@ function describeIssue(context: {
   }
   const at = shapeAt(shape, path);
   const custom = issue.code === 'custom' ? issue.params : undefined;
-  const expected = typeof custom?.['expected'] === 'string' ? custom['expected'] : describeExpected(at);
+  const expected = typeof custom?.['expected'] === 'string' ? custom['expected'] : describeExpected(at, input);
   const remedy = typeof custom?.['remedy'] === 'string' ? custom['remedy'] : remedyFor({ where, at, input });
   const missing = input === undefined || input === null;
-  const found = missing ? 'nothing' : shorten(JSON.stringify(input));
+  const found = missing ? 'nothing' : shorten(withoutSecrets(JSON.stringify(input)));
   return [{ code: missing ? 'MissingField' : 'InvalidField', message: `${where}: expected ${expected}, got ${found}`, remedy }];
 }
 
@@ -124,7 +128,7 @@ function shapeAt(shape: Shape, path: readonly string[]): Shape | undefined {
   return at;
 }
 
-function describeExpected(shape: Shape | undefined): string {
+function describeExpected(shape: Shape | undefined, input: unknown): string {
   if (shape?.enum !== undefined) {
     return shape.enum.length === 1 ? String(shape.enum[0]) : `one of ${shape.enum.join(', ')}`;
   }
@@ -137,7 +141,7 @@ function describeExpected(shape: Shape | undefined): string {
       if (shape.pattern !== undefined) {
         return stringFormOf(shape.pattern)?.meaning ?? `a string that matches ${shape.pattern}`;
       }
-      return shape.minLength === undefined ? 'a string' : 'a non-empty string';
+      return describeLength(shape, input);
     case 'array':
       return 'a list';
     case 'object':
@@ -145,6 +149,13 @@ function describeExpected(shape: Shape | undefined): string {
     default:
       return 'something else';
   }
+}
+
+function describeLength({ minLength, maxLength }: Shape, input: unknown): string {
+  if (maxLength !== undefined && typeof input === 'string' && input.length > maxLength) {
+    return `at most ${maxLength} characters`;
+  }
+  return minLength === undefined ? 'a string' : 'a non-empty string';
 }
 
 function remedyFor(options: { readonly where: string; readonly at: Shape | undefined; readonly input: unknown }): string {

@@ -1,5 +1,5 @@
 import { cronPattern } from './cron-schedule.ts';
-import { checkpointStorageUrl } from './flink-job-spec.ts';
+import { checkpointStorageUrl, savepointUrl } from './flink-job-spec.ts';
 import { cpuPattern, sizePattern } from './quantity.ts';
 
 /** What a text has to look like, and that in words: a pattern explains nothing to whoever breaks it. */
@@ -16,7 +16,7 @@ export const dnsLabelBeginningWithLetter = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 const stringForms: readonly StringForm[] = [
   // An object's key in a bucket has 1,024 bytes at the most.
   { pattern: checkpointStorageUrl, meaning: 'a URL such as s3://bucket/prefix or file:///directory', lengthMax: 1024 },
-  { pattern: /^(file:|s3:\/\/).+$/, meaning: 'a URL such as s3://bucket/prefix or file:///directory', lengthMax: 1024 },
+  { pattern: savepointUrl, meaning: 'a URL such as s3://bucket/prefix or file:///directory', lengthMax: 1024 },
   { pattern: cpuPattern, meaning: 'an amount of CPU such as "2" or 500m', lengthMax: 32 },
   { pattern: sizePattern, meaning: 'an amount of bytes such as 2Gi or 512Mi', lengthMax: 32 },
   {

@@ -686,22 +686,6 @@ export const badSpecs: readonly BadSpec[] = [
     ],
   },
   {
-    what: 'a mount path that leads elsewhere',
-    set: {
-      'spec.podTemplate': {
-        volumes: [{ name: 'data', emptyDir: {} }],
-        volumeMounts: [{ name: 'data', mountPath: '/data/../tmp' }],
-      },
-    },
-    server: 'spec.podTemplate.volumeMounts[0].mountPath: Invalid value: "string": must have no . and no .. in it',
-    controller: [
-      [
-        'spec.podTemplate.volumeMounts[0].mountPath: expected a path without . and .. in it, got "/data/../tmp"',
-        'Write the path that it comes to.',
-      ],
-    ],
-  },
-  {
     what: 'a sidecar in the place of the job',
     set: { 'spec.podTemplate': { containers: [{ name: 'flinkjob', image: 'x' }] } },
     server: 'spec.podTemplate.containers[0].name: Invalid value: "string": flinkjob is the job\'s own container',
@@ -840,6 +824,296 @@ export const badSpecs: readonly BadSpec[] = [
         'spec.checkpoints.onDelete: expected one of Savepoint, Retain, Purge, got "Delete"',
         'Correct it, or remove the line to get the default Retain.',
       ],
+    ],
+  },
+  {
+    what: 'storage with credentials in its URL',
+    set: { 'spec.state.checkpointStorage': 's3://AKIAEXAMPLE:hunter2@bucket/jobs' },
+    server:
+      'spec.state.checkpointStorage: Invalid value: "string": must be a URL such as s3://bucket/prefix or file:///directory',
+    controller: [
+      [
+        'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:///directory, got "s3://***@bucket/jobs"',
+        'Correct spec.state.checkpointStorage.',
+      ],
+    ],
+  },
+  {
+    what: 'storage with a query',
+    set: { 'spec.state.checkpointStorage': 's3://bucket/jobs?secretKey=hunter2' },
+    server:
+      'spec.state.checkpointStorage: Invalid value: "string": must be a URL such as s3://bucket/prefix or file:///directory',
+    controller: [
+      [
+        'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:///directory, got "s3://bucket/jobs?***"',
+        'Correct spec.state.checkpointStorage.',
+      ],
+    ],
+  },
+  {
+    what: 'a directory with a password',
+    set: { 'spec.state.checkpointStorage': 'file://user:hunter2@nas/jobs' },
+    server:
+      'spec.state.checkpointStorage: Invalid value: "string": must be a URL such as s3://bucket/prefix or file:///directory',
+    controller: [
+      [
+        'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:///directory, got "file://***@nas/jobs"',
+        'Correct spec.state.checkpointStorage.',
+      ],
+    ],
+  },
+  {
+    what: 'a directory of another machine',
+    set: { 'spec.state.checkpointStorage': 'file://nas/jobs' },
+    server:
+      'spec.state.checkpointStorage: Invalid value: "string": must be a URL such as s3://bucket/prefix or file:///directory',
+    controller: [
+      [
+        'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:///directory, got "file://nas/jobs"',
+        'Correct spec.state.checkpointStorage.',
+      ],
+    ],
+  },
+  {
+    what: 'a directory with a query',
+    set: { 'spec.state.checkpointStorage': 'file:///jobs?mode=rw' },
+    server:
+      'spec.state.checkpointStorage: Invalid value: "string": must be a URL such as s3://bucket/prefix or file:///directory',
+    controller: [
+      [
+        'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:///directory, got "file:///jobs?***"',
+        'Correct spec.state.checkpointStorage.',
+      ],
+    ],
+  },
+  {
+    what: 'a way out of the bucket’s prefix',
+    set: { 'spec.state.checkpointStorage': 's3://bucket/../jobs' },
+    server:
+      'spec.state.checkpointStorage: Invalid value: "string": must be a URL such as s3://bucket/prefix or file:///directory',
+    controller: [
+      [
+        'spec.state.checkpointStorage: expected a URL such as s3://bucket/prefix or file:///directory, got "s3://bucket/../jobs"',
+        'Correct spec.state.checkpointStorage.',
+      ],
+    ],
+  },
+  {
+    what: 'a restore with credentials in the path',
+    set: { 'spec.restore': { from: 'Path', path: 's3://AKIAEXAMPLE:hunter2@bucket/jobs/chk-1' } },
+    server: 'spec.restore.path: Invalid value: "string": must hold no user and no password: they come from the environment',
+    controller: [
+      [
+        'spec.restore.path: expected no user and no password in the URL, got "s3://***@bucket/jobs/chk-1"',
+        'Take them out, and give them to the job in its environment (docs/checkpoint-storage.md).',
+      ],
+    ],
+  },
+  {
+    what: 'a module with credentials in its URL',
+    set: { 'spec.job.module': 's3://AKIAEXAMPLE:hunter2@bucket/words.js' },
+    server: 'spec.job.module: Invalid value: "string": must hold no user and no password: they come from the environment',
+    controller: [
+      [
+        'spec.job.module: expected no user and no password in the URL, got "s3://***@bucket/words.js"',
+        'Take them out, and give them to the job in its environment (docs/checkpoint-storage.md).',
+      ],
+    ],
+  },
+  {
+    what: 'a negative number of subtasks',
+    set: { 'spec.job.parallelism': -4 },
+    server:
+      '[spec.job.parallelism: Invalid value: -4: spec.job.parallelism in body should be greater than or equal to 1, .spec.job.parallelism: Invalid value: -4: should be a non-negative integer]',
+    controller: [
+      [
+        'spec.job.parallelism: expected an integer from 1 to 32768, got -4',
+        'Correct it, or remove the line to get the default 1.',
+      ],
+    ],
+  },
+  {
+    what: 'more subtasks than a computer can count',
+    set: { 'spec.job.parallelism': 9007199254740992 },
+    server:
+      '[spec.job.parallelism: Invalid value: 9007199254740992: spec.job.parallelism in body should be less than or equal to 32768, .spec.job.parallelism: Invalid value: 9007199254740992: should be less than or equal to 2147483647, spec.job: Invalid value: "object": spec.job.parallelism must be at most spec.job.maxParallelism]',
+    controller: [
+      [
+        'spec.job.parallelism: expected an integer from 1 to 32768, got 9007199254740992',
+        'Correct it, or remove the line to get the default 1.',
+      ],
+      [
+        'spec.job.parallelism: expected at most spec.job.maxParallelism, got 9007199254740992',
+        'Correct it, or remove the line to get the default 1.',
+      ],
+    ],
+  },
+  {
+    what: 'memory in scientific notation',
+    set: { 'spec.taskManager.resources': { limits: { memory: '1e3' } } },
+    server: 'spec.taskManager.resources.limits.memory: Invalid value: "string": must be an amount of bytes such as 2Gi or 512Mi',
+    controller: [
+      [
+        'spec.taskManager.resources.limits.memory: expected an amount of bytes such as 2Gi or 512Mi, got "1e3"',
+        'Correct spec.taskManager.resources.limits.memory.',
+      ],
+    ],
+  },
+  {
+    what: 'no memory',
+    set: { 'spec.taskManager.resources': { limits: { memory: '0' } } },
+    server: 'spec.taskManager.resources.limits.memory: Invalid value: "string": must be an amount of bytes such as 2Gi or 512Mi',
+    controller: [
+      [
+        'spec.taskManager.resources.limits.memory: expected an amount of bytes such as 2Gi or 512Mi, got "0"',
+        'Correct spec.taskManager.resources.limits.memory.',
+      ],
+    ],
+  },
+  {
+    what: 'negative memory',
+    set: { 'spec.taskManager.resources': { limits: { memory: '-1Gi' } } },
+    server: 'spec.taskManager.resources.limits.memory: Invalid value: "string": must be an amount of bytes such as 2Gi or 512Mi',
+    controller: [
+      [
+        'spec.taskManager.resources.limits.memory: expected an amount of bytes such as 2Gi or 512Mi, got "-1Gi"',
+        'Correct spec.taskManager.resources.limits.memory.',
+      ],
+    ],
+  },
+  {
+    what: 'CPU in scientific notation',
+    set: { 'spec.taskManager.resources': { limits: { cpu: '1e3' } } },
+    server: 'spec.taskManager.resources.limits.cpu: Invalid value: "string": must be an amount of CPU such as "2" or 500m',
+    controller: [
+      [
+        'spec.taskManager.resources.limits.cpu: expected an amount of CPU such as "2" or 500m, got "1e3"',
+        'Correct spec.taskManager.resources.limits.cpu.',
+      ],
+    ],
+  },
+  {
+    what: 'a name with an umlaut',
+    set: { 'metadata.name': 'wörter' },
+    server:
+      "[metadata.name: Invalid value: \"wörter\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'), <nil>: Invalid value: \"object\": metadata.name must be lower-case letters, digits and dashes, beginning with a letter]",
+    controller: [
+      [
+        'metadata.name: expected lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters), got "wörter"',
+        'Correct metadata.name.',
+      ],
+    ],
+  },
+  {
+    what: 'a name of 64 characters',
+    set: { 'metadata.name': 'wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww' },
+    server: '<nil>: Invalid value: "object": metadata.name must have at most 45 characters',
+    controller: [
+      [
+        'metadata.name: expected lower-case letters, digits and dashes, beginning with a letter (names: at most 45 characters), got "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"',
+        'Correct metadata.name.',
+      ],
+    ],
+  },
+  {
+    what: 'a variable without a name',
+    set: { 'spec.podTemplate': { env: [{ name: '', value: 'a' }] } },
+    server:
+      'spec.podTemplate.env[0].name: Invalid value: "string": must be letters, digits and underscores, not beginning with a digit',
+    controller: [
+      [
+        'spec.podTemplate.env[0].name: expected letters, digits and underscores, not beginning with a digit, got ""',
+        'Correct spec.podTemplate.env[0].name.',
+      ],
+    ],
+  },
+  {
+    what: 'a schedule with seconds',
+    set: { 'spec.savepoints': { schedule: '*/10 * * * * *' } },
+    server:
+      'spec.savepoints.schedule: Invalid value: "string": must be five fields: minute, hour, day of month, month, day of week',
+    controller: [
+      [
+        'spec.savepoints.schedule: expected five fields: minute, hour, day of month, month, day of week, got "*/10 * * * * *"',
+        'Correct spec.savepoints.schedule.',
+      ],
+    ],
+  },
+  {
+    what: 'a schedule by a nickname',
+    set: { 'spec.savepoints': { schedule: '@daily' } },
+    server:
+      'spec.savepoints.schedule: Invalid value: "string": must be five fields: minute, hour, day of month, month, day of week',
+    controller: [
+      [
+        'spec.savepoints.schedule: expected five fields: minute, hour, day of month, month, day of week, got "@daily"',
+        'Correct spec.savepoints.schedule.',
+      ],
+    ],
+  },
+  {
+    what: 'a minute that there is not',
+    set: { 'spec.savepoints': { schedule: '60 3 * * *' } },
+    server: undefined,
+    controller: [
+      [
+        'spec.savepoints.schedule: expected a cron schedule that comes up: minute, hour, day of month, month, day of week, got "60 3 * * *"',
+        'Write five fields, such as "0 3 * * *" for every night at three.',
+      ],
+    ],
+  },
+  {
+    what: 'the time zone of wherever it runs',
+    set: { 'spec.savepoints': { schedule: '0 3 * * *', timeZone: 'Local' } },
+    server: undefined,
+    controller: [
+      [
+        'spec.savepoints.timeZone: expected a time zone of the IANA database, got "Local"',
+        'Name one such as Europe/Berlin, or leave it out for UTC.',
+      ],
+    ],
+  },
+  {
+    what: 'no time zone',
+    set: { 'spec.savepoints': { schedule: '0 3 * * *', timeZone: '' } },
+    server: 'spec.savepoints.timeZone: Invalid value: "": spec.savepoints.timeZone in body should be at least 1 chars long',
+    controller: [
+      ['spec.savepoints.timeZone: expected a non-empty string, got ""', 'Correct it, or remove the line to get the default UTC.'],
+      [
+        'spec.savepoints.timeZone: expected a time zone of the IANA database, got ""',
+        'Name one such as Europe/Berlin, or leave it out for UTC.',
+      ],
+    ],
+  },
+  {
+    what: 'a drill at no time',
+    set: { 'spec.savepoints': { schedule: '0 3 * * *', drill: {} } },
+    server: 'spec.savepoints.drill.schedule: Required value',
+    controller: [
+      [
+        'spec.savepoints.drill.schedule: expected five fields: minute, hour, day of month, month, day of week, got nothing',
+        'Add spec.savepoints.drill.schedule.',
+      ],
+    ],
+  },
+  {
+    what: 'a first pause longer than the longest',
+    set: { 'spec.restartStrategy': { initialDelaySeconds: 60, maxDelaySeconds: 1 } },
+    server: undefined,
+    controller: [
+      [
+        'spec.restartStrategy.maxDelaySeconds: expected at least initialDelaySeconds, got 1',
+        'Raise maxDelaySeconds, or lower initialDelaySeconds.',
+      ],
+    ],
+  },
+  {
+    what: 'a restart nonce made of the time in milliseconds',
+    set: { 'spec.restartNonce': 1795310520000 },
+    server:
+      'spec.restartNonce: Invalid value: 1795310520000: spec.restartNonce in body should be less than or equal to 2147483647',
+    controller: [
+      ['spec.restartNonce: expected an integer from 0 to 2147483647, got 1795310520000', 'Correct spec.restartNonce.'],
     ],
   },
 ];
