@@ -5,7 +5,7 @@ import { rest, type Step } from './lifecycle-state.ts';
 import { retryDelayMs } from './limits.ts';
 import { policiesOf } from './policies.ts';
 import { fromRestoreFields, toRestoreFields } from './restore-request.ts';
-import { isBackAvailable, isUnreadable, notStable, rewindRequest, rollbackImpossible } from './roll-back.ts';
+import { isBackAvailable, isUnreadable, leftBehind, notStable, rewindRequest, rollbackImpossible } from './roll-back.ts';
 import { commonOf, enterPreFlight, enterStarting, enterStopping, provenOf } from './rollout-states.ts';
 import { endsByItself } from './stop-job.ts';
 
@@ -22,6 +22,10 @@ export function preFlight(input: DecideInput): Step {
     return block(makeRoom(input, rollout, fact.problem), rollout, fact.problem);
   }
   if (fact?.state === 'Completed') {
+    const left = leftBehind(input, rollout);
+    if (left !== undefined) {
+      return rollbackImpossible(input, 'PreFlight', left);
+    }
     const verdict = judgePreFlight(input, rollout, fact.result);
     return verdict.ok ? passPreFlight(input, { ...rollout, ...verdict.facts }) : refused(input, rollout, verdict.problem);
   }

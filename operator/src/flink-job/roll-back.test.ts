@@ -69,6 +69,47 @@ test('after a rollback the spec is not what runs: Stalled, not Ready, and the ba
   assert.equal(controller.status.error?.code, 'RolledBack');
 });
 
+/** A revision with its state in another storage, which runs and completes nothing until the way back from it has begun. */
+function movedAndGivenUp() {
+  const job = running();
+  const { world, controller } = job;
+  const moved = bad({ checkpointStorage: 'file:///elsewhere', restore: { from: 'None', token: 'moved' } });
+  world.elsewhere.add(moved.name);
+  world.stuck.add(moved.name);
+  controller.apply(moved);
+  controller.run(14);
+  assert.equal(controller.status.rollout?.state, 'Stabilizing');
+  return { ...job, moved, deadlineMs: Date.parse(controller.status.rollout?.deadlineTime ?? '') };
+}
+
+test('what a revision completes in another storage while it is being rolled back is not given up for the old one', () => {
+  const { world, controller, moved, deadlineMs } = movedAndGivenUp();
+  world.nowMs = deadlineMs;
+  controller.pass();
+  assert.equal(controller.status.rollout?.reason, 'Rollback');
+  world.stuck.delete(moved.name);
+  controller.run(12);
+  assert.equal(controller.status.error?.code, 'RollbackImpossible');
+  assert.match(
+    controller.status.error?.message ?? '',
+    /was completed in file:\/\/\/elsewhere, and revision .* in file:\/\/\/storage/,
+  );
+  assert.equal(controller.status.revision, moved.name);
+});
+
+test('a revision with another storage is rolled back while it has completed nothing, and not while nobody can ask it', () => {
+  for (const isSilent of [false, true]) {
+    const { world, controller, moved, deadlineMs } = movedAndGivenUp();
+    for (const jobManager of world.jobManagers) {
+      jobManager.paused = isSilent;
+    }
+    world.nowMs = deadlineMs;
+    controller.pass();
+    assert.equal(controller.status.rollout?.reason === 'Rollback', !isSilent);
+    assert.equal(controller.status.revision, moved.name);
+  }
+});
+
 const noPlace = { code: 'Unschedulable', message: 'no node takes it', remedy: 'Add nodes.' };
 
 test('a revision that never runs because nodes have no room is rolled back, and gives up its room when the way back needs it', () => {

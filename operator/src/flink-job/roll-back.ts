@@ -1,7 +1,7 @@
 import type { FlinkJobStatus, Problem, Rollout } from '../api/flink-job-status.ts';
 import type { RestoreRequest } from '../platform/platform.ts';
 import { newRollout } from './choose-rollout.ts';
-import { type DecideInput, revisionNamed, toTime, wantsProcesses } from './decision.ts';
+import { currentDocument, type DecideInput, revisionNamed, toTime, wantsProcesses } from './decision.ts';
 import { rest, type Step } from './lifecycle-state.ts';
 import { differsInNonceOnly, policiesOf } from './policies.ts';
 import { madeUpToken } from './restore-request.ts';
@@ -25,7 +25,28 @@ export function isBackAvailable(input: DecideInput, rollout: Rollout): boolean {
   }
   // In another storage there is another lineage: there the old revision knows nothing of what the new one has done.
   const isElsewhere = stable.spec.state.checkpointStorage !== target.spec.state.checkpointStorage;
-  return !isElsewhere || allowRewind || status.rollbackTarget?.check === 'NothingCommitted';
+  return !isElsewhere || allowRewind || (status.rollbackTarget?.check === 'NothingCommitted' && isSeenNow(input));
+}
+
+/** What was seen of the attempt is all that there is: it has never run, it is over, or its JobManager is asked in this very pass. */
+function isSeenNow({ status, facts }: DecideInput): boolean {
+  return status.attempt?.ranTime === undefined || status.ended !== undefined || currentDocument(status, facts) !== undefined;
+}
+
+/** What the newer revision has completed in another storage since its way back began, which the old one would know nothing of. */
+export function leftBehind(input: DecideInput, rollout: Rollout): Problem | undefined {
+  const { current, status } = input;
+  const target = revisionNamed(input, rollout.revision);
+  const { rollbackTarget, lastCheckpoint } = status;
+  const [from, to] = [current?.spec.state.checkpointStorage, target?.spec.state.checkpointStorage];
+  const isLeft = rollbackTarget !== undefined && rollbackTarget.check !== 'NothingCommitted' && from !== to;
+  if (rollout.reason !== 'Rollback' || !isLeft || policiesOf(input).rollback.allowRewind) {
+    return undefined;
+  }
+  return {
+    code: 'StateWouldBeLost',
+    message: `checkpoint ${lastCheckpoint?.id} was completed in ${from}, and revision ${rollout.revision} has its state in ${to}`,
+  };
 }
 
 /** The revision of the rollout is given up for the last stable one. `mustStop`: it is of no use as it is. */

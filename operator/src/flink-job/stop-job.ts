@@ -15,6 +15,7 @@ import {
 import { rest, type Step } from './lifecycle-state.ts';
 import { retryDelayMs } from './limits.ts';
 import { wantedOf } from './policies.ts';
+import { leftBehind } from './roll-back.ts';
 import { endRollout } from './rollout-history.ts';
 import { commonOf, enterPreFlight, enterStarting, enterStopping, provenOf } from './rollout-states.ts';
 
@@ -190,8 +191,8 @@ function stopped(input: DecideInput, rollout: Rollout): Step {
     const next = newRollout({ ...input, status: over }, { reason, revision: wanted.revision });
     return { ...next, move: { from: 'Stopping', event: 'SupersededWhileDown', to: 'PreFlight' } };
   }
-  if (ended?.state === 'Fenced' || ended?.state === 'Refused') {
-    // The lineage has moved on without us: read it again before the next start.
+  if (ended?.state === 'Fenced' || ended?.state === 'Refused' || leftBehind(input, rollout) !== undefined) {
+    // The lineage has moved on without us: it is looked at again before the next start.
     const again = enterPreFlight(input, { ...commonOf(rollout), try: rollout.try + 1 });
     return {
       status: { ...status, rollout: again },
