@@ -58,7 +58,10 @@ export async function layOutBuildContext(image: OwnImage, directory: string, che
 async function compile(image: OwnImage, program: string, checkout: string): Promise<void> {
   const compiled = join(program, '..', 'compiled');
   const tsc = join(root, 'node_modules', '.bin', 'tsc');
-  await run(tsc, ['--project', join(checkout, 'images'), '--noCheck', '--outDir', compiled], { timeoutMs: compileTimeoutMs });
+  // Said, as an older checkout has no packages of its own beside or above it.
+  const types = ['--typeRoots', join(root, 'node_modules', '@types')];
+  const project = ['--project', join(checkout, 'images')];
+  await run(tsc, [...project, ...types, '--noCheck', '--outDir', compiled], { timeoutMs: compileTimeoutMs });
   for (const source of image.sources) {
     cpSync(join(compiled, source, 'src'), join(program, source, 'src'), { recursive: true });
     const manifest = readFileSync(join(checkout, source, 'package.json'), 'utf8');
