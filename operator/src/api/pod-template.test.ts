@@ -108,3 +108,22 @@ test('what Kubernetes knows and this schema does not comes through as it is writ
   assert.ok(parsed.ok, JSON.stringify(parsed));
   assert.deepEqual(parsed.value.podTemplate, { containers, affinity });
 });
+
+test('a mount path is judged as it is written, so it may not lead elsewhere', () => {
+  for (const mountPath of ['/data/../tmp', '/data/.', '/./opt/flinkjob', '/..', '/data/../../etc/flinkjob']) {
+    const parsed = parseFlinkJobSpec(
+      specWith({ volumes: [{ name: 'data', emptyDir: {} }], volumeMounts: [{ name: 'data', mountPath }] }),
+    );
+    assert.ok(!parsed.ok, mountPath);
+    assert.equal(
+      parsed.problems[0]?.message,
+      `spec.podTemplate.volumeMounts[0].mountPath: expected a path without . and .. in it, got "${mountPath}"`,
+    );
+    assert.equal(parsed.problems.length, 1);
+  }
+  for (const mountPath of ['/data/.hidden', '/data/..data', '/a.b/c..d']) {
+    assert.ok(
+      parseFlinkJobSpec(specWith({ volumes: [{ name: 'data', emptyDir: {} }], volumeMounts: [{ name: 'data', mountPath }] })).ok,
+    );
+  }
+});

@@ -9,6 +9,8 @@ import { sizePattern } from './quantity.ts';
 /** Of the operator's own volumes and containers. */
 export const reservedNamePrefix = 'flinkjob-';
 const reservedMountPath = '^(/tmp|/(etc|opt|var/lib)/flinkjob.*)$';
+/** `/data/../tmp` is a reserved path by another name. */
+const relativeSegment = '/[.][.]?(/|$)';
 const volumesMax = 32;
 
 const objectName = () => z.string().min(1).max(253).meta({ description: 'Of the object, in the namespace of the FlinkJob.' });
@@ -136,6 +138,10 @@ const VolumeMount = z.strictObject({
     .string()
     .regex(/^(\/[^/:]+)+$/)
     .max(1024)
+    .refine((path) => !new RegExp(relativeSegment).test(path), {
+      params: { expected: 'a path without . and .. in it', remedy: 'Write the path that it comes to.' },
+      abort: true,
+    })
     .refine((path) => !new RegExp(reservedMountPath).test(path), {
       params: {
         expected: 'another path than /tmp, /etc/flinkjob…, /opt/flinkjob… and /var/lib/flinkjob…',
@@ -146,6 +152,10 @@ const VolumeMount = z.strictObject({
       description:
         'Where it appears. Not /tmp, /etc/flinkjob…, /opt/flinkjob… or /var/lib/flinkjob…: those are the operator’s and the runtime’s.',
       'x-kubernetes-validations': [
+        {
+          rule: `!self.matches('${relativeSegment}')`,
+          message: 'must have no . and no .. in it',
+        },
         {
           rule: `!self.matches('${reservedMountPath}')`,
           message: "/tmp, /etc/flinkjob…, /opt/flinkjob… and /var/lib/flinkjob… are the operator's and the runtime's",

@@ -1,4 +1,5 @@
 import type { JobState } from '@flinkjob/runtime/rest';
+import { withBoundedMessages } from '../api/bounded-messages.ts';
 import { type Condition, findCondition, setCondition } from '../api/conditions.ts';
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import { labels } from '../api/labels.ts';
@@ -28,7 +29,7 @@ export function describeStatus(input: DecideInput): FlinkJobStatus {
     selector: `${labels.uid}=${input.uid},${labels.component}=taskmanager`,
     lastCheckpointTime: status.lastCheckpoint?.completedTime,
   };
-  return { ...next, conditions: conditionsOf({ ...input, status: next }, error) };
+  return withBoundedMessages({ ...next, conditions: conditionsOf({ ...input, status: next }, error) });
 }
 
 /** The most pressing problem; undefined when all is as it should be. */

@@ -1,3 +1,4 @@
+import { withBoundedMessages } from '../api/bounded-messages.ts';
 import type { Problem } from '../api/flink-job-status.ts';
 import type { FlinkSavepointStatus, SavepointCondition } from '../api/flink-savepoint-status.ts';
 import { type SavepointInput, toTime } from './decision.ts';
@@ -20,7 +21,7 @@ export function describeSavepoint(input: SavepointInput): FlinkSavepointStatus {
     const lastTransitionTime = before?.status === verdict.status ? before.lastTransitionTime : toTime(nowMs);
     return { type, ...verdict, lastTransitionTime, observedGeneration: generation };
   });
-  return { ...status, conditions, observedGeneration: generation };
+  return withBoundedMessages({ ...status, conditions, observedGeneration: generation });
 }
 
 function completedVerdict({ state, path, problem }: FlinkSavepointStatus): Verdict {

@@ -686,6 +686,22 @@ export const badSpecs: readonly BadSpec[] = [
     ],
   },
   {
+    what: 'a mount path that leads elsewhere',
+    set: {
+      'spec.podTemplate': {
+        volumes: [{ name: 'data', emptyDir: {} }],
+        volumeMounts: [{ name: 'data', mountPath: '/data/../tmp' }],
+      },
+    },
+    server: 'spec.podTemplate.volumeMounts[0].mountPath: Invalid value: "string": must have no . and no .. in it',
+    controller: [
+      [
+        'spec.podTemplate.volumeMounts[0].mountPath: expected a path without . and .. in it, got "/data/../tmp"',
+        'Write the path that it comes to.',
+      ],
+    ],
+  },
+  {
     what: 'a sidecar in the place of the job',
     set: { 'spec.podTemplate': { containers: [{ name: 'flinkjob', image: 'x' }] } },
     server: 'spec.podTemplate.containers[0].name: Invalid value: "string": flinkjob is the job\'s own container',

@@ -166,6 +166,11 @@ test('a savepoint is imported into the lineage of a job without state, once', as
   assert.deepEqual((await run(task, { name: 'seeded' })).result, result, 'the same request finds what it has done');
   const again = await run({ ...task, token: 'import-2' }, { name: 'seeded' });
   assert.equal(again.result.problem?.code, 'LineageInUse');
+  assert.match(again.result.problem?.message ?? '', /\/default\/seeded has state already, up to chk-\d{6}-e1$/);
+  assert.match(
+    again.result.problem?.remedy ?? '',
+    /restore\.from: Path, .* restore\.path and a restore\.token .* a job of another name\.$/,
+  );
   assert.equal((await run({ type: 'Drill', location: result.savepoint?.location ?? '' }, { name: 'seeded' })).code, 0);
 });
 

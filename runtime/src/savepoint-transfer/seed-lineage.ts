@@ -85,7 +85,7 @@ function refuseInUse(view: LineageView, url: string): void {
   if (latest !== undefined) {
     throw refused(
       `the lineage ${url} has state already, up to ${directoryOfManifest(latest.manifest.path)}`,
-      'To go back to something else, say so in words where the job is started: restore.from: Path with the URL as restore.path.',
+      'To start the job from the savepoint all the same, say so in words where it is started: restore.from: Path, with the URL as restore.path and a restore.token that was not used yet. What it has now is set aside then. To keep both, import it for a job of another name.',
     );
   }
   const isSeeding = importing !== undefined && opened?.revision === 'savepoint import';
