@@ -168,7 +168,7 @@ test(
   'the job that lost a node has come back without it, on a new volume',
   story.step(async () => {
     await bound.untilCommittedAgain(performance.now(), boundBefore);
-    await bound.untilEvent('Unschedulable', /PersistentVolume.*bring that node back/s);
+    await bound.untilEvent('Unschedulable', /PersistentVolume/);
     const again = bound.committed().filter((part) => compareTokens(tokenOf(part), boundBefore) > 0);
     const againAtMs = Math.min(...again.map((part) => statSync(join(sharedDirectory, bound.name, part)).mtimeMs));
     const all = [...(await bound.pods('jobmanager')), ...(await bound.pods('taskmanager'))];
