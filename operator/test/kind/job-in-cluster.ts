@@ -30,6 +30,8 @@ export const checkpointStorage = 's3://checkpoints/jobs';
 /** `datagen` makes so many unless it is told otherwise. */
 const keyCount = 100;
 const logLinesMax = 60;
+/** Of those of the namespace, in which other jobs are too. */
+const eventLinesMax = 100;
 
 /**
  * A namespace of jobs, under the restricted Pod Security Standard, with what they need: credentials of the bucket, and a volume that pods on all nodes write to. Does
@@ -356,7 +358,7 @@ export class JobInCluster {
       await kubectlSays('get', 'nodes'),
       await inNamespace('get', 'flinkjob', this.name, '--output=yaml'),
       await inNamespace('get', 'pods', '--output=wide'),
-      await inNamespace('get', 'events', '--sort-by=.lastTimestamp'),
+      (await inNamespace('get', 'events', '--sort-by=.lastTimestamp')).split('\n').slice(-eventLinesMax).join('\n'),
     ];
     const ofJob = await listAll<PodInCluster>(this.namespace, 'pods', `flinkjob.dev/name=${this.name}`);
     for (const pod of ofJob) {

@@ -14,7 +14,7 @@ const goneWithinSeconds = 120;
 const jobs = (['Retain', 'Savepoint', 'Purge'] as const).map((onDelete) => ({
   onDelete,
   job: new JobInCluster(`on-delete-${onDelete.toLowerCase()}`, {
-    ...{ namespace, recordCount: 100_000, recordsPerSecond: 300, parallelism: 1 },
+    ...{ namespace, recordCount: 200_000, recordsPerSecond: 300, parallelism: 1 },
   }),
 }));
 const story = new Story(...jobs.map(({ job }) => job));

@@ -6,7 +6,7 @@ import { conditionOf, JobInCluster } from '../job-in-cluster.ts';
 import { Story } from '../story.ts';
 
 const namespace = 'tight';
-const job = new JobInCluster('quota', { namespace, recordCount: 120_000, recordsPerSecond: 400, parallelism: 1 });
+const job = new JobInCluster('quota', { namespace, recordCount: 400_000, recordsPerSecond: 400, parallelism: 1 });
 const story = new Story(job);
 const taskManager = (memory: string) => ({ slots: 1, resources: { requests: { cpu: '50m' }, limits: { memory } } });
 

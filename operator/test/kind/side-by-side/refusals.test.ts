@@ -8,7 +8,7 @@ import { conditionOf, JobInCluster, podTemplate } from '../job-in-cluster.ts';
 import { mountedModule, putModule } from '../modules.ts';
 import { Story } from '../story.ts';
 
-const job = new JobInCluster('refusals', { recordCount: 200_000, recordsPerSecond: 500 });
+const job = new JobInCluster('refusals', { recordCount: 400_000, recordsPerSecond: 500 });
 const story = new Story(job);
 let untouched: object;
 

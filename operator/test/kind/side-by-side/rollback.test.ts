@@ -9,7 +9,7 @@ import { mountedModule, putModule } from '../modules.ts';
 import { outputDirectory } from '../pod-run.ts';
 import { Story } from '../story.ts';
 
-const job = new JobInCluster('rollback', { recordCount: 150_000, recordsPerSecond: 500 });
+const job = new JobInCluster('rollback', { recordCount: 400_000, recordsPerSecond: 500 });
 const story = new Story(job);
 /** More checkpoints than the failing revision lives for. */
 const upgrade = { rollback: { stableCheckpoints: 5, maxRestarts: 0 } };
