@@ -111,7 +111,15 @@ for (const [what, expected, status] of savepointSituations) {
 
 function savepointInput(status: FlinkSavepointStatus): SavepointInput {
   return {
-    ...{ uid: 'sp-1', generation: 1, createdAtMs: 0, deleting: false, waitsFor: undefined, isNamedElsewhere: false, drillScheduleTime: undefined },
+    ...{
+      uid: 'sp-1',
+      generation: 1,
+      createdAtMs: 0,
+      deleting: false,
+      waitsFor: undefined,
+      isNamedElsewhere: false,
+      drillScheduleTime: undefined,
+    },
     spec: { ok: true, value: FlinkSavepointSpec.parse({ flinkJobName: 'words' }) },
     ...{ status, job: undefined, tasks: [], refusals: [], limits: defaultSavepointLimits, nowMs: 0 },
   };
