@@ -3,14 +3,19 @@ import type { Random } from './random.ts';
 
 const usualStorage = 's3://bucket/checkpoints';
 
+export type Emphasis = 'Pauses' | 'Schedules' | 'TimesToLive' | 'Namespaces';
+
 /** Specs as people write them: what they change from one to the next, and the mistakes that they make. */
 export class GeneratedSpecs {
   readonly #random: Random;
   readonly #good = new WeakSet<object>();
   #tokens = 0;
 
-  constructor(random: Random) {
+  readonly #emphasis: Emphasis | undefined;
+
+  constructor(random: Random, emphasis: Emphasis | undefined) {
     this.#random = random;
+    this.#emphasis = emphasis;
   }
 
   isGood(spec: object): boolean {
@@ -21,7 +26,9 @@ export class GeneratedSpecs {
     const random = this.#random;
     const withNone = random.chance(0.08);
     this.#tokens += 1;
-    const finishes = random.chance(0.15) ? { finishes: String(random.between(2, 20)) } : {};
+    const finishes = random.chance(this.#emphasis === 'TimesToLive' ? 0.8 : 0.15)
+      ? { finishes: String(random.between(2, 20)) }
+      : {};
     const spec: FlinkJobSpecInput = {
       image: `registry.example/job:${random.between(1, 3)}`,
       job: {
@@ -38,15 +45,15 @@ export class GeneratedSpecs {
       restore: withNone ? { from: 'None', token: random.chance(0.5) ? 'again' : `token-${this.#tokens}` } : {},
       state: { checkpointStorage: storage },
       checkpoints: {
-        onDelete: random.pick(['Retain', 'Retain', 'Savepoint', 'Purge'] as const),
+        onDelete: this.#emphasis === 'Namespaces' ? 'Purge' : random.pick(['Retain', 'Retain', 'Savepoint', 'Purge'] as const),
         deleteTimeoutSeconds: random.pick([15, 30, 60]),
         timeoutSeconds: random.pick([20, 60]),
       },
       taskManager: { slots: random.between(1, 2) },
       restartNonce: random.chance(0.2) ? random.between(1, 3) : 0,
-      ...(random.chance(0.25) ? { savepoints: this.#schedule() } : {}),
+      ...(random.chance(this.#emphasis === 'Schedules' ? 0.9 : 0.25) ? { savepoints: this.#schedule() } : {}),
       // Also on jobs that have no end, where it means nothing.
-      ...(random.chance('finishes' in finishes ? 0.6 : 0.1) ? { ttlSecondsAfterFinished: random.between(0, 60) } : {}),
+      ...(random.chance('finishes' in finishes ? 0.7 : 0.1) ? { ttlSecondsAfterFinished: random.between(0, 60) } : {}),
     };
     this.#good.add(spec);
     return spec;

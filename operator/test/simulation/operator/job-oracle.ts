@@ -17,8 +17,6 @@ import type { FlinkJobObject } from './simulated-user.ts';
 
 /** Requests of one replica for each job, in one minute: a job that changes is looked at with each change of its pods, with a few requests each time. */
 const requestsPerMinuteMax = 900;
-/** The same for a job that is as it should be: a look every 15 s, and watches that are taken up again. */
-export const restRequestsPerMinuteMax = 60;
 /** Starts, pre-flights and the like of one job in one minute: what fails is tried again with longer and longer waits. */
 const objectsPerMinuteMax = 40;
 /** Of one job while it lives: bursts of 25 per process, and two in a minute. */
@@ -189,10 +187,16 @@ export class JobOracle {
     }
   }
 
-  #attemptStored({ metadata: { uid, name } }: StoredObject, status: FlinkJobStatus): void {
+  #attemptStored({ metadata: { uid, name, deletionTimestamp } }: StoredObject, status: FlinkJobStatus): void {
     const record = this.#recordOf(uid);
     const { attempt, rollout, revision } = status;
     const { number, token } = attempt as JobAttempt;
+    if (record.isMisused && deletionTimestamp !== undefined) {
+      // What runs is found again although the status was lost, so that it can be ended. Nothing is started any more.
+      record.highestAttempt = Math.max(record.highestAttempt, number);
+      record.attempts.add(`${number} ${token}`);
+      return;
+    }
     if (number <= record.highestAttempt) {
       this.#options.report(`attempt number: ${name} starts attempt ${number} after attempt ${record.highestAttempt}`);
     }

@@ -45,7 +45,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'the only restore point of a schedule deleted': {
-    ...{ seedCount: 200, violation: /restore point/ },
+    ...{ seedCount: 50, emphasis: 'Schedules', violation: /restore point/ },
     ...scheduling(() => (input) => {
       const decision = decideSchedule(input);
       const complete = input.savepoints.filter(({ status, metadata }) => status?.state === 'Completed' && metadata.labels);
@@ -53,7 +53,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'retention that deletes what is being proven': {
-    ...{ seedCount: 1_000, violation: /in use/ },
+    ...{ seedCount: 200, emphasis: 'Schedules', violation: /in use/ },
     ...scheduling(() => (input) => {
       const decision = decideSchedule(input);
       const savepoints = input.savepoints.map((savepoint) => {
@@ -66,7 +66,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'a schedule that remembers its runs in memory': {
-    ...{ seedCount: 300, violation: /schedule: .* a second time/ },
+    ...{ seedCount: 100, emphasis: 'Schedules', violation: /schedule: .* a second time/ },
     ...scheduling(() => {
       const done = new Set<string>();
       return (input) => {
@@ -84,7 +84,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'a savepoint that waits for a job that is gone': {
-    ...{ seedCount: 200, violation: /not arrived/ },
+    ...{ seedCount: 100, emphasis: 'Namespaces', violation: /not arrived/ },
     ...savepointThinking((input) => {
       const decision = decideSavepoint(input);
       const waits = input.deleting && (input.job === undefined || input.job.deleting);
@@ -101,7 +101,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'a time to live that deletes what runs': {
-    ...{ seedCount: 200, violation: /time to live/ },
+    ...{ seedCount: 50, emphasis: 'TimesToLive', violation: /time to live/ },
     ...thinking((input) => {
       const decision = decide(input);
       const ttl = input.desired.valid ? input.desired.revision.spec.ttlSecondsAfterFinished : undefined;
@@ -112,7 +112,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'a time to live that deletes a newer spec': {
-    ...{ seedCount: 1_500, violation: /time to live/ },
+    ...{ seedCount: 200, emphasis: 'TimesToLive', violation: /time to live/ },
     replace: (options) => ({
       ...options,
       store: new Proxy(options.store, {
@@ -130,15 +130,8 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
       }),
     }),
   },
-  'a pause that only the status knows of': {
-    ...{ seedCount: 500, violation: /paused|look before/ },
-    ...thinking((input) => {
-      const decision = decide(input);
-      return input.paused ? { ...decision, commands: decide({ ...input, paused: false }).commands } : decision;
-    }),
-  },
   'a pause that nobody reads': {
-    ...{ seedCount: 500, violation: /paused/ },
+    ...{ seedCount: 100, emphasis: 'Pauses', violation: /paused/ },
     ...thinking((input) => decide({ ...input, paused: false })),
   },
   'a deletion that forgets the savepoint': {
@@ -146,7 +139,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     ...thinking((input) => decide(withCheckpoints(input, { onDelete: 'Retain' }))),
   },
   'a purge that a dying namespace refuses for ever': {
-    ...{ seedCount: 1_000, violation: /not arrived/ },
+    ...{ seedCount: 100, emphasis: 'Namespaces', violation: /not arrived/ },
     ...thinking((input) => {
       const refusals = input.facts.refusals.filter(({ problem }) => problem.code !== 'NamespaceTerminating');
       return decide({ ...withCheckpoints(input, { deleteTimeoutSeconds: never }), facts: { ...input.facts, refusals } });

@@ -4,7 +4,7 @@ import { annotations, apiVersion, kind, labels } from '../../../src/api/labels.t
 import type { KubernetesObject } from '../../../src/kubernetes/object-client.ts';
 import { kinds } from '../../../src/platform/kubernetes/kubernetes-objects.ts';
 import { Refusal } from '../../fakes/api-objects.ts';
-import { GeneratedSpecs } from './generated-specs.ts';
+import { type Emphasis, GeneratedSpecs } from './generated-specs.ts';
 import type { SimulatedApiServer } from './simulated-api-server.ts';
 import { SimulatedSavepointUser } from './simulated-savepoint-user.ts';
 import type { SimulationWorld } from './simulation-world.ts';
@@ -34,18 +34,24 @@ export class SimulatedUser {
     { readonly tokens: Set<string>; stateless: boolean; purge: boolean; deleted: boolean }
   >();
   readonly #specs: GeneratedSpecs;
+  readonly #emphasis: Emphasis | undefined;
   readonly #savepoints: SimulatedSavepointUser;
 
   constructor(
     world: SimulationWorld,
     server: SimulatedApiServer,
-    options: { readonly names: readonly string[]; readonly storageOf: (name: string) => string | undefined },
+    options: {
+      readonly names: readonly string[];
+      readonly storageOf: (name: string) => string | undefined;
+      readonly emphasis: Emphasis | undefined;
+    },
   ) {
     this.#world = world;
     this.#server = server;
     this.#names = options.names;
     this.#storageOf = options.storageOf;
-    this.#specs = new GeneratedSpecs(world.random);
+    this.#emphasis = options.emphasis;
+    this.#specs = new GeneratedSpecs(world.random, options.emphasis);
     this.#savepoints = new SimulatedSavepointUser(world, server, jobNamespace);
   }
 
@@ -66,6 +72,10 @@ export class SimulatedUser {
     const name = random.pick(this.#names);
     const present = this.#find(name) !== undefined;
     const choice = random.next();
+    if (present && this.#emphasis === 'Pauses' && choice < 0.4) {
+      this.#pause(name, 'true');
+      return;
+    }
     if (!present || choice < 0.4) {
       this.#apply(name, random.chance(0.2) ? this.#specs.bad() : this.#specs.good());
     } else if (choice < 0.49) {
@@ -108,7 +118,7 @@ export class SimulatedUser {
   /** Faults are over: every job gets something that can be reached. */
   settle(): void {
     const { random } = this.#world;
-    if (this.#server.mayCreateIn(jobNamespace) && random.chance(0.06)) {
+    if (this.#server.mayCreateIn(jobNamespace) && random.chance(this.#emphasis === 'Namespaces' ? 0.7 : 0.06)) {
       this.#deleteNamespace();
     }
     for (const name of this.#names) {

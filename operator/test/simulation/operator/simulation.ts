@@ -3,7 +3,8 @@ import type { SavepointControllerOptions } from '../../../src/flink-savepoint/co
 import type { StoredObject } from '../../fakes/api-objects.ts';
 import { leftovers, statusText, whyNotArrived, whyNotSettled } from './arrival.ts';
 import { Disturbances, type Replica } from './disturbances.ts';
-import { flinkJobKind, restRequestsPerMinuteMax } from './job-oracle.ts';
+import type { Emphasis } from './generated-specs.ts';
+import { flinkJobKind } from './job-oracle.ts';
 import { Oracle } from './oracle.ts';
 import { Random } from './random.ts';
 import { SimulatedApiServer } from './simulated-api-server.ts';
@@ -25,6 +26,8 @@ export interface SimulationOptions {
   readonly replace?: (options: ControllerOptions) => ControllerOptions;
   readonly replaceSavepoints?: (options: SavepointControllerOptions) => SavepointControllerOptions;
   readonly heedsLease?: boolean;
+  /** What happens more often than usual, so that a rare mistake shows sooner. */
+  readonly emphasis?: Emphasis;
   /** Instead of faults by chance: the process of the operator dies before this step, and nothing else goes wrong. */
   readonly crashAtStep?: number;
 }
@@ -46,8 +49,12 @@ const clockSlackMs = 3_000;
 const skewMaxMs = 1_000;
 /** How long after the last fault every job may take to be as wished: a crash loop's longest pause, five minutes, and a rollout. */
 const convergeMs = 600_000;
-/** Time at rest, in which requests are counted and nothing may change any more. */
+/** Time at rest, in which requests are counted and nothing may change any more; and how many seeds come to one that rests for an hour. */
 const restMs = 60_000;
+const longRestMs = 3_600_000;
+const seedsPerLongRest = 200;
+/** Of a job that is as it should be: watches that are taken up again every few minutes, whatever the number of jobs, and nothing else. */
+const restRequestsMax = { perMinute: 6, perHour: 150 };
 /** To take one, and to drill and delete another, until it has ended. */
 const requestsPerSavepointMax = 80;
 const violationCountMax = 20;
@@ -135,6 +142,7 @@ class Simulation implements SimulationWorld {
     this.#user = new SimulatedUser(this, this.#server, {
       names: this.#names,
       storageOf: (name) => this.#storage.newestOf(jobNamespace, name),
+      emphasis: options.emphasis,
     });
     this.#disturbances = new Disturbances(this, {
       ...{ server: this.#server, cluster: this.#cluster, storage: this.#storage, replicas: this.#replicas },
@@ -302,7 +310,8 @@ class Simulation implements SimulationWorld {
     await time.run(time.monotonicMs() + clusterSettlesMs, () => this.#violations.length > 0);
     const before = this.#attempts();
     const begunMs = time.nowMs();
-    await time.run(time.monotonicMs() + restMs, () => this.#violations.length > 0);
+    const isLong = this.#seed % seedsPerLongRest === 0;
+    await time.run(time.monotonicMs() + (isLong ? longRestMs : restMs), () => this.#violations.length > 0);
     if (this.#violations.length > 0) {
       return;
     }
@@ -310,14 +319,7 @@ class Simulation implements SimulationWorld {
     if (before !== after) {
       this.report(`restless: attempts were ${before} and are ${after} without a reason`);
     }
-    const perMinute = this.#oracle.requestsSince(begunMs) / (restMs / 60_000);
-    // Savepoints of a schedule are taken, proven and deleted also at rest.
-    const savepointCount = this.#names.length + this.#server.list(flinkSavepointKind).length;
-    const schedules = this.#server.list<FlinkJobObject>(flinkJobKind).some(({ spec }) => spec.savepoints !== undefined);
-    const allowed = restRequestsPerMinuteMax * this.#names.length + (schedules ? requestsPerSavepointMax * savepointCount : 0);
-    if (perMinute > allowed) {
-      this.report(`hot loop: ${perMinute} requests a minute for ${this.#names.length} jobs at rest, more than ${allowed}`);
-    }
+    this.#countRequests(isLong, begunMs);
     const lineages = this.#names.flatMap((name) => this.#storage.lineagesOf(jobNamespace, name));
     const untidy = this.#whyNotSettled() ?? this.#oracle.whyNotTidy(lineages);
     if (untidy !== undefined) {
@@ -329,6 +331,20 @@ class Simulation implements SimulationWorld {
       if (why !== undefined) {
         this.report(`at rest: ${name}: ${why}`);
       }
+    }
+  }
+
+  #countRequests(isLong: boolean, begunMs: number): void {
+    const count = this.#oracle.requestsSince(begunMs);
+    const { perMinute, perHour } = restRequestsMax;
+    // Savepoints of a schedule are taken, proven and deleted also at rest, one a minute at the most; those of people may still expire.
+    const schedules = this.#server.list<FlinkJobObject>(flinkJobKind).filter(({ spec }) => spec.savepoints !== undefined).length;
+    const others = this.#server.list(flinkSavepointKind).length;
+    const savepoints = schedules * (isLong ? longRestMs / 60_000 : 1) + others;
+    const allowed = (isLong ? perHour : perMinute) * this.#names.length + requestsPerSavepointMax * savepoints;
+    if (count > allowed) {
+      const within = isLong ? 'an hour' : 'a minute';
+      this.report(`hot loop: ${count} requests within ${within} for ${this.#names.length} jobs at rest, more than ${allowed}`);
     }
   }
 
