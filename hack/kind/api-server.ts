@@ -185,7 +185,7 @@ function apiServerArguments(options: {
     `--cert-dir=${join(options.directory, 'certificates')}`,
     `--token-auth-file=${join(options.directory, 'tokens.csv')}`,
     '--authorization-mode=RBAC',
-    '--service-cluster-ip-range=10.0.0.0/24',
+    '--service-cluster-ip-range=10.96.0.0/12',
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${key}`,
     `--service-account-signing-key-file=${key}`,

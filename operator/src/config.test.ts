@@ -36,12 +36,12 @@ test('what the chart passes is understood', () => {
     '--metrics-namespaces=monitoring',
   ];
   assert.deepEqual(readConfig(['--platform=kubernetes', ...args, '--log-level=warn'], { POD_NAME: 'fj-7d9c-x' }), {
-    ...{ platform: 'kubernetes', namespaces: ['a', 'b'], leaseNamespace: 'ops', leaseName: 'fj', leaseDurationSeconds: 15 },
+    ...{ platform: 'kubernetes', namespaces: ['a', 'b'], leaseNamespace: 'ops', leaseName: 'fj', leaseDurationSeconds: 12 },
     ...{ httpAddress: { host: '0.0.0.0', port: 8080 }, clusterId: 'eu-1', podName: 'fj-7d9c-x', logLevel: 'warn' },
     ...{ rootKeyDirectory: '/etc/root-key', keyPeriodSeconds: 3600, metricsNamespaces: ['monitoring'] },
   });
   assert.deepEqual(kubernetes('--http-address=[::1]:0'), {
-    ...{ platform: 'kubernetes', leaseName: 'flinkjob-operator', leaseDurationSeconds: 15, logLevel: 'info' },
+    ...{ platform: 'kubernetes', leaseName: 'flinkjob-operator', leaseDurationSeconds: 12, logLevel: 'info' },
     httpAddress: { host: '::1', port: 0 },
     keyPeriodSeconds: 86_400,
   });

@@ -91,7 +91,8 @@ export class SavepointController {
     const tasks = await this.#observeTasks(job, savepoints, memory);
     const nowMs = clock.nowMs();
     const schedule = scheduleOf(job, { savepoints, nowMs, decide: this.#options.decideSchedule ?? decideSchedule });
-    let againAtMs = Math.min(nowMs + this.#limits.idlePollMs, schedule?.wakeAtMs ?? Number.POSITIVE_INFINITY);
+    const pollMs = asksJobManager || memory.hasTasks ? this.#limits.idlePollMs : this.#limits.restPollMs;
+    let againAtMs = Math.min(nowMs + pollMs, schedule?.wakeAtMs ?? Number.POSITIVE_INFINITY);
     const refusals = memory.refusals;
     memory.refusals = [];
     for (const savepoint of savepoints.filter((it) => !isReleased(it))) {

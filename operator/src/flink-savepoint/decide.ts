@@ -18,7 +18,8 @@ export function decideSavepoint(input: SavepointInput): SavepointDecision {
   const { limits, nowMs } = input;
   const steps = input.deleting ? [decideDeletion] : [decideTaking, decideDrill, decideExpiry];
   let step: SavepointStep = { status: input.status, commands: [] };
-  let wakeAtMs = nowMs + limits.idlePollMs;
+  const isAtRest = !input.deleting && isTerminal(input.status);
+  let wakeAtMs = nowMs + (isAtRest ? limits.restPollMs : limits.idlePollMs);
   for (const decide of steps) {
     const next = decide({ ...input, status: step.status });
     wakeAtMs = Math.min(wakeAtMs, next.wakeAtMs ?? wakeAtMs);

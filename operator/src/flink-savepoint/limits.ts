@@ -22,6 +22,8 @@ export interface SavepointLimits {
   /** Between looks while something is under way, and while nothing is. Hints come sooner. */
   readonly busyPollMs: number;
   readonly idlePollMs: number;
+  /** Between looks while every savepoint is done with: watches tell of all that may happen to them, and each look is two requests to the API server. */
+  readonly restPollMs: number;
 }
 
 export const defaultSavepointLimits: SavepointLimits = {
@@ -37,6 +39,7 @@ export const defaultSavepointLimits: SavepointLimits = {
   drillTriesMax: 3,
   busyPollMs: 1_000,
   idlePollMs: 300_000,
+  restPollMs: 7_200_000,
 };
 
 /** Wait before try `count + 1`, after `count` failures. */

@@ -104,13 +104,15 @@ export class LeaderLease {
   async acquire(signal: AbortSignal): Promise<boolean> {
     let observed: { readonly resourceVersion: string; readonly atMs: number } | undefined;
     while (!signal.aborted) {
+      let freeInMs = Number.POSITIVE_INFINITY;
       try {
         const found = await this.#read();
         const resourceVersion = found?.metadata.resourceVersion ?? '';
         if (observed?.resourceVersion !== resourceVersion) {
           observed = { resourceVersion, atMs: this.#time.monotonicMs() };
         }
-        if (this.#isFree(found, observed.atMs) && !signal.aborted) {
+        freeInMs = this.#freeInMs(found, observed.atMs);
+        if (freeInMs <= 0 && !signal.aborted) {
           await this.#write(found, this.#options.identity);
           this.#keeping = this.#keep();
           this.#options.log.info({ lease: this.#options.name, identity: this.#options.identity }, 'this process leads now');
@@ -124,7 +126,9 @@ export class LeaderLease {
           'the leader lease could not be acquired',
         );
       }
-      await pause(this.#clock, this.#limits.renewEveryMs * (0.8 + 0.4 * Math.random()), signal);
+      // Not a whole look later than it may be taken: every second of that is one in which nobody acts.
+      const lookAgainMs = this.#limits.renewEveryMs * (0.8 + 0.4 * Math.random());
+      await pause(this.#clock, freeInMs <= 0 ? lookAgainMs : Math.min(lookAgainMs, freeInMs + afterExpiryMs), signal);
     }
     return false;
   }
@@ -215,14 +219,15 @@ export class LeaderLease {
     }
   }
 
-  #isFree(lease: Lease | undefined, observedAtMs: number): boolean {
+  /** Until it may be taken, if nobody renews it; zero or less: now. */
+  #freeInMs(lease: Lease | undefined, observedAtMs: number): number {
     const holder = lease?.spec.holderIdentity ?? '';
     if (lease === undefined || holder === '' || holder === this.#options.identity) {
-      return true;
+      return 0;
     }
     // What the holder was promised, which may have been configured otherwise than here.
     const promisedMs = Math.max((lease.spec.leaseDurationSeconds ?? 0) * 1000, this.#limits.leaseMs);
-    return this.#time.monotonicMs() - observedAtMs >= promisedMs;
+    return promisedMs - (this.#time.monotonicMs() - observedAtMs);
   }
 
   async #read(): Promise<Lease | undefined> {
@@ -280,6 +285,8 @@ export class LeaderLease {
   }
 }
 
+/** A timer may fire a little early. */
+const afterExpiryMs = 20;
 const leaseKind = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
 
 class LeaseTakenError extends Error {

@@ -146,3 +146,20 @@ test('stopping begins nothing any more, tells who is at work, and waits for them
   queue.add('d');
   assert.deepEqual(aborted, ['a']);
 });
+
+test('who was added comes before those that come again by the clock', async () => {
+  const { queue, clock, turn, keys } = queueUnderTest({ concurrency: 1 });
+  for (const key of ['a', 'b']) {
+    queue.add(key);
+  }
+  await turn(0).end({ againAfterMs: 100 });
+  await turn(1).end({ againAfterMs: 100 });
+  queue.add('long');
+  clock.advance(100);
+  queue.add('changed');
+  queue.add('b');
+  await turn(2).end();
+  await turn(3).end();
+  await turn(4).end();
+  assert.deepEqual(keys(), ['a', 'b', 'long', 'changed', 'b', 'a']);
+});

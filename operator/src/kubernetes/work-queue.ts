@@ -23,14 +23,15 @@ const defaultBackOff: BackOff = { initialMs: 500, maxMs: 60_000 };
  * Keys that need work, each worked on by one worker at a time.
  *
  * 1. A key that is added many times before its turn has one turn; one that is added during its turn has exactly one more after it.
- * 2. First come, first served: a key that comes again stands behind all others that wait.
+ * 2. First come, first served, in two rows: whoever was added comes before those that come again by the clock, to whom nothing is known to have happened.
  * 3. A failing key waits longer each time, and delays nobody else. A success, or `add`, ends its wait.
  * 4. `stop` begins nothing any more and ends when the last turn has ended.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
-  /** In the order of their turns. */
+  /** In the order of their turns: those that were added, and behind them those whose pause is over. */
   readonly #ready = new Set<string>();
+  readonly #due = new Set<string>();
   readonly #working = new Map<string, { readonly startedAtMs: number; again: boolean }>();
   readonly #delayed = new Map<string, { readonly atMs: number; readonly cancel: () => void }>();
   readonly #failures = new Map<string, number>();
@@ -43,7 +44,7 @@ export class WorkQueue {
     const { metrics, name } = options;
     const labels = { queue: name };
     this.#turns = metrics.counter('queue_turns_total', 'Turns of keys in a queue, by result.');
-    metrics.gauge('queue_ready', 'Keys that wait for a worker.', () => [{ labels, value: this.#ready.size }]);
+    metrics.gauge('queue_ready', 'Keys that wait for a worker.', () => [{ labels, value: this.#ready.size + this.#due.size }]);
     metrics.gauge('queue_delayed', 'Keys that come again later.', () => [{ labels, value: this.#delayed.size }]);
     metrics.gauge('queue_failing', 'Keys whose last turn failed.', () => [{ labels, value: this.#failures.size }]);
     metrics.gauge('queue_longest_turn_seconds', 'How long the oldest turn has lasted that has not ended.', () => {
@@ -61,6 +62,7 @@ export class WorkQueue {
     this.#takeDelayed(key);
     const working = this.#working.get(key);
     if (working === undefined) {
+      this.#due.delete(key);
       this.#ready.add(key);
       this.#begin();
     } else {
@@ -70,13 +72,17 @@ export class WorkQueue {
 
   /** Of several times that a key is to come, the earliest counts. */
   addAfter(key: string, delayMs: number): void {
+    this.#schedule(key, delayMs, () => this.add(key));
+  }
+
+  #schedule(key: string, delayMs: number, then: () => void): void {
     const atMs = this.#options.clock.nowMs() + delayMs;
     const known = this.#delayed.get(key);
     if (this.#stop.signal.aborted || this.#ready.has(key) || (known !== undefined && known.atMs <= atMs)) {
       return;
     }
     known?.cancel();
-    const cancel = this.#options.clock.schedule(delayMs, () => this.add(key));
+    const cancel = this.#options.clock.schedule(delayMs, then);
     this.#delayed.set(key, { atMs, cancel });
   }
 
@@ -84,12 +90,14 @@ export class WorkQueue {
   forget(key: string): void {
     this.#takeDelayed(key);
     this.#ready.delete(key);
+    this.#due.delete(key);
     this.#failures.delete(key);
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#ready.clear();
+    this.#due.clear();
     for (const key of [...this.#delayed.keys()]) {
       this.#takeDelayed(key);
     }
@@ -101,11 +109,9 @@ export class WorkQueue {
   }
 
   #begin(): void {
-    for (const key of this.#ready) {
-      if (this.#working.size >= this.#options.concurrency) {
-        return;
-      }
+    for (const key of [...this.#ready, ...this.#due].slice(0, this.#options.concurrency - this.#working.size)) {
       this.#ready.delete(key);
+      this.#due.delete(key);
       this.#working.set(key, { startedAtMs: this.#options.clock.nowMs(), again: false });
       // It ends in #turn whatever happens, which catches everything.
       void this.#turn(key);
@@ -131,12 +137,23 @@ export class WorkQueue {
     if (again) {
       this.add(key);
     } else if (againAfterMs !== undefined) {
-      this.addAfter(key, againAfterMs);
+      this.#schedule(key, againAfterMs, () => this.#comeAgain(key));
     }
     this.#begin();
     if (this.#working.size === 0) {
       this.#onIdle?.();
     }
+  }
+
+  /** Its pause is over; it is not at work, because a turn that ends begins the pause. */
+  #comeAgain(key: string): void {
+    this.#takeDelayed(key);
+    if (this.#working.has(key)) {
+      this.add(key);
+      return;
+    }
+    this.#due.add(key);
+    this.#begin();
   }
 
   #takeDelayed(key: string): void {
