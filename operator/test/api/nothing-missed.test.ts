@@ -143,6 +143,8 @@ test('over every outage of connections and API server, no end state of 500 Flink
 
 async function connectionsFail(everybody: (rounds: number) => Promise<unknown>): Promise<void> {
   for (const fault of [() => proxy.reset(), () => proxy.silence(), () => proxy.reset()]) {
+    // Those before have failed, and the next ones come after a pause.
+    await eventually('there is a connection that can fail', () => proxy.connectionCount > 0);
     const written = everybody(10);
     assert.ok(fault() > 0, 'there is no connection that could fail');
     await written;

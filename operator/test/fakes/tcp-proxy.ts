@@ -31,6 +31,10 @@ export class TcpProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  get connectionCount(): number {
+    return this.#pairs.size;
+  }
+
   /** Every connection breaks; new ones work. Says how many there were. */
   reset(): number {
     const pairs = [...this.#pairs];
