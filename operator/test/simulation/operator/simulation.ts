@@ -73,6 +73,13 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   }
 }
 
+interface Rest {
+  readonly isLong: boolean;
+  readonly begunMs: number;
+  /** Of people they may expire meanwhile. */
+  readonly savepointsBefore: number;
+}
+
 class Simulation implements SimulationWorld {
   readonly time = new VirtualTime();
   readonly random: Random;
@@ -175,7 +182,12 @@ class Simulation implements SimulationWorld {
       if (looks) {
         this.#user.correct();
       }
-      return looks && this.#names.every((name) => this.#whyNotArrived(name) === undefined) && this.#whyNotSettled() === undefined;
+      return (
+        looks &&
+        this.#isLed() &&
+        this.#names.every((name) => this.#whyNotArrived(name) === undefined) &&
+        this.#whyNotSettled() === undefined
+      );
     });
     for (const name of this.#names) {
       const why = this.#violations.length > 0 ? undefined : this.#whyNotArrived(name);
@@ -271,6 +283,12 @@ class Simulation implements SimulationWorld {
     return (lease as { spec?: { holderIdentity?: string } } | undefined)?.spec?.holderIdentity;
   }
 
+  /** A replica that leads has read everything once, soon after: that is no rest yet. */
+  #isLed(): boolean {
+    const leader = this.#leader();
+    return [...this.#replicas.values()].some(({ process }) => process.name === leader && process.state === 'Running');
+  }
+
   // --- What happens to the world ---
 
   #actLater(): void {
@@ -310,6 +328,7 @@ class Simulation implements SimulationWorld {
     await time.run(time.monotonicMs() + clusterSettlesMs, () => this.#violations.length > 0);
     const before = this.#attempts();
     const begunMs = time.nowMs();
+    const savepointsBefore = this.#server.list(flinkSavepointKind).length;
     const isLong = this.#seed % seedsPerLongRest === 0;
     await time.run(time.monotonicMs() + (isLong ? longRestMs : restMs), () => this.#violations.length > 0);
     if (this.#violations.length > 0) {
@@ -319,7 +338,7 @@ class Simulation implements SimulationWorld {
     if (before !== after) {
       this.report(`restless: attempts were ${before} and are ${after} without a reason`);
     }
-    this.#countRequests(isLong, begunMs);
+    this.#countRequests({ isLong, begunMs, savepointsBefore });
     const lineages = this.#names.flatMap((name) => this.#storage.lineagesOf(jobNamespace, name));
     const untidy = this.#whyNotSettled() ?? this.#oracle.whyNotTidy(lineages);
     if (untidy !== undefined) {
@@ -334,13 +353,13 @@ class Simulation implements SimulationWorld {
     }
   }
 
-  #countRequests(isLong: boolean, begunMs: number): void {
+  #countRequests({ isLong, begunMs, savepointsBefore }: Rest): void {
     const count = this.#oracle.requestsSince(begunMs);
     const { perMinute, perHour } = restRequestsMax;
     // Savepoints of a schedule are taken, proven and deleted also at rest, one a minute at the most; those of people may still expire.
     const schedules = this.#server.list<FlinkJobObject>(flinkJobKind).filter(({ spec }) => spec.savepoints !== undefined).length;
     const others = this.#server.list(flinkSavepointKind).length;
-    const savepoints = schedules * (isLong ? longRestMs / 60_000 : 1) + others;
+    const savepoints = schedules * (isLong ? longRestMs / 60_000 : 1) + Math.max(others, savepointsBefore);
     const allowed = (isLong ? perHour : perMinute) * this.#names.length + requestsPerSavepointMax * savepoints;
     if (count > allowed) {
       const within = isLong ? 'an hour' : 'a minute';
