@@ -21,14 +21,17 @@ export class OperatorReplica implements AsyncDisposable {
     readonly name: string;
     readonly directory: string;
     readonly kubeconfigFile: string;
+    /** Another lease than usual. */
+    readonly leaseSeconds?: number | undefined;
   }): Promise<OperatorReplica> {
-    const { name, directory, kubeconfigFile } = options;
+    const { name, directory, kubeconfigFile, leaseSeconds } = options;
     const logPath = join(directory, `${name}.log`);
     const process_ = await ManagedProcess.start({
       ...{ name, command: process.execPath, logPath },
       args: [
         ...[main, '--platform=kubernetes', `--kubeconfig=${kubeconfigFile}`, '--lease-namespace=default'],
         ...['--cluster-id=bench', '--http-address=127.0.0.1:0'],
+        ...(leaseSeconds === undefined ? [] : [`--lease-duration-seconds=${leaseSeconds}`]),
       ],
       environment: { ...process.env, POD_NAME: name },
     });

@@ -10,24 +10,23 @@ const goals: Measurement = {
   unplannedHandOverMs: 15_000,
 };
 
-/**
- * What it may be at the most: more fails the benchmark. Requests are far from their goal: every look at a job reads it, its workloads and its pods from the API server, and every
- * checkpoint is written into the status.
- */
+/** What it may be at the most: more fails the benchmark. Times have room for a machine that is busy with other things; memory and requests do not depend on that. */
 const limits: Measurement = {
   ...goals,
-  apiRequestsPerSecondPer100Jobs: 70,
-  // Room for a machine that is busy with other things.
+  // In half a minute a few records more than usual are chance.
+  apiRequestsPerSecondPer100Jobs: 0.2,
+  apiRequestsPerChange: 150,
   changeToActionP99Ms: 5_000,
-  // The lease has 15 s, and whoever waits for it looks every two.
+  plannedHandOverMs: 10_000,
   unplannedHandOverMs: 20_000,
 };
 
-export function assertWithin(result: Measurement): void {
+/** `wider`: where a measurement is so short that one event more weighs. */
+export function assertWithin(result: Measurement, wider: Measurement = {}): void {
   for (const said of beyond(result, goals)) {
     announce(`thousand-jobs: goal missed: ${said}`);
   }
-  const broken = beyond(result, limits);
+  const broken = beyond(result, { ...limits, ...wider });
   if (broken.length > 0) {
     throw new Error(`${broken.join('; ')}. All of it: ${JSON.stringify(result)}`);
   }
@@ -35,6 +34,6 @@ export function assertWithin(result: Measurement): void {
 
 function beyond(result: Measurement, most: Measurement): readonly string[] {
   return Object.entries(most)
-    .filter(([name, max]) => !((result[name] ?? Number.NaN) <= max))
+    .filter(([name, max]) => name in result && !((result[name] ?? Number.NaN) <= max))
     .map(([name, max]) => `${name} is ${result[name]} and should be ${max} at the most`);
 }
