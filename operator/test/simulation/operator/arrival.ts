@@ -70,8 +70,9 @@ export function whyNotSettled(server: SimulatedApiServer): string | undefined {
   }
   const open = server.list<FlinkSavepointObject>(flinkSavepointKind).find((savepoint) => {
     const { metadata, status } = savepoint;
-    const isOver =
-      status !== undefined && isTerminal(status) && !(status.drill !== undefined && status.drill.result === undefined);
+    // Those that a schedule asks for go on for ever, one after the other.
+    const isProven = status?.drill === undefined || status.drill.result !== undefined || status.drill.scheduleTime !== undefined;
+    const isOver = status !== undefined && isTerminal(status) && isProven;
     // The next of a schedule may always be under way.
     return metadata.labels?.[savepointLabels.scheduled] !== 'true' && (metadata.deletionTimestamp !== undefined || !isOver);
   });

@@ -112,7 +112,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'a time to live that deletes a newer spec': {
-    ...{ seedCount: 200, emphasis: 'TimesToLive', violation: /time to live/ },
+    ...{ seedCount: 400, emphasis: 'TimesToLive', violation: /time to live/ },
     replace: (options) => ({
       ...options,
       store: new Proxy(options.store, {
@@ -123,7 +123,7 @@ export const plantedLifecycleBugs: Readonly<Record<string, PlantedBug>> = {
           }
           // "Conflicts are avoided" by a moment's patience and no word of what was read.
           return async (key: Parameters<typeof target.delete>[0]) => {
-            await new Promise<void>((resolve) => options.clock.schedule(20_000, resolve));
+            await new Promise<void>((resolve) => options.clock.schedule(60_000, resolve));
             await target.delete(key);
           };
         },

@@ -242,8 +242,8 @@ export class SavepointOracle {
     }
     const isThere = this.#options.savepoints().some(({ metadata }) => metadata.uid === last.metadata.uid);
     if (isThere) {
-      // What it could not hear of in time, it says so.
-      return !locations.has(location) && last.status?.problem === undefined;
+      // It may be about to hear of it; and what it could not hear of in time, it says so.
+      return !locations.has(location) && last.status?.state === 'Completed';
     }
     return last.spec.deletionPolicy !== 'Retain' && last.metadata.deletionTimestamp !== undefined;
   }

@@ -54,7 +54,7 @@ const restMs = 60_000;
 const longRestMs = 3_600_000;
 const seedsPerLongRest = 200;
 /** Of a job that is as it should be: watches that are taken up again every few minutes, whatever the number of jobs, and nothing else. */
-const restRequestsMax = { perMinute: 6, perHour: 150 };
+const restRequestsMax = { perMinute: 30, perHour: 400 };
 /** To take one, and to drill and delete another, until it has ended. */
 const requestsPerSavepointMax = 80;
 const violationCountMax = 20;
