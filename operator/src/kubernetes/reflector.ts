@@ -175,7 +175,12 @@ export class Reflector<T extends KubernetesObject> {
     };
     const request = { method: 'GET' as const, path: await access.paths.pathOf(kind, { namespace }), query };
     const startedAtMs = clock.monotonicMs();
-    const events = watchStream<T>({ connection: access.connection, request, acceptTimeoutMs, inactivityMs, clock, signal });
+    const onAccepted = () => {
+      this.#heardAtMs = clock.monotonicMs();
+    };
+    const events = watchStream<T>({
+      ...{ connection: access.connection, request, acceptTimeoutMs, inactivityMs, clock, signal, onAccepted },
+    });
     for await (const event of events) {
       this.#heardAtMs = clock.monotonicMs();
       if (event.type === 'BOOKMARK') {

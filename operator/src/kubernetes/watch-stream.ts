@@ -15,6 +15,8 @@ export interface WatchOptions {
   readonly inactivityMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** The server has taken the watch: what has changed meanwhile comes at once. */
+  readonly onAccepted?: () => void;
 }
 
 /** A line is one object, and an object has 1.5 MiB at the most. */
@@ -39,6 +41,7 @@ export async function* watchStream<T extends KubernetesObject>(options: WatchOpt
       signal: AbortSignal.any([signal, silent.signal]),
     });
     onData();
+    options.onAccepted?.();
     for await (const line of lines(body, onData)) {
       yield parseEvent<T>(line, request.path);
     }
