@@ -1,13 +1,18 @@
 /**
- * A release that is older than this one, for tests of upgrades: operator, runtime and chart as they were before jobs had credentials, from the history of this
- * repository. Nothing older has been released under a version of its own. The packages that it needs, and the RocksDB addon, are those of today; its own code is not.
+ * A release that is older than this one, for tests of upgrades: operator, runtime and chart as they were before jobs had credentials. Nothing older has been
+ * released under a version of its own. Its sources lie in `older-release.tar.br`, as a checkout need not have its history; the packages that it needs, and the RocksDB
+ * addon, are those of today.
+ *
+ * `node hack/kind/older-release.ts COMMIT` makes the archive anew, of another commit: then `tag` below has to say what that one is before.
  */
-import { mkdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, brotliDecompressSync } from 'node:zlib';
 import { buildImages } from '../build-images.ts';
-import { cachedDirectory } from './cache.ts';
-import { KindError, run } from './command.ts';
+import { cachedDirectory, digest } from './cache.ts';
+import { run } from './command.ts';
 import { buildExampleImage, runtimeOf } from './own-images.ts';
 
 export interface OlderRelease {
@@ -21,26 +26,27 @@ export interface OlderRelease {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-/** The file that came with credentials: what was there just before it is the older release. */
-const newWithCredentials = 'runtime/src/command/open-credentials.ts';
-const parts = ['runtime', 'operator', 'images', 'charts', 'package.json', 'tsconfig.base.json'];
+const archive = fileURLToPath(new URL('./older-release.tar.br', import.meta.url));
+const parts = [
+  ...['runtime/src', 'runtime/package.json', 'operator/src', 'operator/package.json', 'images', 'charts'],
+  ...['package.json', 'tsconfig.base.json', ':!*.test.ts'],
+];
 const tag = 'before-credentials';
 
 /** Its images are in the local Docker engine then. Throws `KindError` or `NativeBuildError`. */
 export async function buildOlderRelease(): Promise<OlderRelease> {
-  const commit = await olderCommit();
-  const directory = await cachedDirectory({
+  const compressed = readFileSync(archive);
+  const checkout = await cachedDirectory({
     name: 'older-release',
-    inputs: [commit, ...parts],
+    inputs: [compressed],
     build: async (directory) => {
-      const archive = join(directory, 'sources.tar');
-      await run('git', ['archive', '--output', archive, commit, ...parts], { cwd: root });
+      const sources = join(directory, 'sources.tar');
+      writeFileSync(sources, brotliDecompressSync(compressed));
       mkdirSync(join(directory, 'checkout'));
-      await run('tar', ['-C', join(directory, 'checkout'), '-xf', archive]);
+      await run('tar', ['-C', join(directory, 'checkout'), '-xf', sources]);
     },
-  });
-  const checkout = join(directory, 'checkout');
-  const images = await buildImages({ tag, sources: { directory: checkout, id: commit } });
+  }).then((directory) => join(directory, 'checkout'));
+  const images = await buildImages({ tag, sources: { directory: checkout, id: digest([compressed]) } });
   return {
     chart: join(checkout, 'charts', 'flinkjob-operator'),
     tag,
@@ -49,18 +55,8 @@ export async function buildOlderRelease(): Promise<OlderRelease> {
   };
 }
 
-async function olderCommit(): Promise<string> {
-  const log = ['log', '--diff-filter=A', '--reverse', '--format=%H', '--', newWithCredentials];
-  const [added] = (await run('git', log, { cwd: root })).split('\n').filter(Boolean);
-  const parent =
-    added === undefined
-      ? []
-      : (await run('git', ['rev-list', '--parents', '--max-count=1', added], { cwd: root })).trim().split(' ');
-  const [, older] = parent;
-  if (older === undefined) {
-    throw new KindError(
-      `the history of this checkout does not reach back to where ${newWithCredentials} was added, and the older release is made of what was before: git fetch --unshallow`,
-    );
-  }
-  return older;
+if (import.meta.main) {
+  const [commit = 'HEAD'] = process.argv.slice(2);
+  const sources = execFileSync('git', ['archive', '--format=tar', commit, ...parts], { cwd: root, maxBuffer: 64 << 20 });
+  writeFileSync(archive, brotliCompressSync(sources));
 }
