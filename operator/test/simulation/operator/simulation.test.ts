@@ -51,7 +51,7 @@ const crashedLives = [
 ];
 const expectedBesideCrashes = [
   ...['command Stop', 'command Cancel', 'command Savepoint', 'command Release', 'task Drill'],
-  ...['event SavepointDeleting', 'event JobFinished'],
+  ...['event SavepointDeleting', 'namespace gone'],
 ];
 
 test('an operator that dies before any one of its steps is continued by the next', async (t) => {
