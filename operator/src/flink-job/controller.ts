@@ -131,7 +131,7 @@ export class Controller {
       return undefined;
     }
     const { observed, decision } = await this.#decideOn(flinkJob, memory, facts);
-    if (decision.commands.length > 0 || lacksRevision(observed, decision.status)) {
+    if (decision.commands.length > 0 || (await this.#lacksRevision(flinkJob, observed.desired, decision.status))) {
       return undefined;
     }
     if (canonicalJson(status) !== canonicalJson(decision.status)) {
@@ -152,6 +152,15 @@ export class Controller {
     const facts: Facts = { ...observed.facts, refusals: memory.refusals, hindrance: memory.hindrance };
     const nowMs = this.#options.clock.nowMs();
     return { observed, decision: this.#decide({ ...observed, facts, limits: this.#limits, nowMs, freshToken: randomUUID() }) };
+  }
+
+  /** The status names the revision that the spec asks for, and the store does not have it. What it was once seen to have is not asked for again. */
+  async #lacksRevision(flinkJob: StoredFlinkJob, desired: Desired, status: FlinkJobStatus): Promise<boolean> {
+    if (!desired.valid || !revisionsInUse(status).includes(desired.revision.name)) {
+      return false;
+    }
+    const { uid } = flinkJob.metadata;
+    return (await this.#options.store.getRevision(keyOf(flinkJob), uid, desired.revision.name)) === undefined;
   }
 
   /** False when the FlinkJob has been written since it was seen. */
@@ -329,15 +338,6 @@ function withCheckpointSeen(observed: Observed, memory: PassMemory): Observed {
   return facts.document?.lastCheckpoint === undefined && isNewer
     ? { ...observed, status: { ...status, lastCheckpoint: seen.checkpoint, lastCheckpointTime: seen.checkpoint.completedTime } }
     : observed;
-}
-
-/** The status names the revision that the spec asks for, and the store may not have it. */
-function lacksRevision({ desired, current, target, stable, rejected }: Observed, status: FlinkJobStatus): boolean {
-  return (
-    desired.valid &&
-    revisionsInUse(status).includes(desired.revision.name) &&
-    ![current, target, stable, rejected].some((known) => known?.name === desired.revision.name)
-  );
 }
 
 function logTransition(
