@@ -318,10 +318,11 @@ export class SimulatedApiServer {
   }
 
   #announce(change: Change): void {
-    this.#observer.changed(change, this.#actor);
+    // First: who observes may answer with a change of its own, and watches tell of changes in their order.
     for (const watch of this.#watches) {
       this.#tell(watch, change);
     }
+    this.#observer.changed(change, this.#actor);
   }
 
   #tell(watch: OpenWatch, change: Change): void {
