@@ -152,7 +152,7 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
     }),
   },
   'revision rendered from what the spec says by then': {
-    ...{ seedCount: 100, violation: /immutable/ },
+    ...{ seedCount: 500, violation: /immutable/ },
     replace: (options) => {
       const { platform, store } = options;
       return {
