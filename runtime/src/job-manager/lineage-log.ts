@@ -29,7 +29,7 @@ const retryDelayMaxMs = 5_000;
 /** Tries of a read before the caller hears of it. */
 const readTriesMax = 5;
 /** How many times the log may be trimmed or grow under a reader before it gives up. */
-const reloadTriesMax = 10;
+const reloadTriesMax = 30;
 /** Entries read at the same time. */
 const readConcurrency = 16;
 

@@ -10,7 +10,7 @@ import { clusterEnvironment } from '../../../../hack/kind/cluster.ts';
 import { attempt, type Outcome } from '../../../../hack/kind/command.ts';
 import { binDirectory } from '../../../../hack/kind/paths.ts';
 import type { KubernetesObject } from '../../../src/kubernetes/object-client.ts';
-import { find, kubectl, objectsInBucket, operatorNamespace } from '../cluster-under-test.ts';
+import { find, kubectl, objectsInBucket, operatorNamespace, until } from '../cluster-under-test.ts';
 import { conditionOf, JobInCluster } from '../job-in-cluster.ts';
 import { secretKeyOfBucket } from '../pod-run.ts';
 import { Story } from '../story.ts';
@@ -121,7 +121,10 @@ test(
   'suspend leaves no pod of it, resume goes on from there',
   story.step(async () => {
     await flinkjob(0, 'suspend', job.name, '--wait');
-    assert.deepEqual([...(await job.pods('jobmanager')), ...(await job.pods('taskmanager'))], []);
+    await until('its processes have ended', async () => {
+      const pods = [...(await job.pods('jobmanager')), ...(await job.pods('taskmanager'))];
+      return pods.length === 0 ? true : undefined;
+    });
     assert.match((await flinkjob(0, 'status', job.name)).stdout, /^FlinkJob streams\/plugin {2}Suspended /);
     await flinkjob(0, 'resume', job.name, '--wait');
     assert.match((await job.untilRunning()).restored ?? '', /savepoint/i);
