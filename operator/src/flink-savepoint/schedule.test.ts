@@ -147,8 +147,11 @@ test('one that is being drilled is not removed meanwhile', () => {
   assert.deepEqual(removed(decide({ ...daily, retain: 1 }, '03T04:00:00', { savepoints })), []);
 });
 
-test('a time that a wrong clock has put into the future stops no schedule', () => {
-  const ahead = scheduled('28T03:00:00');
+test('a time that a wrong clock has put into the future stops no schedule, and what was done by then is not done again', () => {
+  const wrong = scheduled('28T03:00:00');
+  // By the store's clock, which was right.
+  const ahead = { ...wrong, metadata: { ...wrong.metadata, creationTimestamp: '2026-03-02T12:00:00Z' } };
+  assert.equal(decide(daily, '03T02:00:00', { savepoints: [ahead] }).create, undefined);
   assert.equal(decide(daily, '03T03:00:00', { savepoints: [ahead] }).create?.name, 'words-20260303t0300');
   assert.equal(decide(daily, '03T04:00:00', { savepoints: [ahead, scheduled('03T03:00:00')] }).create, undefined);
   const spec = { drill: { schedule: '0 5 * * *' } };

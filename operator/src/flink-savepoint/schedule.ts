@@ -65,7 +65,7 @@ function decideTime(
   const due = latestRunMs(times, nowMs - offsetMs);
   // Also one that somebody has taken the label from, so that it is kept: its time is over all the same.
   const made = input.savepoints.filter(({ metadata }) => metadata.annotations?.[savepointAnnotations.scheduleTime] !== undefined);
-  const doneMs = Math.max(flinkJob.createdAtMs, ...[...scheduled, ...made].map(scheduleTimeMs).filter(isPast(nowMs)));
+  const doneMs = Math.max(flinkJob.createdAtMs, ...[...scheduled, ...made].map(doneUntilMs(nowMs)));
   const isLate = due !== undefined && nowMs - due - offsetMs > spec.startDeadlineSeconds * 1000;
   const isBusy = scheduled.some(
     ({ metadata, status }) => metadata.deletionTimestamp === undefined && !(status && isTerminal(status)),
@@ -77,6 +77,14 @@ function decideTime(
   // Somebody's own: the time is theirs, and asking for it again would not change that.
   const isTaken = input.savepoints.some(({ metadata }) => metadata.name === create.name);
   return { create: isTaken ? undefined : create, wakeAtMs };
+}
+
+/** Its time; of what was made by a clock that was ahead, when that was by the store's clock: times until then are over, those after it are still to come. */
+function doneUntilMs(nowMs: number): (savepoint: StoredFlinkSavepoint) => number {
+  return (savepoint) => {
+    const timeMs = scheduleTimeMs(savepoint);
+    return isPast(nowMs)(timeMs) ? timeMs : Math.min(timeMs, madeMs(savepoint));
+  };
 }
 
 /** What a clock that was ahead has written down says nothing about the times until then. */
