@@ -47,6 +47,7 @@ test(`the operator breaks no promise in ${seedCount} simulated lives of jobs, an
 const crashedLives = [
   { seed: 3, every: 10 },
   { seed: 6, every: 30 },
+  { seed: 45, every: 60 },
   { seed: 27, every: 100 },
 ];
 const expectedBesideCrashes = [
