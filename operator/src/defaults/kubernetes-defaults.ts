@@ -1,10 +1,8 @@
-import type { Clock } from '../clock.ts';
 import { ApiError } from '../kubernetes/api-error.ts';
-import { type ApiAccess, createObjectClient } from '../kubernetes/api-object-client.ts';
-import type { Metrics } from '../kubernetes/metrics.ts';
+import { createObjectClient } from '../kubernetes/api-object-client.ts';
+import type { MirrorOptions } from '../kubernetes/mirror-options.ts';
 import type { KubernetesObject, ObjectClient } from '../kubernetes/object-client.ts';
-import { Reflector, type ReflectorLimits } from '../kubernetes/reflector.ts';
-import type { Log } from '../log.ts';
+import { Reflector } from '../kubernetes/reflector.ts';
 import type { DefaultsSource } from './defaults-source.ts';
 import { defaultsName, type NamespaceDefaults, parseDefaults } from './parse-defaults.ts';
 
@@ -14,16 +12,6 @@ interface ConfigMap extends KubernetesObject {
 
 const configMaps = { apiVersion: 'v1', kind: 'ConfigMap' };
 
-export interface KubernetesDefaultsOptions {
-  readonly access: ApiAccess;
-  /** The only ones that are watched; all of them when absent. */
-  readonly namespaces?: readonly string[] | undefined;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly watchLimits?: Partial<ReflectorLimits>;
-}
-
 /** Who may not read them is not asked about them in every pass over every job, and learns of new rights all the same. */
 const forbiddenForMs = 60_000;
 
@@ -32,7 +20,7 @@ const forbiddenForMs = 60_000;
  * itself. An operator that may not read ConfigMaps works as if there were none, and says so in its log.
  */
 export class KubernetesDefaults implements DefaultsSource {
-  readonly #options: KubernetesDefaultsOptions;
+  readonly #options: MirrorOptions;
   readonly #client: ObjectClient;
   readonly #mirrors: ReadonlyMap<string | undefined, Reflector<ConfigMap>>;
   /** By namespace: when that was said. */
@@ -40,7 +28,7 @@ export class KubernetesDefaults implements DefaultsSource {
   readonly #parsed = new WeakMap<ConfigMap, NamespaceDefaults>();
   #onChange: (namespace: string) => void = () => {};
 
-  constructor(options: KubernetesDefaultsOptions) {
+  constructor(options: MirrorOptions) {
     this.#options = options;
     this.#client = createObjectClient(options.access);
     const { access, namespaces = [undefined], clock, log, metrics, watchLimits = {} } = options;

@@ -2,16 +2,14 @@ import { JobError } from '@flinkjob/runtime/rest';
 import { type FlinkJobKey, type FlinkJobManifest, formatKey, keyOf, StoredFlinkJob } from '../api/flink-job.ts';
 import type { FlinkJobStatus } from '../api/flink-job-status.ts';
 import { apiVersion, kind } from '../api/labels.ts';
-import type { Clock } from '../clock.ts';
 import type { Revision } from '../flink-job/revision.ts';
 import { canonicalJson } from '../flink-job/spec-diff.ts';
 import { ApiError } from '../kubernetes/api-error.ts';
-import { type ApiAccess, createObjectClient } from '../kubernetes/api-object-client.ts';
-import type { Metrics } from '../kubernetes/metrics.ts';
+import { createObjectClient } from '../kubernetes/api-object-client.ts';
+import type { MirrorOptions } from '../kubernetes/mirror-options.ts';
 import type { KubernetesObject, ObjectClient } from '../kubernetes/object-client.ts';
-import { Reflector, type ReflectorLimits } from '../kubernetes/reflector.ts';
+import { Reflector } from '../kubernetes/reflector.ts';
 import { isAtLeast } from '../kubernetes/resource-version.ts';
-import type { Log } from '../log.ts';
 import { ControllerRevisions } from './controller-revisions.ts';
 import { type FlinkJobStore, type NumberedRevision, StoreConflictError } from './flink-job-store.ts';
 
@@ -19,16 +17,6 @@ import { type FlinkJobStore, type NumberedRevision, StoreConflictError } from '.
 interface FlinkJobObject extends KubernetesObject {
   readonly spec: unknown;
   readonly status?: FlinkJobStatus;
-}
-
-export interface KubernetesFlinkJobStoreOptions {
-  readonly access: ApiAccess;
-  /** The only ones that are listed and watched; all of them when absent. */
-  readonly namespaces?: readonly string[] | undefined;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly watchLimits?: Partial<ReflectorLimits>;
 }
 
 /** Another writer between reading and writing is rare; one that always comes in between is a fight that nobody should take part in. */
@@ -39,7 +27,7 @@ const applyAttemptsMax = 10;
  * job to look, and feeds the mirror, in which that nothing is to be done can be seen without a request.
  */
 export class KubernetesFlinkJobStore implements FlinkJobStore {
-  readonly #options: KubernetesFlinkJobStoreOptions;
+  readonly #options: MirrorOptions;
   readonly #client: ObjectClient;
   readonly #revisions: ControllerRevisions;
   readonly #mirrors = new Map<string | undefined, Reflector<FlinkJobObject>>();
@@ -48,7 +36,7 @@ export class KubernetesFlinkJobStore implements FlinkJobStore {
   /** As the mirror holds it, once it has been read; with the object it is forgotten. */
   readonly #readable = new WeakMap<FlinkJobObject, StoredFlinkJob>();
 
-  constructor(options: KubernetesFlinkJobStoreOptions) {
+  constructor(options: MirrorOptions) {
     this.#options = options;
     this.#client = createObjectClient(options.access);
     this.#revisions = new ControllerRevisions(this.#client);

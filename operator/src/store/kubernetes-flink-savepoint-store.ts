@@ -2,13 +2,11 @@ import { type FlinkJobKey, formatKey } from '../api/flink-job.ts';
 import { flinkJobNameOf, type NewFlinkSavepoint, StoredFlinkSavepoint, savepointKind } from '../api/flink-savepoint.ts';
 import type { FlinkSavepointStatus } from '../api/flink-savepoint-status.ts';
 import { apiVersion, kind, labels } from '../api/labels.ts';
-import type { Clock } from '../clock.ts';
 import { ApiError } from '../kubernetes/api-error.ts';
-import { type ApiAccess, createObjectClient } from '../kubernetes/api-object-client.ts';
-import type { Metrics } from '../kubernetes/metrics.ts';
+import { createObjectClient } from '../kubernetes/api-object-client.ts';
+import type { MirrorOptions } from '../kubernetes/mirror-options.ts';
 import type { KubernetesObject, ObjectClient } from '../kubernetes/object-client.ts';
-import { Reflector, type ReflectorLimits } from '../kubernetes/reflector.ts';
-import type { Log } from '../log.ts';
+import { Reflector } from '../kubernetes/reflector.ts';
 import { StoreConflictError } from './flink-job-store.ts';
 import { byAge, type FlinkSavepointStore } from './flink-savepoint-store.ts';
 
@@ -23,27 +21,17 @@ interface FlinkJobObject extends KubernetesObject {
   readonly status?: { readonly state?: string };
 }
 
-export interface KubernetesFlinkSavepointStoreOptions {
-  readonly access: ApiAccess;
-  /** The only ones that are listed and watched; all of them when absent. */
-  readonly namespaces?: readonly string[] | undefined;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly watchLimits?: Partial<ReflectorLimits>;
-}
-
 /**
  * FlinkSavepoints as custom resources. They are found by a label with the name of their job, which whoever makes one need not know: the watch shows those that lack it,
  * and they get it before anything else happens to them. So a list of the labelled ones is a list of all that were ever acted on.
  */
 export class KubernetesFlinkSavepointStore implements FlinkSavepointStore {
-  readonly #options: KubernetesFlinkSavepointStoreOptions;
+  readonly #options: MirrorOptions;
   readonly #client: ObjectClient;
   /** By job: names that the watch has shown without their label. */
   readonly #unlabelled = new Map<string, Set<string>>();
 
-  constructor(options: KubernetesFlinkSavepointStoreOptions) {
+  constructor(options: MirrorOptions) {
     this.#options = options;
     this.#client = createObjectClient(options.access);
   }
