@@ -14,7 +14,7 @@ export class TcpProxy {
   private constructor(targetPort: number) {
     this.#server = createServer((client) => {
       if (this.#refusing) {
-        client.resetAndDestroy();
+        cutOff(client);
         return;
       }
       this.#join({ client, server: connect(targetPort, '127.0.0.1') });
@@ -39,7 +39,7 @@ export class TcpProxy {
   reset(): number {
     const pairs = [...this.#pairs];
     for (const { client, server } of pairs) {
-      client.resetAndDestroy();
+      cutOff(client);
       server.destroy();
     }
     return pairs.length;
@@ -85,5 +85,17 @@ export class TcpProxy {
         this.#pairs.delete(pair);
       });
     }
+  }
+}
+
+/**
+ * With a reset, unless its end is on its way already: libuv refuses to reset while it ends, Node (24.21) then forgets the handle without closing it, and the process can never end: it turns
+ * in the teardown of its environment, waiting for that handle.
+ */
+function cutOff(socket: Socket): void {
+  if (socket.writableEnded) {
+    socket.destroy();
+  } else {
+    socket.resetAndDestroy();
   }
 }
