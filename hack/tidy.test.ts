@@ -36,7 +36,8 @@ test('no test is left out or left alone', () => {
 });
 
 test('nothing waits for an unnamed piece of work', () => {
-  const marked = sources.filter((file) => file !== 'hack/tidy.test.ts' && /\b(TODO|FIXME|XXX)\b/.test(text(file)));
+  const written = [...sources, ...files.filter((file) => /\.(md|mjs|ya?ml|tpl)$/.test(file))];
+  const marked = written.filter((file) => file !== 'hack/tidy.test.ts' && /\b(TODO|FIXME|XXX)\b/.test(text(file)));
   assert.deepEqual(marked, []);
 });
 
