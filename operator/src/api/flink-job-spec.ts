@@ -453,7 +453,7 @@ export const FlinkJobSpec = z
     }),
     ttlSecondsAfterFinished: z.int().min(0).max(31536000).optional().meta({
       description:
-        'How long the FlinkJob stays after the job has read all its input; then it is deleted, as checkpoints.onDelete says. Default: for ever.',
+        'How long the FlinkJob stays after the job has read all its input; then it is deleted, as checkpoints.onDelete says; not while the spec cannot be used. Default: for ever.',
     }),
     revisionHistoryLimit: z
       .int()

@@ -6,7 +6,7 @@ import { foldFacts } from './fold-facts.ts';
 import { keepProcesses } from './keep-processes.ts';
 import { lifecycleState } from './lifecycle-state.ts';
 import { foldPause } from './pause.ts';
-import { isRejected, policiesOf } from './policies.ts';
+import { isRejected } from './policies.ts';
 import { foldRestorable } from './restorable.ts';
 import { advanceRollout } from './rollout.ts';
 import { describeStatus } from './status.ts';
@@ -96,9 +96,9 @@ function endMove(before: FlinkJobStatus, after: FlinkJobStatus): Move | undefine
   return lifecycleState(before) === 'Steady' && to !== undefined ? { from: 'Steady', event: 'Ended', to } : undefined;
 }
 
-/** `spec.ttlSecondsAfterFinished`: the resource goes as if somebody had deleted it. */
+/** `spec.ttlSecondsAfterFinished`: the resource goes as if somebody had deleted it. While the spec cannot be used nobody has asked for that: whoever wrote it wants something else of the job. */
 function expire(input: DecideInput, { ended, rollout }: FlinkJobStatus): readonly Command[] {
-  const { ttlSecondsAfterFinished } = policiesOf(input);
+  const ttlSecondsAfterFinished = input.desired.valid ? input.desired.revision.spec.ttlSecondsAfterFinished : undefined;
   const isOver =
     ttlSecondsAfterFinished !== undefined &&
     rollout === undefined &&

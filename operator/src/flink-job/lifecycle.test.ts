@@ -156,6 +156,20 @@ test('a finished job is deleted once its time is over, and not before; one witho
   }
 });
 
+test('nobody has asked for the end of a finished job while its spec cannot be used', () => {
+  const revision = revisionWith({ ttlSecondsAfterFinished: 60 });
+  const { world, controller } = running(revision);
+  world.finish(jobOf(world));
+  controller.run(10);
+  assert.equal(controller.status.state, 'Finished');
+  controller.applyInvalid();
+  controller.run(200);
+  assert.equal(controller.expired, false);
+  controller.apply(revision);
+  controller.run(2);
+  assert.equal(controller.expired, true);
+});
+
 // Deletion
 
 const saving = revisionWith({ checkpoints: { onDelete: 'Savepoint' } });

@@ -14,7 +14,6 @@ export interface Policies {
   readonly deleteTimeoutSeconds: number;
   readonly stopTimeoutSeconds: number;
   readonly savepointFormat: FlinkJobSpec['upgrade']['savepointFormat'];
-  readonly ttlSecondsAfterFinished: number | undefined;
   readonly revisionHistoryLimit: number;
 }
 
@@ -31,7 +30,6 @@ export function policiesOf({ desired, current }: Pick<DecideInput, 'desired' | '
     deleteTimeoutSeconds: checkpoints?.deleteTimeoutSeconds ?? 300,
     stopTimeoutSeconds: upgrade?.stopTimeoutSeconds ?? 120,
     savepointFormat: upgrade?.savepointFormat ?? 'Native',
-    ttlSecondsAfterFinished: spec?.ttlSecondsAfterFinished,
     revisionHistoryLimit: spec?.revisionHistoryLimit ?? 10,
   };
 }

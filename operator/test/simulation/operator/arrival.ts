@@ -27,7 +27,8 @@ export function whyNotArrived(name: string, wish: Wish | undefined, view: Arriva
   }
   const ends = wish.spec.job.args?.['finishes'] !== undefined;
   if (found === undefined) {
-    const isOver = ends && wish.spec.ttlSecondsAfterFinished !== undefined && view.hasExpired(name);
+    // Also one that is to be suspended: it may have finished before.
+    const isOver = wish.spec.ttlSecondsAfterFinished !== undefined && view.hasExpired(name);
     return isOver ? leftovers(undefined, name, server) : 'it is not there';
   }
   const { status } = found;

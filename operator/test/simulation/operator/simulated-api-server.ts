@@ -38,6 +38,7 @@ export class SimulatedApiServer {
   readonly #observer: ServerObserver;
   readonly #requests: ApiRequests;
   readonly #watches = new Set<OpenWatch>();
+  readonly #over = new AbortController();
   #actor = 'cluster';
   #uids = 0;
   #outageEndMs = 0;
@@ -63,6 +64,11 @@ export class SimulatedApiServer {
       onChange: (change) => this.#announce(change),
     });
     this.#keepBookmarking();
+  }
+
+  /** The life is over. Node keeps signals that are made of others, and with them whoever listens, until they abort; those of dead processes never do. */
+  forgetListeners(): void {
+    this.#over.abort();
   }
 
   // --- What others than the operator do, at once ---
@@ -187,7 +193,7 @@ export class SimulatedApiServer {
       const cancelTimeout = process.clock.schedule(timeoutMs, () =>
         reject(new ApiError(`${what}: no answer within ${timeoutMs} ms`, { status: 0, reason: 'Timeout' })),
       );
-      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true, signal: this.#over.signal });
       const answer = (settle: () => void) => {
         time.schedule(legMs(), () =>
           process.deliver(() => {
@@ -294,10 +300,11 @@ export class SimulatedApiServer {
       throw new Refusal(410, 'Expired', expired);
     }
     const watch: OpenWatch = { selection, process, pipe: new Pipe(), silent: false, lastArrivalMs: 0 };
-    signal.addEventListener('abort', () => {
+    const end = () => {
       this.#watches.delete(watch);
       watch.pipe.end(signal.reason);
-    });
+    };
+    signal.addEventListener('abort', end, { once: true, signal: this.#over.signal });
     if (expired !== undefined) {
       this.#deliver(watch, () => {
         watch.pipe.push({ type: 'ERROR', object: statusObject(410, 'Expired', expired) });

@@ -200,6 +200,7 @@ class Simulation implements SimulationWorld {
       this.report(`not arrived: ${convergeMs / 1000} s after the last fault: ${unsettled}`);
     }
     await this.#stayAtRest();
+    this.#server.forgetListeners();
     return {
       ...{ seed: this.#seed, violations: this.#violations, virtualMs: time.monotonicMs() },
       faultCount: this.#faultCount + this.#disturbances.count,
