@@ -30,15 +30,19 @@ function verdictOn(attemptFacts: Partial<typeof attempt> & { readonly ranTime?: 
   return judgePreFlight(input, rollout, planWith());
 }
 
-test('a job that has run does not move to an empty storage, although no checkpoint of it has been seen yet', () => {
-  const verdict = verdictOn({ ranTime: startedTime });
-  assert.ok(!verdict.ok);
-  assert.equal(verdict.problem.code, 'StateWouldBeLost');
-  assert.match(verdict.problem.message, /s3:\/\/here/);
+test('a job that was started does not move to an empty storage: it may have run, and completed checkpoints, while nobody looked', () => {
+  for (const facts of [{ ranTime: startedTime }, {}]) {
+    const verdict = verdictOn(facts);
+    assert.ok(!verdict.ok);
+    assert.equal(verdict.problem.code, 'StateWouldBeLost');
+    assert.match(verdict.problem.message, /s3:\/\/here/);
+  }
 });
 
-test('a job that never ran may move, and one that is told to start from nothing', () => {
-  assert.ok(verdictOn({}).ok);
+test('a job that was never started may move, and one that is told to start from nothing', () => {
+  const input = inputWith({});
+  assert.ok(judgePreFlight(input, enterPreFlight(input, { ...common, revision: there.name }), planWith()).ok);
+  assert.ok(verdictOn({}, 'None').ok);
   assert.ok(verdictOn({ ranTime: startedTime }, 'None').ok);
 });
 

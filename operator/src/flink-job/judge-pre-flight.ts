@@ -44,7 +44,8 @@ function stateWouldBeLost(input: DecideInput, rollout: Rollout, result: PlanResu
   if (nothingToLose || result.lineage.restorePath !== undefined || asksForNothing(input, rollout)) {
     return undefined;
   }
-  const had = lastCheckpoint === undefined ? `runs with its state in ${moved}` : `has completed checkpoint ${lastCheckpoint.id}`;
+  const had =
+    lastCheckpoint === undefined ? `was started with its state in ${moved}` : `has completed checkpoint ${lastCheckpoint.id}`;
   return {
     code: 'StateWouldBeLost',
     message: `spec.state.checkpointStorage: no checkpoint of this job is there, but it ${had}`,
@@ -61,11 +62,14 @@ function asksForNothing(input: DecideInput, rollout: Rollout): boolean {
   return isNewRestoreRequest(restoreRequestOf(input.current.spec), fromRestoreFields(rollout));
 }
 
-/** The storage of the revision that has run, where the new one names another: the savepoint of the stop would be left behind there. */
+/**
+ * The storage of the revision that was started last, where the new one names another: the savepoint of the stop would be left behind there. Also of one that was never seen to run: it may
+ * have run, and completed checkpoints, while nobody looked.
+ */
 function movedAwayFrom(input: DecideInput, rollout: Rollout): string | undefined {
   const before = input.current?.spec.state.checkpointStorage;
   const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
-  return input.status.attempt?.ranTime !== undefined && before !== after ? before : undefined;
+  return input.status.attempt !== undefined && before !== after ? before : undefined;
 }
 
 /** The last stable revision, on its way back, where the newest checkpoint holds nothing, or less, of what it knew: it would start empty, and nobody has asked for that. */

@@ -77,9 +77,23 @@ async function send(command: Request, { metadata }: StoredFlinkSavepoint, ports:
         throw new Error(`task ${operationId} was decided on without a revision to run it as`);
       }
       const { reference, revision } = job;
-      return ports.tasks.runSavepointTask(reference, { operationId, revision, task: command.task });
+      const { task } = command;
+      const where = task.type === 'Dispose' ? inStorageOf(task.location, { reference, revision }) : revision;
+      return ports.tasks.runSavepointTask(reference, { operationId, revision: where, task });
     }
   }
+}
+
+/** A savepoint from before the job was moved is given free in the lineage that it belongs to. */
+function inStorageOf(
+  location: string,
+  { reference, revision }: NonNullable<SavepointActPorts['job']> & { revision: Revision },
+): Revision {
+  const at = location.lastIndexOf(`/${reference.namespace}/${reference.name}/`);
+  const { spec } = revision;
+  return at < 0
+    ? revision
+    : { ...revision, spec: { ...spec, state: { ...spec.state, checkpointStorage: location.slice(0, at) } } };
 }
 
 function problemOf(error: unknown): Problem {

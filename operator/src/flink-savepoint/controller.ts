@@ -25,7 +25,7 @@ import type { DrillResults } from './drill-results.ts';
 import { defaultSavepointLimits, type SavepointLimits } from './limits.ts';
 import { type ObservedJob, observeJob } from './observe-job.ts';
 import { savepointEvents } from './savepoint-events.ts';
-import { decideSchedule, type ScheduleDecision } from './schedule.ts';
+import { decideSchedule, isLastOfSchedule, type ScheduleDecision } from './schedule.ts';
 
 export interface SavepointControllerOptions {
   readonly store: FlinkSavepointStore;
@@ -100,15 +100,16 @@ export class SavepointController {
       againAtMs = Math.min(againAtMs, decided);
     }
     await this.#keepSchedule(schedule);
-    await this.#removePurged(job, savepoints);
+    const removed = await this.#removePurged(job, savepoints);
     if (savepoints.length === 0 && schedule === undefined && !memory.hasTasks) {
       if (stored === undefined) {
         this.#options.drills?.forget(flinkJob);
       }
       return undefined;
     }
-    // What was made just now is heard of. Of what is there by that name already, as somebody else's, nothing is heard, and nobody is asked again at once.
-    const soonMs = schedule?.create === undefined ? Number.POSITIVE_INFINITY : this.#limits.busyPollMs;
+    // A watch that is dead without its being known yet would not say what came of it.
+    const hasActed = schedule?.create !== undefined || (schedule?.remove.length ?? 0) > 0 || removed > 0;
+    const soonMs = hasActed ? this.#limits.busyPollMs : Number.POSITIVE_INFINITY;
     return Math.min(soonMs, Math.max(0, againAtMs - nowMs));
   }
 
@@ -158,6 +159,7 @@ export class SavepointController {
       status: savepoint.status ?? initialSavepointStatus,
       waitsFor: waitsFor(savepoint, savepoints, nowMs),
       isNamedElsewhere: isNamedElsewhere(savepoint, savepoints),
+      isLastOfSchedule: schedule !== undefined && isLastOfSchedule(savepoint, savepoints),
       drillScheduleTime: schedule?.drill?.uid === uid ? schedule.drill.scheduleTime : undefined,
     };
   }
@@ -202,11 +204,14 @@ export class SavepointController {
   }
 
   /** Nobody would remove those that a schedule has made once their FlinkJob, and all that they name, is gone. */
-  async #removePurged(job: ObservedJob | undefined, savepoints: readonly StoredFlinkSavepoint[]): Promise<void> {
-    const isScheduled = ({ metadata }: StoredFlinkSavepoint) => metadata.labels?.[savepointLabels.scheduled] === 'true';
-    for (const savepoint of job?.facts.purges === true ? savepoints.filter(isScheduled) : []) {
+  async #removePurged(job: ObservedJob | undefined, savepoints: readonly StoredFlinkSavepoint[]): Promise<number> {
+    const isToGo = ({ metadata }: StoredFlinkSavepoint) =>
+      metadata.labels?.[savepointLabels.scheduled] === 'true' && metadata.deletionTimestamp === undefined;
+    const removed = job?.facts.purges === true ? savepoints.filter(isToGo) : [];
+    for (const savepoint of removed) {
       await this.#options.store.delete(savepoint);
     }
+    return removed.length;
   }
 
   async #keepSchedule(schedule: ScheduleDecision | undefined): Promise<void> {

@@ -1,6 +1,14 @@
 import type { Problem } from '../api/flink-job-status.ts';
 import type { FlinkSavepointStatus } from '../api/flink-savepoint-status.ts';
-import { operationIdOf, operationOf, type SavepointInput, type SavepointStep, taskOf, toTime } from './decision.ts';
+import {
+  isOutcomeUnknown,
+  operationIdOf,
+  operationOf,
+  type SavepointInput,
+  type SavepointStep,
+  taskOf,
+  toTime,
+} from './decision.ts';
 import { retryDelayMs } from './limits.ts';
 
 type Deletion = NonNullable<FlinkSavepointStatus['deletion']>;
@@ -23,9 +31,8 @@ export function decideDeletion(input: SavepointInput): SavepointStep {
     return forget();
   }
   if (job === undefined || job.deleting) {
-    return forget(
-      location === undefined ? undefined : orphan(location, 'its FlinkJob is gone, and nobody else may delete there'),
-    );
+    const unheard = isOutcomeUnknown(next) ? mayBeLeft(next) : undefined;
+    return forget(location === undefined ? unheard : orphan(location, 'its FlinkJob is gone, and nobody else may delete there'));
   }
   const late = nowMs >= Date.parse(deletion.deadlineTime);
   if (location === undefined) {
@@ -43,11 +50,6 @@ export function decideDeletion(input: SavepointInput): SavepointStep {
 /** A checkpoint belongs to the engine; what was imported is one. */
 function ownSavepoint({ path, kind }: FlinkSavepointStatus): string | undefined {
   return kind === 'Savepoint' ? path : undefined;
-}
-
-/** It was asked for, and nobody has said what came of it: going now would leave a savepoint that nobody knows of. */
-function isOutcomeUnknown({ step }: FlinkSavepointStatus): boolean {
-  return step?.by === 'JobManager' && step.retryTime === undefined;
 }
 
 function awaitTaking(status: FlinkSavepointStatus, { job, nowMs, limits }: SavepointInput): SavepointStep {
@@ -77,8 +79,14 @@ function dispose(input: SavepointInput, { deletion, location, forget }: Disposal
   }
   const operation = operationOf(job, deletion.operationId);
   const refusal = input.refusals.find(({ operationId }) => operationId === deletion.operationId);
+  const isUnknown = refusal?.problem.code === 'SavepointUnknown';
+  if (isUnknown && isElsewhere(location, job)) {
+    // The job has been moved to another storage since, and its JobManager knows only what is there.
+    const byTask: Deletion = { ...deletion, by: 'Task' };
+    return disposeByTask({ ...input, status: { ...status, deletion: byTask } }, { deletion: byTask, location, forget });
+  }
   // Unknown to the lineage: it is gone already, or was never there.
-  if (operation?.state === 'Completed' || refusal?.problem.code === 'SavepointUnknown') {
+  if (operation?.state === 'Completed' || isUnknown) {
     return forget();
   }
   if (operation?.state === 'Failed' || refusal !== undefined) {
@@ -95,6 +103,10 @@ function dispose(input: SavepointInput, { deletion, location, forget }: Disposal
     return disposeByTask({ ...input, status: { ...status, deletion: byTask } }, { deletion: byTask, location, forget });
   }
   return { status, commands: [], wakeAtMs };
+}
+
+function isElsewhere(location: string, job: SavepointInput['job']): boolean {
+  return job?.canRunTasks === true && job.lineageUrl !== undefined && !location.startsWith(`${job.lineageUrl}/`);
 }
 
 function disposeByTask(input: SavepointInput, { deletion, location, forget }: Disposal): SavepointStep {

@@ -16,6 +16,7 @@ const up: JobFacts = {
   ...{ uid: 'job-1', deleting: false, purges: false, state: 'Running', presence: 'Up', canRunTasks: true },
   jobManager: { address: '127.0.0.1:8081', document: documentWith({ state: 'Running' }) },
   checkpointTimeoutMs: 600_000,
+  lineageUrl: 'file:///checkpoints/team/words',
 };
 const closed: JobFacts = { ...up, state: 'Suspended', presence: 'Closed', jobManager: undefined };
 const failed: JobFacts = { ...up, state: 'Failed', presence: 'Ended', jobManager: undefined };
@@ -49,6 +50,7 @@ class Story {
         deleting: false,
         waitsFor: undefined,
         isNamedElsewhere: false,
+        isLastOfSchedule: false,
       },
       ...{ spec: { ok: true, value: this.#spec }, status: this.status, job: up, drillScheduleTime: undefined },
       ...{ tasks: [], refusals: [], limits: defaultSavepointLimits, nowMs: this.nowMs, ...facts },
@@ -231,6 +233,13 @@ test('what has lived for its time is removed, whether it came to something or no
   assert.deepEqual(types(story.pass({})), ['Remove']);
 });
 
+test('the last of a schedule does not go by its time: nothing else says which times are over', () => {
+  const story = new Story({ ttlSeconds: 60 }).taken();
+  story.later(60_000);
+  assert.deepEqual(story.pass({ isLastOfSchedule: true }), []);
+  assert.deepEqual(types(story.pass({})), ['Remove']);
+});
+
 test('deleting releases it by the JobManager that runs, and lets the resource go when that is done', () => {
   const story = new Story().taken();
   assert.deepEqual(story.pass({ deleting: true }), [
@@ -325,6 +334,57 @@ test('deleted while nobody can say what became of it, what may be left is said',
   const [command] = story.pass({ deleting: true, job: failed });
   assert.equal(command?.type === 'Forget' && command.orphaned?.code, 'DataOrphaned');
   assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /may be in storage/);
+});
+
+test('given up before anybody said what came of it, it is asked for when it is deleted', () => {
+  for (const giveUp of [{ job: undefined }, { job: { ...up, jobManager: undefined } }]) {
+    const story = new Story();
+    story.pass({});
+    story.pass(giveUp);
+    story.later(3_600_000);
+    story.pass(giveUp);
+    assert.match(story.status.state, /Abandoned|Failed/);
+    const taken = withOperation({ operationId: 'sp-1/take/1', state: 'Completed', checkpointId: 7, location });
+    story.pass({ deleting: true, job: taken });
+    assert.deepEqual(types(story.pass({ deleting: true, job: taken })), ['Release']);
+  }
+});
+
+test('given up before anybody said what came of it, and deleted without its FlinkJob, what may be left is said', () => {
+  const story = new Story();
+  story.pass({});
+  story.pass({ job: undefined });
+  story.later(3_600_000);
+  story.pass({ job: undefined });
+  const [command] = story.pass({ deleting: true, job: undefined });
+  assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /may be in storage/);
+});
+
+test('one that was given up with its failure known leaves nothing to be asked', () => {
+  const story = new Story();
+  story.pass({});
+  story.pass({ job: withOperation({ operationId: 'sp-1/take/1', state: 'Failed' }) });
+  story.later(3_600_000);
+  story.pass({});
+  assert.equal(story.status.state, 'Failed');
+  assert.deepEqual(story.pass({ deleting: true }), [{ type: 'Forget', orphaned: undefined }]);
+});
+
+test('a savepoint from before the job was moved is deleted by a task: the JobManager knows only the storage that it is in', () => {
+  const moved: JobFacts = { ...up, lineageUrl: 's3://elsewhere/team/words' };
+  const unknown = (operationId: string) => ({
+    operationId,
+    problem: { code: 'SavepointUnknown', message: 'no savepoint of the lineage' },
+  });
+  const story = new Story().taken();
+  assert.deepEqual(types(story.pass({ deleting: true, job: moved })), ['Release']);
+  const refusals = [unknown('sp-1/dispose/1')];
+  assert.deepEqual(story.pass({ deleting: true, job: moved, refusals }), [
+    { type: 'RunTask', operationId: 'sp-1/dispose/1', task: { type: 'Dispose', location } },
+  ]);
+  const here = new Story().taken();
+  here.pass({ deleting: true });
+  assert.deepEqual(here.pass({ deleting: true, refusals }), [{ type: 'Forget', orphaned: undefined }]);
 });
 
 test('a savepoint that another FlinkSavepoint names, too, stays until that is deleted', () => {

@@ -29,11 +29,14 @@ export function decideSavepoint(input: SavepointInput): SavepointDecision {
   return { status, commands: step.commands, againAtMs: Math.max(nowMs, wakeAtMs) };
 }
 
-function decideExpiry({ status, spec, nowMs }: SavepointInput): SavepointStep {
+/** The last of a schedule stays until there is another: without it its time would be taken for one that has passed unseen. */
+function decideExpiry({ status, spec, nowMs, limits, isLastOfSchedule }: SavepointInput): SavepointStep {
   const ttlSeconds = spec.ok ? spec.value.ttlSeconds : undefined;
-  if (ttlSeconds === undefined || !isTerminal(status) || status.completedTime === undefined) {
+  if (ttlSeconds === undefined || isLastOfSchedule || !isTerminal(status) || status.completedTime === undefined) {
     return { status, commands: [] };
   }
   const endsAtMs = Date.parse(status.completedTime) + ttlSeconds * 1000;
-  return nowMs >= endsAtMs ? { status, commands: [{ type: 'Remove' }] } : { status, commands: [], wakeAtMs: endsAtMs };
+  return nowMs >= endsAtMs
+    ? { status, commands: [{ type: 'Remove' }], wakeAtMs: nowMs + limits.busyPollMs }
+    : { status, commands: [], wakeAtMs: endsAtMs };
 }

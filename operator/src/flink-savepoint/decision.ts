@@ -21,6 +21,8 @@ export interface SavepointInput {
   readonly waitsFor: string | undefined;
   /** Another FlinkSavepoint, which stays, is the same savepoint in storage: of a job that is down all name what it was closed with. */
   readonly isNamedElsewhere: boolean;
+  /** Of all that the schedule has made it is the last, which says what times are over. */
+  readonly isLastOfSchedule: boolean;
   /** The time of the drill schedule that asks for a drill of this one. */
   readonly drillScheduleTime: string | undefined;
   /** Of the tasks that the status names. */
@@ -45,6 +47,8 @@ export interface JobFacts {
   /** Whether a task can be run for it: there is a spec that says how. */
   readonly canRunTasks: boolean;
   readonly checkpointTimeoutMs: number;
+  /** Where its lineage is now; a job may have been moved. Undefined while nothing says where. */
+  readonly lineageUrl: string | undefined;
 }
 
 /** An `operationId` never means two things; a command that is decided again carries the same one. The status is stored before. */
@@ -110,11 +114,17 @@ export function awaitedTasks({ state, step, drill, deletion }: FlinkSavepointSta
   ];
 }
 
-/** Given up, or found to be impossible. */
+/** Given up, or found to be impossible. A step of which nobody has said what came stays: it may have left something behind. */
 export function ended(
   status: FlinkSavepointStatus,
   how: { readonly state: 'Failed' | 'Abandoned'; readonly nowMs: number; readonly problem: FlinkSavepointStatus['problem'] },
 ): FlinkSavepointStatus {
-  const { step: _step, ...rest } = status;
-  return { ...rest, state: how.state, completedTime: toTime(how.nowMs), problem: how.problem };
+  const { step, ...rest } = status;
+  const open = isOutcomeUnknown(status) ? { step } : {};
+  return { ...rest, ...open, state: how.state, completedTime: toTime(how.nowMs), problem: how.problem };
+}
+
+/** It was asked for, and nobody has said what came of it: going now would leave a savepoint that nobody knows of. */
+export function isOutcomeUnknown({ step, state }: FlinkSavepointStatus): boolean {
+  return state !== 'Pending' && step?.by === 'JobManager' && step.retryTime === undefined;
 }

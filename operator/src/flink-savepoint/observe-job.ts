@@ -46,9 +46,14 @@ export async function observeJob(
     presence: isUp ? 'Up' : closed ? 'Closed' : 'Ended',
     jobManager: asksJobManager && wantsProcesses(status) ? await readJobManager(stored, ports.engine) : undefined,
     canRunTasks: revision !== undefined,
+    lineageUrl: revision && lineageUrlOf(revision, key),
     checkpointTimeoutMs: (revision?.spec.checkpoints.timeoutSeconds ?? checkpointTimeoutDefaultSeconds) * 1000,
   };
   return { key, stored, facts, revision, spec };
+}
+
+function lineageUrlOf({ spec }: Revision, { namespace, name }: FlinkJobKey): string {
+  return `${spec.state.checkpointStorage.replace(/\/+$/, '')}/${namespace}/${name}`;
 }
 
 /** Silence is a fact like any other; so is an address that has passed to somebody else. */

@@ -64,7 +64,7 @@ function decideTime(
   const wakeAtMs = next === undefined ? undefined : next + offsetMs;
   const due = latestRunMs(times, nowMs - offsetMs);
   // Also one that somebody has taken the label from, so that it is kept: its time is over all the same.
-  const made = input.savepoints.filter(({ metadata }) => metadata.annotations?.[savepointAnnotations.scheduleTime] !== undefined);
+  const made = input.savepoints.filter(isOfSchedule);
   const doneMs = Math.max(flinkJob.createdAtMs, ...[...scheduled, ...made].map(doneUntilMs(nowMs)));
   const isLate = due !== undefined && nowMs - due - offsetMs > spec.startDeadlineSeconds * 1000;
   const isBusy = scheduled.some(
@@ -77,6 +77,16 @@ function decideTime(
   // Somebody's own: the time is theirs, and asking for it again would not change that.
   const isTaken = input.savepoints.some(({ metadata }) => metadata.name === create.name);
   return { create: isTaken ? undefined : create, wakeAtMs };
+}
+
+/** Without it nothing would say that its time is over. */
+export function isLastOfSchedule(savepoint: StoredFlinkSavepoint, savepoints: readonly StoredFlinkSavepoint[]): boolean {
+  const timesMs = savepoints.filter(isOfSchedule).map(scheduleTimeMs);
+  return isOfSchedule(savepoint) && scheduleTimeMs(savepoint) >= Math.max(...timesMs);
+}
+
+function isOfSchedule({ metadata }: StoredFlinkSavepoint): boolean {
+  return metadata.annotations?.[savepointAnnotations.scheduleTime] !== undefined;
 }
 
 /** Its time; of what was made by a clock that was ahead, when that was by the store's clock: times until then are over, those after it are still to come. */

@@ -118,6 +118,7 @@ function savepointInput(status: FlinkSavepointStatus): SavepointInput {
       deleting: false,
       waitsFor: undefined,
       isNamedElsewhere: false,
+      isLastOfSchedule: false,
       drillScheduleTime: undefined,
     },
     spec: { ok: true, value: FlinkSavepointSpec.parse({ flinkJobName: 'words' }) },

@@ -71,6 +71,8 @@ export class JobOracle {
   readonly #meanings = new Map<string, string>();
   readonly #requestsByMinute = new Map<string, number>();
   readonly #events = new Map<string, Set<string>>();
+  /** When a lineage was last begun from nothing because somebody asked for that. */
+  readonly #emptiedMs = new Map<SimulatedLineage, number>();
 
   constructor(options: JobOracleOptions) {
     this.#options = options;
@@ -338,7 +340,12 @@ export class JobOracle {
       token !== undefined &&
       (permitted?.tokens.has(token) === true || (permitted?.stateless === true && token.startsWith('stateless ')));
     const elsewhere = this.#options.lineagesOf(namespace, name).filter((it) => it !== lineage && it.openedFor === uid);
-    const isLost = elsewhere.some(({ head }) => head !== undefined);
+    const emptiedMs = this.#emptiedMs.get(lineage) ?? Number.NEGATIVE_INFINITY;
+    const isLost = elsewhere.some(({ head }) => head !== undefined && head.completedAtMs > emptiedMs);
+    if (isAsked) {
+      // What was left behind then was left behind by request; a start that comes before the first checkpoint here finds nothing once more.
+      this.#emptiedMs.set(lineage, this.#options.nowMs());
+    }
     if (restored.reason === 'RequestedNone' && !isAsked) {
       this.#options.report(`silently empty: ${name} starts from nothing by a request that nobody made: ${token}`);
     }

@@ -142,10 +142,11 @@ export class SimulatedUser {
   correct(): void {
     for (const name of this.#names) {
       this.#letPodsGo(name);
-      const storage = this.#storageOf(name);
       const wish = this.wishes.get(name);
       const { error, rolledBack, state } = this.#find(name)?.status ?? {};
       const isLost = error?.code === 'StateWouldBeLost';
+      // Where it was started, and completed nothing, is known from what the operator says.
+      const storage = this.#storageOf(name) ?? /started with its state in (\S+)$/.exec(error?.message ?? '')?.[1];
       // Without a rollback, or with nothing to go back to, a job that has failed waits for a person.
       const isFailed = state === 'Failed' && error !== undefined;
       if (isLost && storage !== undefined && wish?.state === 'Present' && wish.spec.state.checkpointStorage !== storage) {

@@ -368,11 +368,14 @@ class Simulation implements SimulationWorld {
     }
   }
 
-  /** Of jobs that stay: one that has finished and has a time to live may go at rest, too. */
+  /** Of jobs that stay: one that finishes, or has, and has a time to live may go at rest, too. */
   #attempts(): string {
     return this.#server
       .list<FlinkJobObject>(flinkJobKind)
-      .filter(({ spec, status }) => status?.state !== 'Finished' || spec.ttlSecondsAfterFinished === undefined)
+      .filter(({ spec, status }) => {
+        const finishes = status?.state === 'Finished' || spec.job.args?.['finishes'] !== undefined;
+        return !finishes || spec.ttlSecondsAfterFinished === undefined;
+      })
       .map(({ status }) => `${status?.attempt?.number}/${status?.attempt?.instance}`)
       .join();
   }
