@@ -7,6 +7,7 @@ import { clusterControllerOptions, clusterSavepointOptions } from './cluster-con
 import type { KubernetesConfig } from './config.ts';
 import { JobCredentials } from './credentials/job-credentials.ts';
 import { openRootKeys } from './credentials/root-keys.ts';
+import { leadingEngine } from './engine/leading-engine.ts';
 import { typescriptEngine } from './engine/typescript/typescript-engine.ts';
 import { Controller } from './flink-job/controller.ts';
 import { SavepointController } from './flink-savepoint/controller.ts';
@@ -79,7 +80,8 @@ export async function runClusterOperator(options: {
   const events = new EventRecorder({ client, instance, clock: systemClock, log, metrics });
   const parts = {
     ...{ access, client, events, ...started, namespaces: config.namespaces, operatorNamespace: cluster.namespace },
-    ...{ engine: typescriptEngine, credentials, metricsNamespaces: config.metricsNamespaces, clock: systemClock, log, metrics },
+    engine: leadingEngine(typescriptEngine, () => leadership.lease.isHeld()),
+    ...{ credentials, metricsNamespaces: config.metricsNamespaces, clock: systemClock, log, metrics },
   };
   const jobOptions = clusterControllerOptions(parts);
   const savepoints = new SavepointController(clusterSavepointOptions(parts, jobOptions));

@@ -19,8 +19,11 @@ export interface Engine {
   renderPreFlight(input: PreFlightRendering): RenderedProcess;
   renderPurge(input: PurgeRendering): RenderedProcess;
   renderSavepointTask(input: SavepointTaskRendering): RenderedProcess;
-  /** Speaks to the JobManager at `host:port`. Without credentials it can only read, unless the job has none either. */
-  client(address: string, credentials: Credentials | undefined): JobClient;
+  /**
+   * Speaks to the JobManager at `host:port`. Without credentials it can only read, unless the job has none either. `mayCommand` is asked before everything that changes something, as late as it
+   * can be: the last moment at which somebody who lost the lead can be stopped (`NotLeading`). Absent: yes.
+   */
+  client(address: string, credentials: Credentials | undefined, mayCommand?: () => boolean): JobClient;
 }
 
 export interface RenderedProcess {

@@ -29,8 +29,10 @@ export function decideDrill(input: SavepointInput): SavepointStep {
   return advance({ ...input, status: { ...status, drill: begun } }, begun, status.path);
 }
 
-function tryOf({ uid, nowMs, limits }: SavepointInput, count: number, scheduleTime: string | undefined) {
-  const operationId = operationIdOf(uid, 'drill', `${scheduleTime ?? 'once'}/${count}`);
+/** Of which savepoint is in the id: a status that somebody has emptied may come to name another one. */
+function tryOf({ uid, status, nowMs, limits }: SavepointInput, count: number, scheduleTime: string | undefined) {
+  const folder = status.path?.split('/').at(-1) ?? '';
+  const operationId = operationIdOf(uid, 'drill', `${scheduleTime ?? 'once'}/${folder}/${count}`);
   return { operationId, try: count, deadlineTime: toTime(nowMs + limits.drillTimeoutMs) };
 }
 

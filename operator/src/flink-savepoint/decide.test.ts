@@ -191,14 +191,14 @@ test('a drill says whether it is restorable; a no is final, no answer is not', (
   const [command] = good.pass({});
   assert.equal(command?.type, 'RunTask');
   const drill = { operatorCount: 1, rowCount: 20, fileCount: 2, sizeBytes: 100 };
-  good.pass({ tasks: [answered('sp-1/drill/once/1', { ok: true, drill })] });
+  good.pass({ tasks: [answered('sp-1/drill/once/000007-e2/1', { ok: true, drill })] });
   assert.deepEqual([good.condition('Restorable'), good.status.drill?.rowCount], ['True', 20]);
   assert.deepEqual(good.pass({}), [], 'once');
 
   const bad = new Story({ drill: 'Once' }).taken();
   bad.pass({});
   const damaged = { ...backoff, code: 'CheckpointDamaged', retry: 'never' } as const;
-  bad.pass({ tasks: [answered('sp-1/drill/once/1', { ok: false, problem: damaged })] });
+  bad.pass({ tasks: [answered('sp-1/drill/once/000007-e2/1', { ok: false, problem: damaged })] });
   assert.equal(bad.condition('Restorable'), 'False');
   assert.equal(bad.condition('Completed'), 'True');
 
@@ -206,7 +206,7 @@ test('a drill says whether it is restorable; a no is final, no answer is not', (
   silent.pass({});
   for (const count of [1, 2, 3]) {
     const problem = { code: 'OutOfMemory', message: 'killed' };
-    const gone = { operationId: `sp-1/drill/once/${count}`, state: 'Failed', problem } as const;
+    const gone = { operationId: `sp-1/drill/once/000007-e2/${count}`, state: 'Failed', problem } as const;
     silent.pass({ tasks: [gone] });
     silent.later(60_000);
     silent.pass({ tasks: [gone] });
@@ -218,12 +218,12 @@ test('a drill that a schedule asks for has its time in its id, and the next time
   const story = new Story().taken();
   const scheduleTime = '2026-03-02T05:00:00.000Z';
   const ids = (commands: readonly SavepointCommand[]) => commands.map((it) => 'operationId' in it && it.operationId);
-  assert.deepEqual(ids(story.pass({ drillScheduleTime: scheduleTime })), [`sp-1/drill/${scheduleTime}/1`]);
+  assert.deepEqual(ids(story.pass({ drillScheduleTime: scheduleTime })), [`sp-1/drill/${scheduleTime}/000007-e2/1`]);
   const drill = { operatorCount: 1, rowCount: 20, fileCount: 2, sizeBytes: 100 };
-  story.pass({ tasks: [answered(`sp-1/drill/${scheduleTime}/1`, { ok: true, drill })] });
+  story.pass({ tasks: [answered(`sp-1/drill/${scheduleTime}/000007-e2/1`, { ok: true, drill })] });
   assert.deepEqual(story.pass({}), []);
   const next = '2026-03-03T05:00:00.000Z';
-  assert.deepEqual(ids(story.pass({ drillScheduleTime: next })), [`sp-1/drill/${next}/1`]);
+  assert.deepEqual(ids(story.pass({ drillScheduleTime: next })), [`sp-1/drill/${next}/000007-e2/1`]);
 });
 
 test('what has lived for its time is removed, whether it came to something or not', () => {

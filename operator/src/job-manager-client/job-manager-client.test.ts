@@ -15,6 +15,7 @@ interface Received {
 async function withServer(
   answer: (request: IncomingMessage) => { readonly status: number; readonly body: string },
   body: (client: JobManagerClient, received: Received[]) => Promise<void>,
+  mayCommand?: () => boolean,
 ): Promise<void> {
   const received: Received[] = [];
   const server = createServer((request, response) => {
@@ -30,7 +31,8 @@ async function withServer(
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
-    await body(new JobManagerClient(`127.0.0.1:${(server.address() as AddressInfo).port}`), received);
+    const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await body(new JobManagerClient(address, undefined, mayCommand), received);
   } finally {
     server.closeAllConnections();
     server.close();
@@ -52,6 +54,28 @@ test('a stop carries its operation id and its deadline, and nothing else', () =>
     );
     assert.deepEqual(JSON.parse(received[1]?.body ?? ''), { operationId: 'uid/r1/stop/1', deadlineSeconds: 60 });
   }));
+
+test('who has lost the lead by the time of the request reads, and sends nothing else', () => {
+  let reads = 0;
+  const leadsUntilItHasRead = () => reads === 0;
+  return withServer(
+    (request) => {
+      reads += 1;
+      return healthy(request);
+    },
+    async (client, received) => {
+      await assert.rejects(client.stop({ operationId: 'one', deadlineSeconds: 60 }), { code: 'NotLeading' });
+      await assert.rejects(client.cancel('two'), { code: 'NotLeading' });
+      await assert.rejects(client.savepoint('three'), { code: 'NotLeading' });
+      await assert.rejects(client.releaseSavepoint('four', 'file:///c/savepoints/000001-e1'), { code: 'NotLeading' });
+      assert.deepEqual(
+        received.map(({ line }) => line),
+        ['GET /v1/status'],
+      );
+    },
+    leadsUntilItHasRead,
+  );
+});
 
 test('a canonical savepoint is asked for in Flink’s words, and a release has Flink’s path', () =>
   withServer(healthy, async (client, received) => {

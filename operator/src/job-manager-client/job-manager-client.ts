@@ -21,12 +21,14 @@ const answerSizeBytesMax = 16 * 1024 * 1024;
 export class JobManagerClient {
   readonly #address: string;
   readonly #credentials: Credentials | undefined;
+  readonly #mayCommand: () => boolean;
   #jobId: string | undefined;
 
   /** What changes something is signed with the credentials, where there are any. A runtime that is older than they are does not look at it. */
-  constructor(address: string, credentials?: Credentials) {
+  constructor(address: string, credentials?: Credentials, mayCommand = () => true) {
     this.#address = address;
     this.#credentials = credentials;
+    this.#mayCommand = mayCommand;
   }
 
   async readStatus(): Promise<JobStatusDocument> {
@@ -82,6 +84,9 @@ export class JobManagerClient {
 
   async #request(method: 'GET' | 'POST' | 'PATCH', path: string, document?: object): Promise<unknown> {
     const body = document === undefined ? undefined : JSON.stringify(document);
+    if (method !== 'GET' && !this.#mayCommand()) {
+      throw notLeadingError(`${method} ${path} at ${this.#address}`);
+    }
     let status: number;
     let text: string;
     try {
@@ -120,6 +125,14 @@ async function readText(response: Response): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+export function notLeadingError(request: string): JobError {
+  return new JobError(`${request}: not sent, because another replica may be the leader by now`, {
+    domain: 'external',
+    retry: 'backoff',
+    code: 'NotLeading',
+  });
 }
 
 function unreachableError(address: string, cause: unknown): JobError {

@@ -52,7 +52,7 @@ export const typescriptEngine: Engine = {
     args: (configPath) => ['savepoint-task', '--config', configPath, '--json'],
     config: savepointTaskConfig(input),
   }),
-  client: (address, credentials) => new JobManagerClient(address, credentials),
+  client: (address, credentials, mayCommand) => new JobManagerClient(address, credentials, mayCommand),
 };
 
 /** An option and no field of the configuration: a runtime that is older than credentials passes over it. */

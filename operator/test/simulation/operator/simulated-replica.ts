@@ -1,4 +1,6 @@
 import { clusterControllerOptions, clusterSavepointOptions } from '../../../src/cluster-controller.ts';
+import type { Engine } from '../../../src/engine/engine.ts';
+import { leadingEngine } from '../../../src/engine/leading-engine.ts';
 import { typescriptEngine } from '../../../src/engine/typescript/typescript-engine.ts';
 import { Controller, type ControllerOptions } from '../../../src/flink-job/controller.ts';
 import { SavepointController, type SavepointControllerOptions } from '../../../src/flink-savepoint/controller.ts';
@@ -73,7 +75,11 @@ export async function runReplica(process: SimulatedProcess, stop: AbortSignal, o
   const access = createApiAccess({ connection, clock, metrics });
   const client = createObjectClient(access);
   const events = new EventRecorder({ client, instance: process.name, clock, log, metrics });
-  const engine = { ...typescriptEngine, client: (address: string) => rest.clientOf(process, address) };
+  const simulatedEngine: Engine = {
+    ...typescriptEngine,
+    client: (address, _credentials, mayCommand) => rest.clientOf(process, address, mayCommand),
+  };
+  const engine = leadingEngine(simulatedEngine, isLeading);
   const parts = { access, client, engine, events, clusterId: 'cluster', operatorNamespace, clock, log, metrics };
   const right = clusterControllerOptions(parts);
   const controller = new Controller(replace({ ...right, limits: { ...right.limits, ...simulatedLimits } }));

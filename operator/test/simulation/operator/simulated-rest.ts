@@ -1,5 +1,6 @@
 import { JobError } from '@flinkjob/runtime/rest';
 import type { JobClient } from '../../../src/engine/engine.ts';
+import { notLeadingError } from '../../../src/job-manager-client/job-manager-client.ts';
 import type { Accepted } from './simulated-job-manager.ts';
 import type { SimulatedPod } from './simulated-pod.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
@@ -32,26 +33,30 @@ export class SimulatedRest {
     this.#pods = options.pods;
   }
 
-  clientOf(process: SimulatedProcess, address: string): JobClient {
+  clientOf(process: SimulatedProcess, address: string, mayCommand = () => true): JobClient {
     const ip = address.slice(0, address.lastIndexOf(':'));
     const call = <T>(request: (client: JobClient) => Promise<T>) => this.#call(process, ip, request);
-    const command = (type: Accepted, operationId: string, content: object) =>
+    const command = (type: Accepted, operationId: string, content: object) => {
+      if (!mayCommand()) {
+        throw notLeadingError(`${type} ${operationId}`);
+      }
       this.#observer.commanded(process, { type, operationId, content: JSON.stringify(content) });
+    };
     return {
       readStatus: () => call((client) => client.readStatus()),
-      savepoint: (operationId, options) => {
+      savepoint: async (operationId, options) => {
         command('Savepoint', operationId, {});
         return call((client) => client.savepoint(operationId, options));
       },
-      releaseSavepoint: (operationId, location) => {
+      releaseSavepoint: async (operationId, location) => {
         command('Release', operationId, { location });
         return call((client) => client.releaseSavepoint(operationId, location));
       },
-      stop: ({ operationId, deadlineSeconds }) => {
+      stop: async ({ operationId, deadlineSeconds }) => {
         command('Stop', operationId, { deadlineSeconds });
         return call((client) => client.stop({ operationId, deadlineSeconds }));
       },
-      cancel: (operationId) => {
+      cancel: async (operationId) => {
         command('Cancel', operationId, {});
         return call((client) => client.cancel(operationId));
       },
