@@ -18,7 +18,7 @@ import { freePort } from '../processes/free-port.ts';
 import { processorSecondsOf, requireProcessAccounting, residentBytesOf } from '../processes/processor-time.ts';
 import type { Measurement, MeasurementOptions } from '../repeated-measurement.ts';
 import { waitUntil } from '../throughput/wait-until.ts';
-import { OperatorReplica } from './operator-replica.ts';
+import { buildOperator, OperatorReplica, operatorSources } from './operator-replica.ts';
 import { assertWithin } from './ranges.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { SimulatedJobManagers } from './simulated-job-managers.ts';
@@ -38,6 +38,8 @@ const apiRequests = 'flinkjob_operator_api_requests_total';
 /** How old a checkpoint in the status of a job gets that has run for long; see `kubernetesLimits`. */
 const recordedAgeMaxMs = kubernetesLimits.checkpointRecordMaxMs ?? 0;
 const writeTriesMax = 10;
+/** A thousand jobs of which one is changed every second are changed three and a half times an hour each. */
+const changeIntervalMs = 1_000;
 /** Somewhat more than the 15 s after which a job is looked at. */
 const settleLookMs = 20_000;
 /** Records of checkpoints go on. */
@@ -59,7 +61,8 @@ export async function measureThousandJobs({ isQuick, count, signal }: Measuremen
   await buildApiServerPrograms();
   const flinkJobCount = count ?? (isQuick ? 200 : 1_000);
   const result = await measureFlinkJobs({
-    ...{ flinkJobCount, restMs: isQuick ? 30_000 : 300_000, changeCount: Math.min(100, flinkJobCount), handsOver: true, signal },
+    ...{ flinkJobCount, restMs: isQuick ? 30_000 : 300_000, changeCount: Math.min(100, flinkJobCount), signal },
+    ...{ handsOver: true, isBuilt: true },
   });
   assertWithin(result);
   return result;
@@ -71,6 +74,8 @@ export interface FlinkJobsOptions {
   readonly changeCount: number;
   /** Two more replicas. */
   readonly handsOver: boolean;
+  /** The operator as its image has it, and not its sources. */
+  readonly isBuilt: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -80,6 +85,7 @@ export async function measureFlinkJobs(options: FlinkJobsOptions): Promise<Measu
   requireProcessAccounting();
   const directory = mkdtempSync(join(tmpdir(), 'flinkjob-bench-thousand-'));
   try {
+    const program = options.isBuilt ? await buildOperator(directory) : operatorSources;
     await using server = await startApiServer();
     const connection = connectToApi(await openClusterAccess({ kubeconfig: server.kubeconfigFile }));
     const access = createApiAccess({ connection });
@@ -91,7 +97,7 @@ export async function measureFlinkJobs(options: FlinkJobsOptions): Promise<Measu
     // Where nobody takes it over, a machine that stands still for some seconds need not end the measurement.
     const leaseSeconds = options.handsOver ? undefined : 120;
     const replica = (name: string) =>
-      OperatorReplica.start({ name, directory, kubeconfigFile: server.kubeconfigFile, leaseSeconds });
+      OperatorReplica.start({ name, program, directory, kubeconfigFile: server.kubeconfigFile, leaseSeconds });
     await using first = await replica('first');
     await first.leads(signal);
     await using second = options.handsOver ? await replica('second') : undefined;
@@ -110,9 +116,13 @@ export async function measureFlinkJobs(options: FlinkJobsOptions): Promise<Measu
     const rest = await atRest(first, { restMs, jobManagers, signal });
     announce('thousand-jobs: changes …');
     const requestsBefore = await first.counter(apiRequests, signal);
-    const actedMs = await changeSome(client, cluster, { changeCount, port: jobManagers.port });
+    const changes = { changeCount, port: jobManagers.port, signal };
+    const actedMs = await changeSome(client, cluster, { ...changes, version: 2, everyMs: changeIntervalMs });
     await allRunning(client, first, { count: flinkJobCount, signal });
     const requestsOfChanges = (await first.counter(apiRequests, signal)) - requestsBefore;
+    announce('thousand-jobs: changes as fast as they are acted on …');
+    const hurriedMs = await changeSome(client, cluster, { ...changes, version: 3, everyMs: 0 });
+    await allRunning(client, first, { count: flinkJobCount, signal });
     const handOvers = second === undefined ? {} : await measureHandOvers(first, second, { replica, signal });
     const per100 = (rest.apiRequests / (restMs / 1000) / flinkJobCount) * 100;
     const result: Measurement = {
@@ -127,6 +137,8 @@ export async function measureFlinkJobs(options: FlinkJobsOptions): Promise<Measu
       apiRequestsPerChange: round(requestsOfChanges / actedMs.length, 1),
       changeToActionMedianMs: percentile(actedMs, 0.5),
       changeToActionP99Ms: percentile(actedMs, 0.99),
+      hurriedChangeToActionMedianMs: percentile(hurriedMs, 0.5),
+      hurriedChangeToActionP99Ms: percentile(hurriedMs, 0.99),
       ...handOvers,
     };
     return result;
@@ -256,15 +268,28 @@ async function atRest(
   };
 }
 
-/** One after the other, each as soon as the one before is acted on: from the answer to the change until the Job of its pre-flight is there. */
+interface Changes {
+  readonly changeCount: number;
+  readonly version: number;
+  readonly everyMs: number;
+  readonly port: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One after the other, each `everyMs` after the one before, and when that is acted on: from the answer to the change until the Job of its pre-flight is there. The rollouts go on meanwhile,
+ * of some seconds each.
+ */
 async function changeSome(
   client: ObjectClient,
   cluster: SimulatedCluster,
-  { changeCount, port }: { changeCount: number; port: number },
+  { changeCount, version, everyMs, port, signal }: Changes,
 ): Promise<readonly number[]> {
   const waits: number[] = [];
+  const startedAtMs = performance.now();
   for (let index = 0; index < changeCount; index += 1) {
-    const changed = flinkJobOf(index, 2, port);
+    await delay(Math.max(0, startedAtMs + index * everyMs - performance.now()), undefined, { signal });
+    const changed = flinkJobOf(index, version, port);
     const acted = cluster.nextJobOf(`${changed.metadata.namespace}/${changed.metadata.name}`);
     await client.apply(changed);
     const changedAtMs = performance.now();

@@ -1,11 +1,28 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { layOutBuildContext, ownImages } from '../../images/build-context.ts';
 import { ManagedProcess } from '../processes/managed-process.ts';
 import { waitUntil } from '../throughput/wait-until.ts';
 
-const main = fileURLToPath(new URL('../../../operator/src/main.ts', import.meta.url));
 const leadTimeoutMs = 120_000;
+/** What Node chooses by itself for the memory limit of the chart, 512 MiB. Without a limit it would rather grow than clean up. */
+const nodeOptions = ['--max-old-space-size=256'];
+
+/** As it is here, unbuilt: each process then holds a compiler of its own. */
+export const operatorSources = fileURLToPath(new URL('../../../operator/src/main.ts', import.meta.url));
+
+/** As the image has it: compiled, with the packages of production alone. Takes some seconds. */
+export async function buildOperator(directory: string): Promise<string> {
+  const image = ownImages.find(({ name }) => name === 'operator');
+  if (image === undefined) {
+    throw new Error('there is no image of the operator');
+  }
+  const context = join(directory, 'image');
+  mkdirSync(context);
+  await layOutBuildContext(image, context);
+  return join(context, 'program', 'operator', 'src', 'main.js');
+}
 
 /** One replica of the operator as a pod would start it, seen by its log and its metrics. */
 export class OperatorReplica implements AsyncDisposable {
@@ -19,17 +36,20 @@ export class OperatorReplica implements AsyncDisposable {
 
   static async start(options: {
     readonly name: string;
+    /** Its main file. */
+    readonly program: string;
     readonly directory: string;
     readonly kubeconfigFile: string;
     /** Another lease than usual. */
     readonly leaseSeconds?: number | undefined;
   }): Promise<OperatorReplica> {
-    const { name, directory, kubeconfigFile, leaseSeconds } = options;
+    const { name, program, directory, kubeconfigFile, leaseSeconds } = options;
     const logPath = join(directory, `${name}.log`);
     const process_ = await ManagedProcess.start({
       ...{ name, command: process.execPath, logPath },
       args: [
-        ...[main, '--platform=kubernetes', `--kubeconfig=${kubeconfigFile}`, '--lease-namespace=default'],
+        ...nodeOptions,
+        ...[program, '--platform=kubernetes', `--kubeconfig=${kubeconfigFile}`, '--lease-namespace=default'],
         ...['--cluster-id=bench', '--http-address=127.0.0.1:0'],
         ...(leaseSeconds === undefined ? [] : [`--lease-duration-seconds=${leaseSeconds}`]),
       ],

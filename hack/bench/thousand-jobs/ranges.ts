@@ -17,6 +17,7 @@ const limits: Measurement = {
   apiRequestsPerSecondPer100Jobs: 0.2,
   apiRequestsPerChange: 150,
   changeToActionP99Ms: 5_000,
+  hurriedChangeToActionP99Ms: 10_000,
   plannedHandOverMs: 10_000,
   unplannedHandOverMs: 20_000,
 };

@@ -3,6 +3,7 @@ import { decidePurge, type PurgeStep } from './decide-purge.ts';
 import { decideSavepointOnDelete } from './decide-savepoint-on-delete.ts';
 import { type Command, currentJobManager, type DecideInput, type Decision, toMs, toTime } from './decision.ts';
 import { lifecycleState } from './lifecycle-state.ts';
+import { lingeringPollDivisor } from './limits.ts';
 import { policiesOf } from './policies.ts';
 import { describeStatus } from './status.ts';
 import type { Move } from './transitions.ts';
@@ -73,7 +74,14 @@ function endProcesses(input: DecideInput, deletion: Deletion, moves: readonly Mo
   }
   const operationId = `${deletion.operationId}/end`;
   const command: Command = { type: 'Terminate', operationId, which: { type: 'All' }, graceMs: limits.terminateGraceMs };
-  return pending(input, deletion, { commands: [command], moves });
+  const pollMs = Math.min(lingeringPollMs(input, deletion), Math.max(limits.busyPollMs, toMs(deletion.deadlineTime) - nowMs));
+  return { ...pending(input, deletion, { commands: [command], moves }), requeueAfterMs: pollMs };
+}
+
+/** That one has gone is heard of. */
+function lingeringPollMs({ nowMs, limits }: DecideInput, { deadlineTime }: Deletion): number {
+  const lingersMs = Math.max(0, nowMs - (toMs(deadlineTime) - limits.deletionTimeoutMs));
+  return Math.min(limits.idlePollMs, Math.max(limits.busyPollMs, lingersMs / lingeringPollDivisor));
 }
 
 function letGo(

@@ -5,6 +5,7 @@ import { type Command, type DecideInput, type Decision, revisionNamed, toMs, toT
 import { foldFacts } from './fold-facts.ts';
 import { keepProcesses } from './keep-processes.ts';
 import { lifecycleState } from './lifecycle-state.ts';
+import { lingeringPollDivisor } from './limits.ts';
 import { foldPause } from './pause.ts';
 import { isRejected } from './policies.ts';
 import { foldRestorable } from './restorable.ts';
@@ -42,9 +43,6 @@ export function decide(input: DecideInput): Decision {
   const moves = ended === undefined ? advance.moves : [ended, ...advance.moves];
   return { status, commands, moves, requeueAfterMs: pollMs({ ...input, status }, commands) };
 }
-
-/** Processes that do not end are looked at ten times in the time that they have lingered so far: each time later. */
-const lingeringPollDivisor = 10;
 
 /** Soon while something is about to change, and not before where only time changes something: a job that waits for a person costs no more than one that runs. */
 function pollMs(input: DecideInput, commands: readonly Command[]): number {

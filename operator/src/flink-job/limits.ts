@@ -41,6 +41,9 @@ export interface DecideLimits {
   readonly checkpointRecordMaxMs: number;
 }
 
+/** Processes that do not end are looked at ten times in the time that they have lingered so far: each time later. */
+export const lingeringPollDivisor = 10;
+
 export const defaultLimits: DecideLimits = {
   preFlightTimeoutMs: 120_000,
   retryDelayFirstMs: 5_000,

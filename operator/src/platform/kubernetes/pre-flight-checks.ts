@@ -38,14 +38,14 @@ export class PreFlightChecks {
       { of: 'JobManager', template: pods.jobManager, ignoreQuota: true },
       { of: 'TaskManagers', template: pods.taskManager, ignoreQuota: true },
     ];
-    for (const [index, trial] of trials.entries()) {
-      const problem = await tryPod(this.#client, { namespace: job.namespace, name: `${job.name}-trial-${index}` }, trial);
-      if (problem !== undefined) {
-        this.#refused.set(job.uid, { operationId, state: 'Failed', problem });
-        return false;
-      }
+    const problems = await Promise.all(
+      trials.map((trial, index) => tryPod(this.#client, { namespace: job.namespace, name: `${job.name}-trial-${index}` }, trial)),
+    );
+    const problem = problems.find((each) => each !== undefined);
+    if (problem !== undefined) {
+      this.#refused.set(job.uid, { operationId, state: 'Failed', problem });
     }
-    return true;
+    return problem === undefined;
   }
 
   refusalOf(job: JobReference, operationId: string | undefined): PreFlightFact | undefined {

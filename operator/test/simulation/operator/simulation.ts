@@ -56,7 +56,7 @@ const seedsPerLongRest = 200;
 /** Of a job that is as it should be: watches that are taken up again every few minutes, all that a new leader lists, whatever the number of jobs, and nothing else. */
 const restRequestsMax = { perMinute: 60, perHour: 400 };
 /** To take one, and to drill and delete another, until it has ended. */
-const requestsPerSavepointMax = 80;
+const requestsPerSavepointMax = 100;
 const violationCountMax = 20;
 const clusterSettlesMs = 30_000;
 
