@@ -18,7 +18,7 @@ import { freePort } from '../processes/free-port.ts';
 import { processorSecondsOf, requireProcessAccounting, residentBytesOf } from '../processes/processor-time.ts';
 import type { Measurement, MeasurementOptions } from '../repeated-measurement.ts';
 import { waitUntil } from '../throughput/wait-until.ts';
-import { buildOperator, OperatorReplica, operatorSources } from './operator-replica.ts';
+import { OperatorReplica, operatorOfImage, operatorSources } from './operator-replica.ts';
 import { assertWithin } from './ranges.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { SimulatedJobManagers } from './simulated-job-managers.ts';
@@ -62,7 +62,7 @@ export async function measureThousandJobs({ isQuick, count, signal }: Measuremen
   const flinkJobCount = count ?? (isQuick ? 200 : 1_000);
   const result = await measureFlinkJobs({
     ...{ flinkJobCount, restMs: isQuick ? 30_000 : 300_000, changeCount: Math.min(100, flinkJobCount), signal },
-    ...{ handsOver: true, isBuilt: true },
+    ...{ handsOver: true, asInPod: true },
   });
   assertWithin(result);
   return result;
@@ -74,8 +74,8 @@ export interface FlinkJobsOptions {
   readonly changeCount: number;
   /** Two more replicas. */
   readonly handsOver: boolean;
-  /** The operator as its image has it, and not its sources. */
-  readonly isBuilt: boolean;
+  /** The operator as its pod would have it, and not from its sources. */
+  readonly asInPod: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -85,8 +85,8 @@ export async function measureFlinkJobs(options: FlinkJobsOptions): Promise<Measu
   requireProcessAccounting();
   const directory = mkdtempSync(join(tmpdir(), 'flinkjob-bench-thousand-'));
   try {
-    const program = options.isBuilt ? await buildOperator(directory) : operatorSources;
     await using server = await startApiServer();
+    const program = options.asInPod ? await operatorOfImage(server, directory) : operatorSources(server);
     const connection = connectToApi(await openClusterAccess({ kubeconfig: server.kubeconfigFile }));
     const access = createApiAccess({ connection });
     const client = createObjectClient(access);
@@ -96,8 +96,7 @@ export async function measureFlinkJobs(options: FlinkJobsOptions): Promise<Measu
     await cluster.synced();
     // Where nobody takes it over, a machine that stands still for some seconds need not end the measurement.
     const leaseSeconds = options.handsOver ? undefined : 120;
-    const replica = (name: string) =>
-      OperatorReplica.start({ name, program, directory, kubeconfigFile: server.kubeconfigFile, leaseSeconds });
+    const replica = (name: string) => OperatorReplica.start({ name, program, directory, leaseSeconds });
     await using first = await replica('first');
     await first.leads(signal);
     await using second = options.handsOver ? await replica('second') : undefined;

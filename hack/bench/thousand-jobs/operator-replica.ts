@@ -1,19 +1,55 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serviceAccountDirectory } from '../../../operator/src/kubernetes/in-cluster-access.ts';
 import { layOutBuildContext, ownImages } from '../../images/build-context.ts';
+import type { ApiServer } from '../../kind/api-server.ts';
 import { ManagedProcess } from '../processes/managed-process.ts';
 import { waitUntil } from '../throughput/wait-until.ts';
 
+const main = fileURLToPath(new URL('../../../operator/src/main.ts', import.meta.url));
 const leadTimeoutMs = 120_000;
 /** What Node chooses by itself for the memory limit of the chart, 512 MiB. Without a limit it would rather grow than clean up. */
 const nodeOptions = ['--max-old-space-size=256'];
 
-/** As it is here, unbuilt: each process then holds a compiler of its own. */
-export const operatorSources = fileURLToPath(new URL('../../../operator/src/main.ts', import.meta.url));
+/** How an operator is started here. */
+export interface OperatorProgram {
+  readonly command: string;
+  /** Before those of the operator. */
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
 
-/** As the image has it: compiled, with the packages of production alone. Takes some seconds. */
-export async function buildOperator(directory: string): Promise<string> {
+/** From this checkout, for whoever has the kubeconfig: each process then holds a compiler, and the client library that reads kubeconfigs. */
+export function operatorSources({ kubeconfigFile }: ApiServer): OperatorProgram {
+  return { command: process.execPath, args: [...nodeOptions, main, `--kubeconfig=${kubeconfigFile}`], environment: {} };
+}
+
+/** As a pod starts it: compiled, with the packages of production alone, and the service account where a kubelet mounts it, in a mount namespace of its own. */
+export async function operatorOfImage(
+  { url, token, certificateAuthority }: ApiServer,
+  directory: string,
+): Promise<OperatorProgram> {
+  const mounted = join(directory, 'service-account');
+  mkdirSync(mounted);
+  writeFileSync(join(mounted, 'token'), token, { mode: 0o600 });
+  writeFileSync(join(mounted, 'ca.crt'), certificateAuthority);
+  writeFileSync(join(mounted, 'namespace'), 'default');
+  const { hostname, port } = new URL(url);
+  const asRoot = process.getuid?.() === 0 ? [] : ['--map-root-user'];
+  const mount = 'mount -t tmpfs tmpfs /var/run && mkdir -p "$1" && cp "$0"/* "$1" && shift && exec "$@"';
+  return {
+    command: 'unshare',
+    args: [
+      ...['--mount', ...asRoot, 'sh', '-c', mount, mounted, serviceAccountDirectory],
+      ...[process.execPath, ...nodeOptions, await buildOperator(directory)],
+    ],
+    environment: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+  };
+}
+
+/** Takes some seconds. */
+async function buildOperator(directory: string): Promise<string> {
   const image = ownImages.find(({ name }) => name === 'operator');
   if (image === undefined) {
     throw new Error('there is no image of the operator');
@@ -36,24 +72,21 @@ export class OperatorReplica implements AsyncDisposable {
 
   static async start(options: {
     readonly name: string;
-    /** Its main file. */
-    readonly program: string;
+    readonly program: OperatorProgram;
     readonly directory: string;
-    readonly kubeconfigFile: string;
     /** Another lease than usual. */
     readonly leaseSeconds?: number | undefined;
   }): Promise<OperatorReplica> {
-    const { name, program, directory, kubeconfigFile, leaseSeconds } = options;
+    const { name, program, directory, leaseSeconds } = options;
     const logPath = join(directory, `${name}.log`);
     const process_ = await ManagedProcess.start({
-      ...{ name, command: process.execPath, logPath },
+      ...{ name, command: program.command, logPath },
       args: [
-        ...nodeOptions,
-        ...[program, '--platform=kubernetes', `--kubeconfig=${kubeconfigFile}`, '--lease-namespace=default'],
-        ...['--cluster-id=bench', '--http-address=127.0.0.1:0'],
+        ...program.args,
+        ...['--platform=kubernetes', '--lease-namespace=default', '--cluster-id=bench', '--http-address=127.0.0.1:0'],
         ...(leaseSeconds === undefined ? [] : [`--lease-duration-seconds=${leaseSeconds}`]),
       ],
-      environment: { ...process.env, POD_NAME: name },
+      environment: { ...process.env, ...program.environment, POD_NAME: name },
     });
     return new OperatorReplica(process_, logPath);
   }

@@ -101,6 +101,10 @@ export class Controller {
     }
     memory.state = decision.status.state;
     await this.#carryOut(written, decision.commands, memory);
+    // Nobody waits for that. A FlinkJob that was let go takes its revisions along.
+    if (written !== flinkJob && decision.commands.every(({ type }) => type !== 'Release')) {
+      await store.pruneRevisions(key, written.metadata.uid, revisionsInUse(decision.status));
+    }
     return decision.requeueAfterMs;
   }
 
@@ -217,9 +221,7 @@ export class Controller {
     if (canonicalJson(flinkJob.status) === canonicalJson(status)) {
       return flinkJob;
     }
-    const written = await store.updateStatus(flinkJob, status);
-    await store.pruneRevisions(key, uid, named);
-    return written;
+    return await store.updateStatus(flinkJob, status);
   }
 
   async #carryOut(flinkJob: StoredFlinkJob, commands: readonly Command[], memory: PassMemory): Promise<void> {

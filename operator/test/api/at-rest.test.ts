@@ -7,7 +7,7 @@ import { assertWithin } from '../../../hack/bench/thousand-jobs/ranges.ts';
 test('FlinkJobs at rest cost the API server next to no requests, a change only so many, and the operator stays within its memory', async ({
   signal,
 }) => {
-  const short = { flinkJobCount: 20, restMs: 15_000, changeCount: 5, handsOver: false, isBuilt: false };
+  const short = { flinkJobCount: 20, restMs: 15_000, changeCount: 5, handsOver: false, asInPod: false };
   const result = await measureFlinkJobs({ ...short, signal });
   // One record of a checkpoint in these few seconds is 0.3 already; without mirrors it was more than 50.
   assertWithin(result, { apiRequestsPerSecondPer100Jobs: 2 });

@@ -171,7 +171,7 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
     },
   },
   'retry without back-off': {
-    ...{ seedCount: 100, violation: /without a pause|hot loop/ },
+    ...{ seedCount: 400, violation: /without a pause|hot loop/ },
     ...thinking((input) =>
       decide({ ...input, limits: { ...input.limits, retryDelayFirstMs: 0, retryDelayMaxMs: 0, busyPollMs: 0 } }),
     ),
