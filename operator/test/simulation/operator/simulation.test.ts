@@ -49,6 +49,8 @@ const crashedLives = [
   { seed: 6, every: 30 },
   { seed: 45, every: 60 },
   { seed: 27, every: 100 },
+  { seed: 34, every: 30 },
+  { seed: 88, every: 20 },
 ];
 const expectedBesideCrashes = [
   ...['command Stop', 'command Cancel', 'command Savepoint', 'command Release', 'task Drill'],
