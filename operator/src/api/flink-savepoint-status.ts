@@ -46,9 +46,16 @@ export const FlinkSavepointStatus = z.strictObject({
   flinkJobUid: z.string().optional().meta({ description: 'The uid of the FlinkJob that it was taken of.' }),
   jobMissingSinceTime: time().optional().meta({ description: 'Since when there is no such FlinkJob.' }),
   step: z
-    .strictObject({ ...Step, by })
+    .strictObject({
+      ...Step,
+      by,
+      asked: z.string().optional().meta({
+        description:
+          'Of a lookup: what the JobManager had been asked for before it went, without anybody having heard what came of it.',
+      }),
+    })
     .optional()
-    .meta({ description: 'How it is being taken.' }),
+    .meta({ description: 'How it is being taken. Of one that was given up: that of which nobody has heard what came of it.' }),
   startedTime: time().optional().meta({ description: 'When it was first begun.' }),
   completedTime: time().optional().meta({ description: 'When it was complete, or given up.' }),
   checkpointId: z.int().min(0).optional().meta({ description: 'Its id in the lineage.' }),

@@ -100,10 +100,12 @@ export class Controller {
       this.#options.record?.(written, event);
     }
     memory.state = decision.status.state;
+    memory.hasRevisionsLeft ||= written !== flinkJob;
     await this.#carryOut(written, decision.commands, memory);
     // Nobody waits for that. A FlinkJob that was let go takes its revisions along.
-    if (written !== flinkJob && decision.commands.every(({ type }) => type !== 'Release')) {
+    if (memory.hasRevisionsLeft && decision.commands.every(({ type }) => type !== 'Release')) {
       await store.pruneRevisions(key, written.metadata.uid, revisionsInUse(decision.status));
+      memory.hasRevisionsLeft = false;
     }
     return decision.requeueAfterMs;
   }
@@ -122,7 +124,7 @@ export class Controller {
     const { store, platform } = this.#options;
     const flinkJob = store.mirrored?.(key);
     const { status } = flinkJob ?? {};
-    const hasNews = memory.refusals.length > 0 || memory.hindrance !== undefined;
+    const hasNews = memory.refusals.length > 0 || memory.hindrance !== undefined || memory.hasRevisionsLeft;
     if (flinkJob === undefined || status === undefined || hasNews || status.observedGeneration !== flinkJob.metadata.generation) {
       return undefined;
     }
@@ -258,7 +260,8 @@ export class Controller {
       if (outcome.type === 'Refused') {
         memory.refusals = [...memory.refusals, { operationId: command.operationId, problem: outcome.problem }];
       }
-      memory.hindrance = outcome.problem;
+      // Whoever leads by the next pass says what is so.
+      memory.hindrance = outcome.problem.code === 'NotLeading' ? memory.hindrance : outcome.problem;
     }
   }
 
@@ -319,12 +322,14 @@ export interface PassMemory {
   state: string;
   refusals: Facts['refusals'];
   hindrance: Problem | undefined;
+  /** The status has changed, and revisions that it names no more may be in the store. */
+  hasRevisionsLeft: boolean;
   /** The newest checkpoint of the attempt with this token: not each is recorded, and its JobManager may fall silent. */
   seen: { readonly token: string; readonly checkpoint: NonNullable<FlinkJobStatus['lastCheckpoint']> } | undefined;
 }
 
 function newMemory(): PassMemory {
-  return { state: initialStatus.state, refusals: [], hindrance: undefined, seen: undefined };
+  return { state: initialStatus.state, refusals: [], hindrance: undefined, hasRevisionsLeft: false, seen: undefined };
 }
 
 /** What the JobManager said last of its checkpoints counts while it is silent, and while it has just come back and completed none. */

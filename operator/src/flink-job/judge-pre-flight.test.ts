@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PlanResult } from '@flinkjob/runtime/process-config';
 import { planWith, revisionWith } from '../../test/fakes/flink-job-builders.ts';
 import { type FlinkJobStatus, initialStatus } from '../api/flink-job-status.ts';
 import type { Room } from '../platform/platform.ts';
@@ -44,6 +45,29 @@ test('a job that was never started may move, and one that is told to start from 
   assert.ok(judgePreFlight(input, enterPreFlight(input, { ...common, revision: there.name }), planWith()).ok);
   assert.ok(verdictOn({}, 'None').ok);
   assert.ok(verdictOn({ ranTime: startedTime }, 'None').ok);
+});
+
+test('a storage that the job has left is no place to go back to in silence; one that was copied after it, or a checkpoint that is named, is', () => {
+  const verdict = (rollout: Partial<Parameters<typeof enterPreFlight>[1]>, lineage: Partial<PlanResult['lineage']>) => {
+    const input = inputWith({ attempt: { ...attempt, number: 5 }, revision: here.name });
+    const planned = planWith({
+      lineage: { attemptNumber: 3, epoch: 3, restorePath: 'chk-000017-e3', owner: undefined, ...lineage },
+    });
+    return judgePreFlight(input, enterPreFlight(input, { ...common, revision: there.name, ...rollout }), planned);
+  };
+  const refused = verdict({}, {});
+  assert.ok(!refused.ok);
+  assert.equal(refused.problem.code, 'StateWouldBeLost');
+  assert.match(refused.problem.message, /chk-000017-e3 of attempt 3.*s3:\/\/here since, as attempt 5/);
+  // A token that was honoured there once: the start would go on from its head.
+  assert.ok(!verdict({ restoreFrom: 'Path', restorePath: 's3://here/team/words/chk-000099-e5', restoreToken: 'move' }, {}).ok);
+  assert.ok(!verdict({ restoreFrom: 'None', restoreToken: 'anew' }, {}).ok);
+  assert.ok(verdict({ restoreFrom: 'None', restoreToken: 'anew' }, { restorePath: undefined }).ok);
+  assert.ok(verdict({}, { attemptNumber: 5 }).ok);
+  assert.ok(verdict({ restoreFrom: 'Path', restorePath: 'chk-000017-e3', restoreToken: 'back' }, {}).ok);
+  const url = 's3://here/team/words/chk-000099-e5';
+  assert.ok(verdict({ restoreFrom: 'Path', restorePath: url, restoreToken: 'take' }, { restorePath: url }).ok);
+  assert.ok(verdict({ reason: 'Rollback' }, {}).ok);
 });
 
 test('pre-flights of two revisions have different ids, also when a deleted status counts its rollouts anew', () => {

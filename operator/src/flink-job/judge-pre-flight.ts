@@ -1,5 +1,6 @@
 import type { PlanResult } from '@flinkjob/runtime/process-config';
 import type { Problem, Rollout } from '../api/flink-job-status.ts';
+import { normalizedStorageUrl } from '../api/storage-url.ts';
 import { type DecideInput, revisionNamed } from './decision.ts';
 import { fromRestoreFields, isNewRestoreRequest, restoreRequestOf } from './restore-request.ts';
 
@@ -12,7 +13,10 @@ export function judgePreFlight(input: DecideInput, rollout: Rollout, result: Pla
   if (!result.ok) {
     return { ok: false, problem: mergeProblems(result.problems) };
   }
-  const lost = stateWouldBeLost(input, rollout, result) ?? wouldComeBackWithLess(input, rollout, result);
+  const lost =
+    stateWouldBeLost(input, rollout, result) ??
+    wouldBeRewound(input, rollout, result) ??
+    wouldComeBackWithLess(input, rollout, result);
   if (lost !== undefined) {
     return { ok: false, problem: lost };
   }
@@ -49,8 +53,33 @@ function stateWouldBeLost(input: DecideInput, rollout: Rollout, result: PlanResu
   return {
     code: 'StateWouldBeLost',
     message: `spec.state.checkpointStorage: no checkpoint of this job is there, but it ${had}`,
-    remedy:
-      'Point it at the storage that holds the lineage, or set spec.restore.from to None with a new token to start with empty state.',
+    remedy: movingInWords,
+  };
+}
+
+const movingInWords =
+  'Point it at the storage that holds the lineage. To take the state along, set spec.restore to { from: Path, path: the URL of its last savepoint, token: a new one }; to start with empty state, { from: None, token: a new one }. A storage honours a token once.';
+
+/**
+ * A storage that the job has left holds what it was then. Nothing that it has done since would be there, and a rewind is asked for in words; what was honoured there once is no word any more. One
+ * that was copied after the job had stopped knows the attempt. A way back has its own rules.
+ */
+function wouldBeRewound(input: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
+  const { attempt } = input.status;
+  const moved = movedAwayFrom(input, rollout);
+  const { restorePath, attemptNumber } = result.lineage;
+  const hasSeenLess = attempt !== undefined && attemptNumber < attempt.number;
+  if (rollout.reason === 'Rollback' || moved === undefined || restorePath === undefined || !hasSeenLess) {
+    return undefined;
+  }
+  const asked = normalizedStorageUrl((rollout.restorePath ?? '').replace(/\/_metadata\/*$/, ''));
+  if (rollout.restoreFrom === 'Path' && (asked === restorePath || asked.endsWith(`/${restorePath}`))) {
+    return undefined;
+  }
+  return {
+    code: 'StateWouldBeLost',
+    message: `spec.state.checkpointStorage: what is there is ${restorePath} of attempt ${attemptNumber}, and the job was started with its state in ${moved} since, as attempt ${attempt?.number}`,
+    remedy: movingInWords,
   };
 }
 
@@ -69,7 +98,8 @@ function asksForNothing(input: DecideInput, rollout: Rollout): boolean {
 function movedAwayFrom(input: DecideInput, rollout: Rollout): string | undefined {
   const before = input.current?.spec.state.checkpointStorage;
   const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
-  return input.status.attempt !== undefined && before !== after ? before : undefined;
+  const isSame = before !== undefined && after !== undefined && normalizedStorageUrl(before) === normalizedStorageUrl(after);
+  return input.status.attempt === undefined || isSame ? undefined : before;
 }
 
 /** The last stable revision, on its way back, where the newest checkpoint holds nothing, or less, of what it knew: it would start empty, and nobody has asked for that. */

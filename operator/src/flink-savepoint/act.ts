@@ -85,15 +85,13 @@ async function send(command: Request, { metadata }: StoredFlinkSavepoint, ports:
 }
 
 /** A savepoint from before the job was moved is given free in the lineage that it belongs to. */
-function inStorageOf(
-  location: string,
-  { reference, revision }: NonNullable<SavepointActPorts['job']> & { revision: Revision },
-): Revision {
+function inStorageOf(location: string, { reference, revision }: { reference: JobReference; revision: Revision }): Revision {
   const at = location.lastIndexOf(`/${reference.namespace}/${reference.name}/`);
+  if (at < 0) {
+    throw new Error(`${location} is in no lineage of ${reference.namespace}/${reference.name}`);
+  }
   const { spec } = revision;
-  return at < 0
-    ? revision
-    : { ...revision, spec: { ...spec, state: { ...spec.state, checkpointStorage: location.slice(0, at) } } };
+  return { ...revision, spec: { ...spec, state: { ...spec.state, checkpointStorage: location.slice(0, at) } } };
 }
 
 function problemOf(error: unknown): Problem {

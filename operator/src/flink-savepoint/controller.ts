@@ -99,7 +99,7 @@ export class SavepointController {
       const decided = await this.#advance(savepoint, { job, savepoints, tasks, schedule, refusals, nowMs }, memory);
       againAtMs = Math.min(againAtMs, decided);
     }
-    await this.#keepSchedule(schedule);
+    const made = await this.#keepSchedule(schedule);
     const removed = await this.#removePurged(job, savepoints);
     if (savepoints.length === 0 && schedule === undefined && !memory.hasTasks) {
       if (stored === undefined) {
@@ -108,7 +108,7 @@ export class SavepointController {
       return undefined;
     }
     // A watch that is dead without its being known yet would not say what came of it.
-    const hasActed = schedule?.create !== undefined || (schedule?.remove.length ?? 0) > 0 || removed > 0;
+    const hasActed = made || (schedule?.remove.length ?? 0) > 0 || removed > 0;
     const soonMs = hasActed ? this.#limits.busyPollMs : Number.POSITIVE_INFINITY;
     return Math.min(soonMs, Math.max(0, againAtMs - nowMs));
   }
@@ -159,7 +159,9 @@ export class SavepointController {
       status: savepoint.status ?? initialSavepointStatus,
       waitsFor: waitsFor(savepoint, savepoints, nowMs),
       isNamedElsewhere: isNamedElsewhere(savepoint, savepoints),
-      isLastOfSchedule: schedule !== undefined && isLastOfSchedule(savepoint, savepoints),
+      // While the spec cannot be read, whether there is a schedule is not known.
+      isLastOfSchedule:
+        (schedule !== undefined || (job !== undefined && job.spec === undefined)) && isLastOfSchedule(savepoint, savepoints),
       drillScheduleTime: schedule?.drill?.uid === uid ? schedule.drill.scheduleTime : undefined,
     };
   }
@@ -214,16 +216,18 @@ export class SavepointController {
     return removed.length;
   }
 
-  async #keepSchedule(schedule: ScheduleDecision | undefined): Promise<void> {
+  /** Whether one was made: its name may be somebody else's. */
+  async #keepSchedule(schedule: ScheduleDecision | undefined): Promise<boolean> {
     const { store, log } = this.#options;
-    if (schedule?.create !== undefined) {
-      await store.create(schedule.create);
+    const made = schedule?.create !== undefined && (await store.create(schedule.create));
+    if (made) {
       log.info({ flinkSavepoint: formatKey(schedule.create) }, 'a savepoint of the schedule is due');
     }
     for (const savepoint of schedule?.remove ?? []) {
       await store.delete(savepoint);
       log.info({ flinkSavepoint: formatKey(savepoint.metadata) }, 'a savepoint of the schedule is no longer kept');
     }
+    return made;
   }
 }
 

@@ -1,14 +1,6 @@
 import type { Problem } from '../api/flink-job-status.ts';
 import type { FlinkSavepointStatus } from '../api/flink-savepoint-status.ts';
-import {
-  isOutcomeUnknown,
-  operationIdOf,
-  operationOf,
-  type SavepointInput,
-  type SavepointStep,
-  taskOf,
-  toTime,
-} from './decision.ts';
+import { operationIdOf, operationOf, type SavepointInput, type SavepointStep, taskOf, toTime, unheardOf } from './decision.ts';
 import { retryDelayMs } from './limits.ts';
 
 type Deletion = NonNullable<FlinkSavepointStatus['deletion']>;
@@ -27,16 +19,16 @@ export function decideDeletion(input: SavepointInput): SavepointStep {
   const forget = (orphaned?: Problem): SavepointStep => ({ status: next, commands: [{ type: 'Forget', orphaned }] });
   const { spec } = input;
   const location = ownSavepoint(next);
-  if (!spec.ok || spec.value.deletionPolicy === 'Retain' || job?.purges === true || input.isNamedElsewhere) {
+  if (job?.purges === true || input.isNamedElsewhere || (spec.ok && spec.value.deletionPolicy === 'Retain')) {
     return forget();
   }
-  if (job === undefined || job.deleting) {
-    const unheard = isOutcomeUnknown(next) ? mayBeLeft(next) : undefined;
-    return forget(location === undefined ? unheard : orphan(location, 'its FlinkJob is gone, and nobody else may delete there'));
+  if (!spec.ok || job === undefined || job.deleting) {
+    const why = spec.ok ? 'its FlinkJob is gone, and nobody else may delete there' : 'its spec does not say whether it may go';
+    return forget(location === undefined ? mayBeLeft(next) : orphan(location, why));
   }
   const late = nowMs >= Date.parse(deletion.deadlineTime);
   if (location === undefined) {
-    if (!isOutcomeUnknown(next)) {
+    if (unheardOf(next) === undefined) {
       return forget();
     }
     return job.presence === 'Up' && !late ? awaitTaking(next, input) : forget(mayBeLeft(next));
@@ -53,16 +45,17 @@ function ownSavepoint({ path, kind }: FlinkSavepointStatus): string | undefined 
 }
 
 function awaitTaking(status: FlinkSavepointStatus, { job, nowMs, limits }: SavepointInput): SavepointStep {
-  const operation = status.step && operationOf(job, status.step.operationId);
+  const operation = operationOf(job, unheardOf(status) ?? '');
   const wakeAtMs = nowMs + limits.busyPollMs;
   if (operation?.state === 'Completed') {
     const { location: path, checkpointId } = operation;
     return { status: { ...status, path, checkpointId, kind: 'Savepoint' }, commands: [], wakeAtMs };
   }
-  // A JobManager that knows nothing of it never heard of it; without the lineage it knows nothing of anything.
+  // A JobManager that knows nothing of it never heard of it; without the lineage it knows nothing of anything. After a while, or in another lineage, it may have forgotten.
   const hasOpened = job?.jobManager?.document.epoch !== undefined;
   const isOver = operation?.state === 'Failed' || (operation === undefined && hasOpened);
-  return isOver ? { status, commands: [{ type: 'Forget', orphaned: undefined }] } : { status, commands: [], wakeAtMs };
+  const orphaned = operation === undefined && status.completedTime !== undefined ? mayBeLeft(status) : undefined;
+  return isOver ? { status, commands: [{ type: 'Forget', orphaned }] } : { status, commands: [], wakeAtMs };
 }
 
 interface Disposal {
@@ -114,8 +107,9 @@ function disposeByTask(input: SavepointInput, { deletion, location, forget }: Di
   const { operationId } = deletion;
   const fact = taskOf(input, operationId);
   if (fact?.state === 'Answered' && fact.result.ok) {
-    // Released at least: what is still needed goes when it is not any more.
-    return forget();
+    // Released at least: what is still needed goes when it is not any more. In a lineage that the job has left nothing newer comes.
+    const stays = fact.result.disposed?.isGone === false && isElsewhere(location, input.job);
+    return forget(stays ? leftWithLineage(location) : undefined);
   }
   if (fact?.state === 'Answered' || fact?.state === 'Failed') {
     return tryAgain(input, { deletion, problem: fact.state === 'Failed' ? fact.problem : fact.result.problem });
@@ -142,10 +136,24 @@ function tryAgain(
   return { status: { ...status, problem: why, deletion: next }, commands: [], wakeAtMs: nowMs };
 }
 
-function mayBeLeft({ step }: FlinkSavepointStatus): Problem {
+function leftWithLineage(location: string): Problem {
   return {
     code: 'DataOrphaned',
-    message: `the savepoint that the JobManager was asked for as ${step?.operationId} may be in storage: it did not say what came of it`,
+    message: `${location} is given free and stays in storage: the job has gone to another storage since, and it is what is newest where it lies`,
+    remedy: 'Delete the folder of that lineage when nobody needs anything of it.',
+  };
+}
+
+/** Undefined where nothing was asked for, or what came of it is known. */
+function mayBeLeft(status: FlinkSavepointStatus): Problem | undefined {
+  const operationId = unheardOf(status);
+  return operationId === undefined ? undefined : unheard(operationId);
+}
+
+function unheard(operationId: string): Problem {
+  return {
+    code: 'DataOrphaned',
+    message: `the savepoint that the JobManager was asked for as ${operationId} may be in storage: it did not say what came of it`,
     remedy: '`flinkjob savepoint ls LINEAGE` shows whether it is there, and `flinkjob savepoint release` gives it free.',
   };
 }

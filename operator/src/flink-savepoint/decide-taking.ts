@@ -1,4 +1,5 @@
 import type { FoundSavepoint, SavepointTask } from '@flinkjob/runtime/process-config';
+import type { OperationStatus } from '@flinkjob/runtime/rest';
 import type { Problem } from '../api/flink-job-status.ts';
 import type { FlinkSavepointSpec } from '../api/flink-savepoint-spec.ts';
 import type { FlinkSavepointStatus } from '../api/flink-savepoint-status.ts';
@@ -100,6 +101,12 @@ function begin(input: SavepointInput, { job, spec, deadlineMs, pollMs }: Beginni
       : wait(specInvalid);
   }
   if (job.presence === 'Up') {
+    const { asked } = status.step ?? {};
+    const before = asked === undefined ? undefined : operationOf(job, asked);
+    const complete = before && completedAs(input, before);
+    if (complete !== undefined) {
+      return complete;
+    }
     const state = job.jobManager?.document.state;
     return state === 'Running'
       ? started(input, job, { by: 'JobManager', step: 'take', count, timeoutMs: job.checkpointTimeoutMs + limits.takeSlackMs })
@@ -137,7 +144,11 @@ function started(
 ): SavepointStep {
   const { uid, status, nowMs, spec } = input;
   const operationId = operationIdOf(uid, how.step, how.count);
-  const step: Taking = { operationId, try: how.count, by: how.by, deadlineTime: toTime(nowMs + how.timeoutMs) };
+  const asked = how.step === 'find' ? status.step?.asked : undefined;
+  const step: Taking = {
+    ...{ operationId, try: how.count, by: how.by, deadlineTime: toTime(nowMs + how.timeoutMs) },
+    ...(asked === undefined ? {} : { asked }),
+  };
   const startedTime = status.startedTime ?? toTime(nowMs);
   const next: FlinkSavepointStatus = {
     ...{ ...status, state: 'InProgress', step, startedTime, flinkJobUid: job.uid, problem: undefined },
@@ -165,10 +176,9 @@ function advanceByJobManager(
   const { status, nowMs, limits, uid } = input;
   const { operationId } = step;
   const operation = operationOf(job, operationId);
-  if (operation?.state === 'Completed' && operation.location !== undefined && operation.checkpointId !== undefined) {
-    const { lastCheckpoint } = job.jobManager?.document ?? {};
-    const sizeBytes = lastCheckpoint?.id === operation.checkpointId ? lastCheckpoint.sizeBytes : undefined;
-    return completed(input, { kind: 'Savepoint', checkpointId: operation.checkpointId, location: operation.location, sizeBytes });
+  const complete = operation && completedAs(input, operation);
+  if (complete !== undefined) {
+    return complete;
   }
   if (operation?.state === 'Failed') {
     return again(input, step, operation.error ?? { code: 'SavepointFailed', message: 'the JobManager gives no reason' });
@@ -180,7 +190,7 @@ function advanceByJobManager(
   if (job.presence !== 'Up' && job.canRunTasks) {
     // Its JobManager is gone: the lineage knows whether the savepoint was complete, or what the job was closed with after it.
     const lookup: Taking = {
-      ...{ operationId: operationIdOf(uid, 'find', step.try), try: step.try, by: 'Task' },
+      ...{ operationId: operationIdOf(uid, 'find', step.try), try: step.try, by: 'Task', asked: operationId },
       deadlineTime: toTime(nowMs + limits.findTimeoutMs),
     };
     return advanceByTask({ ...input, status: { ...status, step: lookup } }, { job, step: lookup, spec });
@@ -214,9 +224,16 @@ function advanceByTask(input: SavepointInput, { step, spec }: Advance & { readon
     if (ok && savepoint !== undefined) {
       return completed(input, savepoint);
     }
+    // An answer: there is none, also of what the JobManager was asked for.
+    const answered = ok ? { ...step, asked: undefined } : step;
     return problem?.retry === 'never' || (ok && step.try === 1)
-      ? done(ended(status, { state: 'Failed', nowMs, problem: problem === undefined ? nothingFound : problemOf(problem) }))
-      : again(input, step, problem === undefined ? nothingFound : problemOf(problem));
+      ? done(
+          ended(
+            { ...status, step: answered },
+            { state: 'Failed', nowMs, problem: problem === undefined ? nothingFound : problemOf(problem) },
+          ),
+        )
+      : again(input, answered, problem === undefined ? nothingFound : problemOf(problem));
   }
   const problem = fact?.state === 'Failed' ? fact.problem : fact?.problem;
   if (nowMs >= Date.parse(step.deadlineTime)) {
@@ -266,6 +283,15 @@ function again({ status, nowMs, limits }: SavepointInput, step: Taking, problem:
     commands: [],
     wakeAtMs: Date.parse(retryTime),
   };
+}
+
+function completedAs(input: SavepointInput, { state, checkpointId, location }: OperationStatus): SavepointStep | undefined {
+  if (state !== 'Completed' || location === undefined || checkpointId === undefined) {
+    return undefined;
+  }
+  const { lastCheckpoint } = input.job?.jobManager?.document ?? {};
+  const sizeBytes = lastCheckpoint?.id === checkpointId ? lastCheckpoint.sizeBytes : undefined;
+  return completed(input, { kind: 'Savepoint', checkpointId, location, sizeBytes });
 }
 
 function completed(

@@ -360,6 +360,46 @@ test('given up before anybody said what came of it, and deleted without its Flin
   assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /may be in storage/);
 });
 
+test('given up long ago and unknown to the JobManager by now, what may be left is said', () => {
+  const story = new Story();
+  story.pass({});
+  story.pass({ job: { ...up, jobManager: undefined } });
+  story.later(3_600_000);
+  story.pass({ job: { ...up, jobManager: undefined } });
+  assert.equal(story.status.state, 'Failed');
+  const [command] = story.pass({ deleting: true });
+  assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /asked for as sp-1\/take\/1 may be in storage/);
+});
+
+test('what a JobManager was asked for is not forgotten over a lookup that gives no answer', () => {
+  const found = new Story();
+  found.pass({});
+  found.pass({ job: failed });
+  assert.equal(found.status.step?.operationId, 'sp-1/find/1');
+  const [command] = found.pass({ deleting: true, job: failed });
+  assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /sp-1\/take\/1/);
+
+  const again = new Story();
+  again.pass({});
+  again.pass({ job: failed });
+  const lost = { operationId: 'sp-1/find/1', state: 'Failed', problem: { code: 'PodLost', message: 'gone' } } as const;
+  again.pass({ job: failed, tasks: [lost] });
+  assert.equal(again.status.state, 'Pending');
+  again.later(600_000);
+  again.pass({ job: withOperation({ operationId: 'sp-1/take/1', state: 'Completed', checkpointId: 7, location }) });
+  assert.equal(again.status.state, 'Completed', 'it is the one that was taken, and no second one');
+  assert.equal(again.status.path, location);
+});
+
+test('a lookup that finds nothing is an answer', () => {
+  const story = new Story();
+  story.pass({});
+  story.pass({ job: failed });
+  story.pass({ job: failed, tasks: [answered('sp-1/find/1', { ok: true })] });
+  assert.equal(story.status.state, 'Failed');
+  assert.deepEqual(story.pass({ deleting: true, job: failed }), [{ type: 'Forget', orphaned: undefined }]);
+});
+
 test('one that was given up with its failure known leaves nothing to be asked', () => {
   const story = new Story();
   story.pass({});
@@ -382,6 +422,9 @@ test('a savepoint from before the job was moved is deleted by a task: the JobMan
   assert.deepEqual(story.pass({ deleting: true, job: moved, refusals }), [
     { type: 'RunTask', operationId: 'sp-1/dispose/1', task: { type: 'Dispose', location } },
   ]);
+  const kept = { isGone: false, deletedCount: 0, deletedSizeBytes: 0 };
+  const [last] = story.pass({ deleting: true, job: moved, tasks: [answered('sp-1/dispose/1', { ok: true, disposed: kept })] });
+  assert.match((last?.type === 'Forget' && last.orphaned?.message) || '', /stays in storage/, 'nothing newer comes there');
   const here = new Story().taken();
   here.pass({ deleting: true });
   assert.deepEqual(here.pass({ deleting: true, refusals }), [{ type: 'Forget', orphaned: undefined }]);

@@ -120,11 +120,12 @@ export function ended(
   how: { readonly state: 'Failed' | 'Abandoned'; readonly nowMs: number; readonly problem: FlinkSavepointStatus['problem'] },
 ): FlinkSavepointStatus {
   const { step, ...rest } = status;
-  const open = isOutcomeUnknown(status) ? { step } : {};
+  const open = unheardOf(status) === undefined ? {} : { step };
   return { ...rest, ...open, state: how.state, completedTime: toTime(how.nowMs), problem: how.problem };
 }
 
-/** It was asked for, and nobody has said what came of it: going now would leave a savepoint that nobody knows of. */
-export function isOutcomeUnknown({ step, state }: FlinkSavepointStatus): boolean {
-  return state !== 'Pending' && step?.by === 'JobManager' && step.retryTime === undefined;
+/** The savepoint that a JobManager was asked for without anybody having heard what came of it: going now would leave one that nobody knows of. */
+export function unheardOf({ step, state }: FlinkSavepointStatus): string | undefined {
+  const isOpen = state !== 'Pending' && step?.retryTime === undefined;
+  return step?.asked ?? (isOpen && step?.by === 'JobManager' ? step.operationId : undefined);
 }

@@ -2,6 +2,7 @@ import { type FlinkJobKey, keyOf, type StoredFlinkJob } from '../api/flink-job.t
 import type { FlinkJobSpec } from '../api/flink-job-spec.ts';
 import { initialStatus } from '../api/flink-job-status.ts';
 import { parseFlinkJobSpec } from '../api/parse-flink-job.ts';
+import { normalizedStorageUrl } from '../api/storage-url.ts';
 import { mergeDefaults } from '../defaults/merge-defaults.ts';
 import type { Engine } from '../engine/engine.ts';
 import { buildRevision } from '../flink-job/build-revision.ts';
@@ -53,7 +54,7 @@ export async function observeJob(
 }
 
 function lineageUrlOf({ spec }: Revision, { namespace, name }: FlinkJobKey): string {
-  return `${spec.state.checkpointStorage.replace(/\/+$/, '')}/${namespace}/${name}`;
+  return `${normalizedStorageUrl(spec.state.checkpointStorage)}/${namespace}/${name}`;
 }
 
 /** Silence is a fact like any other; so is an address that has passed to somebody else. */

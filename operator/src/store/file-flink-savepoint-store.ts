@@ -35,16 +35,17 @@ export class FileFlinkSavepointStore implements FlinkSavepointStore {
       .sort(byAge);
   }
 
-  async create({ namespace, name, labels: chosen, annotations, spec }: NewFlinkSavepoint): Promise<void> {
-    await this.#mutex.run(async () => {
+  async create({ namespace, name, labels: chosen, annotations, spec }: NewFlinkSavepoint): Promise<boolean> {
+    return await this.#mutex.run(async () => {
       if ((await this.#read({ namespace, name })) !== undefined) {
-        return;
+        return false;
       }
       const creationTimestamp = new Date(this.#clock.nowMs()).toISOString();
       const marks = { ...chosen, [labels.flinkJob]: spec.flinkJobName };
       const made = { namespace, name, uid: randomUUID(), generation: 1, resourceVersion: '0', creationTimestamp };
       const metadata = { ...made, finalizers: [], labels: marks, annotations: { ...annotations } };
       await this.#write({ apiVersion, kind: savepointKind, metadata, spec });
+      return true;
     });
   }
 

@@ -7,8 +7,8 @@ export interface FlinkSavepointStore {
   /** Those that name this FlinkJob, oldest first. */
   listOf(flinkJob: FlinkJobKey): Promise<readonly StoredFlinkSavepoint[]>;
 
-  /** Nothing happens when there is one of this name: names are derived from what is wished for. */
-  create(savepoint: NewFlinkSavepoint): Promise<void>;
+  /** Nothing happens when there is one of this name: names are derived from what is wished for. Whether one was made. */
+  create(savepoint: NewFlinkSavepoint): Promise<boolean>;
 
   /** Marks this very one for deletion; it goes with its last finalizer. */
   delete(savepoint: StoredFlinkSavepoint): Promise<void>;

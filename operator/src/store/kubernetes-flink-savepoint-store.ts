@@ -47,14 +47,16 @@ export class KubernetesFlinkSavepointStore implements FlinkSavepointStore {
       .sort(byAge);
   }
 
-  async create({ name, namespace, labels: chosen, annotations, spec }: NewFlinkSavepoint): Promise<void> {
+  async create({ name, namespace, labels: chosen, annotations, spec }: NewFlinkSavepoint): Promise<boolean> {
     const metadata = { name, namespace, annotations, labels: { ...chosen, [labels.flinkJob]: spec.flinkJobName } };
     try {
       await this.#client.create<SavepointObject>({ apiVersion, kind: savepointKind, metadata, spec });
+      return true;
     } catch (error) {
-      if (!(error instanceof ApiError && error.reason === 'AlreadyExists')) {
-        throw error;
+      if (error instanceof ApiError && error.reason === 'AlreadyExists') {
+        return false;
       }
+      throw error;
     }
   }
 

@@ -31,14 +31,16 @@ export class MemorySavepointStore implements FlinkSavepointStore {
     return this.#byName.get(name);
   }
 
-  async create({ namespace, name, labels, annotations, spec }: NewFlinkSavepoint): Promise<void> {
-    if (!this.#byName.has(name)) {
+  async create({ namespace, name, labels, annotations, spec }: NewFlinkSavepoint): Promise<boolean> {
+    const isNew = !this.#byName.has(name);
+    if (isNew) {
       this.#uids += 1;
       const made = { namespace, name, uid: `uid-${this.#uids}`, generation: 1, resourceVersion: '1', finalizers: [] };
       const creationTimestamp = new Date(this.#clock.nowMs()).toISOString();
       const metadata = { ...made, creationTimestamp, labels: { ...labels }, annotations: { ...annotations } };
       this.#byName.set(name, { apiVersion, kind: savepointKind, metadata, spec });
     }
+    return isNew;
   }
 
   async delete({ metadata: { name, uid } }: StoredFlinkSavepoint): Promise<void> {

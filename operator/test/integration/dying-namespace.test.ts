@@ -136,6 +136,7 @@ async function passUntil(
     state: 'Created',
     refusals: [],
     hindrance: undefined,
+    hasRevisionsLeft: false,
     seen: undefined,
   };
   for (let pass = 0; pass < passesMax; pass += 1) {

@@ -66,7 +66,7 @@ async function withJobAtRest(body: (setting: Setting) => Promise<void>): Promise
       const store = new KubernetesFlinkJobStore({ access: accessTo(server), ...shared });
       const controller = new Controller({ store, platform, engine, ...shared, limits: kubernetesLimits });
       const memory: NonNullable<Parameters<Controller['reconcile']>[1]> = {
-        ...{ state: 'Unknown', refusals: [], hindrance: undefined, seen: undefined },
+        ...{ state: 'Unknown', refusals: [], hindrance: undefined, hasRevisionsLeft: false, seen: undefined },
       };
       const pass = async () => void (await controller.reconcile(key, memory));
       const status = () => server.find<FlinkJobObject>(reference)?.status;

@@ -3,7 +3,7 @@ import type { Random } from './random.ts';
 
 const usualStorage = 's3://bucket/checkpoints';
 
-export type Emphasis = 'Pauses' | 'Schedules' | 'TimesToLive' | 'Namespaces';
+export type Emphasis = 'Pauses' | 'Schedules' | 'TimesToLive' | 'Namespaces' | 'StorageMoves';
 
 /** Specs as people write them: what they change from one to the next, and the mistakes that they make. */
 export class GeneratedSpecs {
@@ -24,7 +24,7 @@ export class GeneratedSpecs {
 
   good(storage = usualStorage): FlinkJobSpecInput {
     const random = this.#random;
-    const withNone = random.chance(0.08);
+    const withNone = random.chance(this.#emphasis === 'StorageMoves' ? 0.4 : 0.08);
     this.#tokens += 1;
     const finishes = random.chance(this.#emphasis === 'TimesToLive' ? 0.8 : 0.15)
       ? { finishes: String(random.between(2, 20)) }
@@ -62,7 +62,8 @@ export class GeneratedSpecs {
   bad(): FlinkJobSpecInput {
     const spec = this.good();
     this.#good.delete(spec);
-    const bad = this.#random.pick(['Image', 'Plan', 'Running', 'Schema', 'Storage', 'Storage'] as const);
+    const all = ['Image', 'Plan', 'Running', 'Schema', 'Storage', 'Storage'] as const;
+    const bad = this.#emphasis === 'StorageMoves' ? 'Storage' : this.#random.pick(all);
     const { job } = spec;
     switch (bad) {
       case 'Image':

@@ -329,12 +329,13 @@ export class JobOracle {
 
   // --- State ---
 
-  opened(lineage: SimulatedLineage, { uid, restore, restored }: Opening): void {
+  opened(lineage: SimulatedLineage, { uid, attempt, restore, restored }: Opening): void {
     const [namespace = '', name = ''] = lineage.path.split('/').slice(-2);
+    const permitted = this.#options.permissions(name);
     if (restored.source !== 'Nothing') {
+      this.#checkRewind(lineage, { uid, attempt, restore });
       return;
     }
-    const permitted = this.#options.permissions(name);
     const token = restore.from === 'None' ? restore.token : undefined;
     const isAsked =
       token !== undefined &&
@@ -352,6 +353,25 @@ export class JobOracle {
     if (isLost && !isAsked && !this.#recordOf(uid).isMisused) {
       this.#options.report(
         `silently empty: ${name} starts from nothing in ${lineage.path} and has state in ${elsewhere[0]?.path}`,
+      );
+    }
+  }
+
+  /** Where the job has been before lies what it was then: nobody goes on from that unless it was asked for, or it is the way back. */
+  #checkRewind(lineage: SimulatedLineage, { uid, attempt, restore }: Pick<Opening, 'uid' | 'attempt' | 'restore'>): void {
+    const [namespace = '', name = ''] = lineage.path.split('/').slice(-2);
+    const status = this.#options.flinkJob(uid)?.status;
+    const isNewest = status?.attempt?.number === attempt.number;
+    if (!isNewest || status.rollout?.reason === 'Rollback' || restore.from === 'Path' || this.#recordOf(uid).isMisused) {
+      return;
+    }
+    const sinceMs = Math.max(lineage.head?.completedAtMs ?? 0, this.#emptiedMs.get(lineage) ?? 0);
+    const newer = this.#options
+      .lineagesOf(namespace, name)
+      .find((it) => it !== lineage && it.openedFor === uid && (it.head?.completedAtMs ?? 0) > sinceMs);
+    if (newer !== undefined) {
+      this.#options.report(
+        `silently rewound: ${name} goes on from ${lineage.head?.path} in ${lineage.path}, and ${newer.path} has ${newer.head?.path}, which is newer`,
       );
     }
   }

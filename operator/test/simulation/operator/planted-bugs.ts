@@ -176,8 +176,20 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
       decide({ ...input, limits: { ...input.limits, retryDelayFirstMs: 0, retryDelayMaxMs: 0, busyPollMs: 0 } }),
     ),
   },
+  'a storage that the job has left taken for one that knows all': {
+    ...{ seedCount: 1000, emphasis: 'StorageMoves', violation: /silently rewound/ },
+    ...thinking((input) => {
+      const { facts, status } = input;
+      const { preFlight } = facts;
+      if (preFlight?.state !== 'Completed') {
+        return decide(input);
+      }
+      const lineage = { ...preFlight.result.lineage, attemptNumber: status.attempt?.number ?? 0 };
+      return decide({ ...input, facts: { ...facts, preFlight: { ...preFlight, result: { ...preFlight.result, lineage } } } });
+    }),
+  },
   'an empty storage taken for one with state': {
-    ...{ seedCount: 1200, violation: /silently empty/ },
+    ...{ seedCount: 300, emphasis: 'StorageMoves', violation: /silently empty/ },
     ...thinking((input) => {
       const { preFlight } = input.facts;
       if (preFlight?.state !== 'Completed') {

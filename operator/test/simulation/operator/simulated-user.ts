@@ -77,7 +77,7 @@ export class SimulatedUser {
       return;
     }
     if (!present || choice < 0.4) {
-      this.#apply(name, random.chance(0.2) ? this.#specs.bad() : this.#specs.good());
+      this.#apply(name, random.chance(this.#emphasis === 'StorageMoves' ? 0.5 : 0.2) ? this.#specs.bad() : this.#specs.good());
     } else if (choice < 0.49) {
       this.#delete(name);
     } else if (choice < 0.69) {
@@ -146,7 +146,7 @@ export class SimulatedUser {
       const { error, rolledBack, state } = this.#find(name)?.status ?? {};
       const isLost = error?.code === 'StateWouldBeLost';
       // Where it was started, and completed nothing, is known from what the operator says.
-      const storage = this.#storageOf(name) ?? /started with its state in (\S+)$/.exec(error?.message ?? '')?.[1];
+      const storage = /started with its state in (\S+)/.exec(error?.message ?? '')?.[1] ?? this.#storageOf(name);
       // Without a rollback, or with nothing to go back to, a job that has failed waits for a person.
       const isFailed = state === 'Failed' && error !== undefined;
       if (isLost && storage !== undefined && wish?.state === 'Present' && wish.spec.state.checkpointStorage !== storage) {

@@ -1,0 +1,16 @@
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** One spelling for one place, the runtime's: `file:` with three slashes and blanks encoded, also for an absolute path; no slash at the end. */
+export function normalizedStorageUrl(url: string): string {
+  const whole = url.startsWith('/') ? pathToFileURL(url).href : url.startsWith('file:') ? fileUrl(url) : url;
+  return whole.replace(/\/+$/, '').replace(/^file:$/, 'file://');
+}
+
+function fileUrl(url: string): string {
+  try {
+    return pathToFileURL(fileURLToPath(url)).href;
+  } catch {
+    // Not one that names a file here; the runtime says what is wrong with it.
+    return url;
+  }
+}
