@@ -64,10 +64,26 @@ test('a storage that the job has left is no place to go back to in silence; one 
   assert.ok(!verdict({ restoreFrom: 'None', restoreToken: 'anew' }, {}).ok);
   assert.ok(verdict({ restoreFrom: 'None', restoreToken: 'anew' }, { restorePath: undefined }).ok);
   assert.ok(verdict({}, { attemptNumber: 5 }).ok);
+  assert.ok(verdict({}, { attemptNumber: 5, attemptToken: attempt.token }).ok);
+  assert.ok(!verdict({}, { attemptNumber: 5, attemptToken: 'of another FlinkJob of this name' }).ok);
+  assert.ok(!verdict({}, { attemptNumber: 9 }).ok);
   assert.ok(verdict({ restoreFrom: 'Path', restorePath: 'chk-000017-e3', restoreToken: 'back' }, {}).ok);
   const url = 's3://here/team/words/chk-000099-e5';
   assert.ok(verdict({ restoreFrom: 'Path', restorePath: url, restoreToken: 'take' }, { restorePath: url }).ok);
   assert.ok(verdict({ reason: 'Rollback' }, {}).ok);
+});
+
+test('where nobody knows any more what it ran with, the storage is the one that knows its attempt', () => {
+  const verdict = (lineage: Partial<PlanResult['lineage']>) => {
+    const input = { ...inputWith({ attempt: { ...attempt, number: 5 }, revision: here.name }), current: undefined };
+    const planned = planWith({
+      lineage: { attemptNumber: 5, epoch: 3, restorePath: 'chk-000017-e3', owner: undefined, ...lineage },
+    });
+    return judgePreFlight(input, enterPreFlight(input, { ...common, revision: there.name }), planned);
+  };
+  assert.ok(verdict({}).ok);
+  assert.ok(!verdict({ attemptNumber: 1 }).ok);
+  assert.ok(!verdict({ attemptNumber: 0, restorePath: undefined }).ok);
 });
 
 test('pre-flights of two revisions have different ids, also when a deleted status counts its rollouts anew', () => {

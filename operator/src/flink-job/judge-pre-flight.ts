@@ -43,9 +43,9 @@ function mergeProblems(problems: PlanResult['problems']): Problem {
 /** A job that had a checkpoint, or has one when it is stopped, never starts from nothing unless that is asked for in words. */
 function stateWouldBeLost(input: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
   const { lastCheckpoint } = input.status;
-  const moved = lastCheckpoint === undefined ? movedAwayFrom(input, rollout) : undefined;
+  const moved = lastCheckpoint === undefined ? movedAwayFrom(input, rollout, result) : undefined;
   const nothingToLose = lastCheckpoint === undefined && moved === undefined;
-  if (nothingToLose || result.lineage.restorePath !== undefined || asksForNothing(input, rollout)) {
+  if (nothingToLose || result.lineage.restorePath !== undefined || asksForNothing(input, rollout, result)) {
     return undefined;
   }
   const had =
@@ -66,10 +66,9 @@ const movingInWords =
  */
 function wouldBeRewound(input: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
   const { attempt } = input.status;
-  const moved = movedAwayFrom(input, rollout);
+  const moved = movedAwayFrom(input, rollout, result);
   const { restorePath, attemptNumber } = result.lineage;
-  const hasSeenLess = attempt !== undefined && attemptNumber < attempt.number;
-  if (rollout.reason === 'Rollback' || moved === undefined || restorePath === undefined || !hasSeenLess) {
+  if (rollout.reason === 'Rollback' || moved === undefined || restorePath === undefined || knowsAttempt(input, result)) {
     return undefined;
   }
   const asked = normalizedStorageUrl((rollout.restorePath ?? '').replace(/\/_metadata\/*$/, ''));
@@ -83,9 +82,15 @@ function wouldBeRewound(input: DecideInput, rollout: Rollout, result: PlanResult
   };
 }
 
+/** Whether the newest attempt there is the one that the job was started as last. Another FlinkJob of this name may have had one of the same number. */
+function knowsAttempt({ status: { attempt } }: Pick<DecideInput, 'status'>, { lineage }: PlanResult): boolean {
+  const { attemptNumber, attemptToken } = lineage;
+  return attempt?.number === attemptNumber && (attemptToken === undefined || attemptToken === attempt.token);
+}
+
 /** In the lineage of the job a token is honoured once. In another storage nobody knows what was honoured here, so there only a new request counts. */
-function asksForNothing(input: DecideInput, rollout: Rollout): boolean {
-  if (rollout.restoreFrom !== 'None' || input.current === undefined || movedAwayFrom(input, rollout) === undefined) {
+function asksForNothing(input: DecideInput, rollout: Rollout, result: PlanResult): boolean {
+  if (rollout.restoreFrom !== 'None' || input.current === undefined || movedAwayFrom(input, rollout, result) === undefined) {
     return rollout.restoreFrom === 'None';
   }
   return isNewRestoreRequest(restoreRequestOf(input.current.spec), fromRestoreFields(rollout));
@@ -95,11 +100,17 @@ function asksForNothing(input: DecideInput, rollout: Rollout): boolean {
  * The storage of the revision that was started last, where the new one names another: the savepoint of the stop would be left behind there. Also of one that was never seen to run: it may
  * have run, and completed checkpoints, while nobody looked.
  */
-function movedAwayFrom(input: DecideInput, rollout: Rollout): string | undefined {
+function movedAwayFrom({ status, ...input }: DecideInput, rollout: Rollout, result: PlanResult): string | undefined {
   const before = input.current?.spec.state.checkpointStorage;
-  const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
-  const isSame = before !== undefined && after !== undefined && normalizedStorageUrl(before) === normalizedStorageUrl(after);
-  return input.status.attempt === undefined || isSame ? undefined : before;
+  const after = revisionNamed({ status, ...input }, rollout.revision)?.spec.state.checkpointStorage;
+  if (status.attempt === undefined || after === undefined) {
+    return undefined;
+  }
+  if (before === undefined) {
+    // Somebody has deleted the revision. The storage that it ran with knows its attempt.
+    return knowsAttempt({ status }, result) ? undefined : 'another storage';
+  }
+  return normalizedStorageUrl(before) === normalizedStorageUrl(after) ? undefined : before;
 }
 
 /** The last stable revision, on its way back, where the newest checkpoint holds nothing, or less, of what it knew: it would start empty, and nobody has asked for that. */

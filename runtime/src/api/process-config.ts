@@ -228,6 +228,8 @@ export interface PlanResult {
   readonly lineage: {
     /** Head attempt number; 0 for an empty lineage. A start must use a higher one. */
     readonly attemptNumber: number;
+    /** Of that attempt; absent for an empty lineage. */
+    readonly attemptToken?: string | undefined;
     readonly epoch: number;
     /** The checkpoint a start would restore, by folder, or by URL when it would be imported; undefined when it would start empty. */
     readonly restorePath: string | undefined;

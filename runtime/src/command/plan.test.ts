@@ -148,7 +148,13 @@ test('a job with a checkpoint restores it, and nothing is written', async () => 
   const module = await moduleOf('known.mjs', countJob.replace('UID', 'counts'));
   const result = await plan(config('known', module));
   assert.deepEqual(result.problems, []);
-  assert.deepEqual(result.lineage, { attemptNumber: 1, epoch: 1, restorePath: 'chk-000001-e1', owner: 'test/default/known' });
+  assert.deepEqual(result.lineage, {
+    attemptNumber: 1,
+    attemptToken: 'attempt-1',
+    epoch: 1,
+    restorePath: 'chk-000001-e1',
+    owner: 'test/default/known',
+  });
   assert.deepEqual(
     result.restore.map(({ uid, action }) => `${uid} ${action}`),
     ['events New', 'counts Restore', 'out New'],

@@ -136,7 +136,10 @@ export async function plan(config: PlanProcessConfig): Promise<PlanResult> {
     return { ...before, problems: [...early, ...lineage.problems] };
   }
   const { view } = lineage.value;
-  const known = { attemptNumber: view.attempt?.number ?? 0, epoch: view.epoch, owner: view.opened?.owner };
+  const known = {
+    ...{ attemptNumber: view.attempt?.number ?? 0, attemptToken: view.attempt?.token },
+    ...{ epoch: view.epoch, owner: view.opened?.owner },
+  };
   const decision = lineageRules.decideOpen(view, {
     ...openRequest({ config: { ...config, ...asNextAttempt(known.attemptNumber) } }, storage.value.url),
     nowMs: Date.now(),

@@ -1,6 +1,7 @@
 import type { JobAttempt } from '@flinkjob/runtime/rest';
 import type { FlinkJobStatus } from '../../../src/api/flink-job-status.ts';
 import { apiVersion, kind, labels } from '../../../src/api/labels.ts';
+import { defaultLimits } from '../../../src/flink-job/limits.ts';
 import type { Revision } from '../../../src/flink-job/revision.ts';
 import { canonicalJson } from '../../../src/flink-job/spec-diff.ts';
 import type { ApiRequest } from '../../../src/kubernetes/api-connection.ts';
@@ -16,7 +17,7 @@ import type { PlanOutcome } from './simulated-short-lived.ts';
 import type { FlinkJobObject } from './simulated-user.ts';
 
 /** Requests of one replica for each job, in one minute: a job that changes is looked at with each change of its pods, with a few requests each time. */
-const requestsPerMinuteMax = 900;
+const requestsPerMinuteMax = 1_200;
 /** Starts, pre-flights and the like of one job in one minute: what fails is tried again with longer and longer waits. */
 const objectsPerMinuteMax = 40;
 /** Of one job while it lives: bursts of 25 per process, and two in a minute. */
@@ -164,6 +165,7 @@ export class JobOracle {
       record.preFlights.set(preFlightName(object, rollout.operationId ?? ''), rollout.id);
     }
     this.#isLate(object.metadata.name, before, after);
+    this.#isHasty(object.metadata.name, before, after);
     if (attempt !== undefined && (attempt.number !== before?.attempt?.number || attempt.token !== before.attempt.token)) {
       this.#attemptStored(object, after as FlinkJobStatus);
     }
@@ -186,6 +188,18 @@ export class JobOracle {
       this.#options.report(
         `late before its time: ${was.state} of ${name} was given up after ${passedMs} ms instead of ${allowedMs}`,
       );
+    }
+  }
+
+  /** A try of a rollout that failed is followed by the next after a pause. */
+  #isHasty(name: string, before: FlinkJobStatus | undefined, after: FlinkJobStatus | undefined): void {
+    const [was, is] = [before?.rollout, after?.rollout];
+    if (was === undefined || is === undefined || was.id !== is.id || is.try <= was.try) {
+      return;
+    }
+    const passedMs = this.#options.nowMs() - Date.parse(was.stateTime);
+    if (passedMs < defaultLimits.retryDelayFirstMs - this.#options.clockSlackMs()) {
+      this.#options.report(`without a pause: try ${is.try} of ${name} follows ${passedMs} ms after ${was.state} (${was.try})`);
     }
   }
 

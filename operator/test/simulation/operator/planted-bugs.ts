@@ -171,7 +171,7 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
     },
   },
   'retry without back-off': {
-    ...{ seedCount: 400, violation: /without a pause|hot loop/ },
+    ...{ seedCount: 100, violation: /without a pause|hot loop/ },
     ...thinking((input) =>
       decide({ ...input, limits: { ...input.limits, retryDelayFirstMs: 0, retryDelayMaxMs: 0, busyPollMs: 0 } }),
     ),
@@ -184,7 +184,8 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
       if (preFlight?.state !== 'Completed') {
         return decide(input);
       }
-      const lineage = { ...preFlight.result.lineage, attemptNumber: status.attempt?.number ?? 0 };
+      const { number = 0, token } = status.attempt ?? {};
+      const lineage = { ...preFlight.result.lineage, attemptNumber: number, attemptToken: token };
       return decide({ ...input, facts: { ...facts, preFlight: { ...preFlight, result: { ...preFlight.result, lineage } } } });
     }),
   },

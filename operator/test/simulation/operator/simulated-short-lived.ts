@@ -72,7 +72,10 @@ function plan(config: JobConfig, around: Surroundings): void {
     : { code: 'RestorePathMissing', message: 'there is no such checkpoint', remedy: 'Name another.' };
   const result = planWith({
     ...{ ok: !isBroken && !missing, problems: isBroken || missing ? [problem] : [], slotsRequired: job.parallelism },
-    lineage: { attemptNumber, epoch: lineage.epoch, restorePath, owner: undefined },
+    lineage: {
+      ...{ attemptNumber, attemptToken: lineage.attempt?.token, epoch: lineage.epoch },
+      ...{ restorePath, owner: undefined },
+    },
   });
   around.planned(config, { ok: result.ok, attemptNumber });
   around.exit(0, JSON.stringify(result));

@@ -20,6 +20,9 @@ export interface FlinkJobObject extends KubernetesObject {
 /** What somebody wants of one FlinkJob by the end. */
 export type Wish = { readonly state: 'Absent' } | { readonly state: 'Present'; readonly spec: FlinkJobSpecInput };
 
+/** Of a request that has been read in the remedy of a refusal. */
+const fromNothing = 'from-nothing';
+
 /** A person with kubectl: applies good and bad specs, deletes, creates again, and does what nobody should. */
 export class SimulatedUser {
   readonly #world: SimulationWorld;
@@ -146,11 +149,14 @@ export class SimulatedUser {
       const { error, rolledBack, state } = this.#find(name)?.status ?? {};
       const isLost = error?.code === 'StateWouldBeLost';
       // Where it was started, and completed nothing, is known from what the operator says.
-      const storage = /started with its state in (\S+)/.exec(error?.message ?? '')?.[1] ?? this.#storageOf(name);
+      const storage = /started with its state in (s3:\S+)/.exec(error?.message ?? '')?.[1] ?? this.#storageOf(name);
       // Without a rollback, or with nothing to go back to, a job that has failed waits for a person.
       const isFailed = state === 'Failed' && error !== undefined;
       if (isLost && storage !== undefined && wish?.state === 'Present' && wish.spec.state.checkpointStorage !== storage) {
         this.#apply(name, { ...wish.spec, state: { checkpointStorage: storage } });
+      } else if (isLost && storage === undefined && wish?.state === 'Present' && wish.spec.restore?.token !== fromNothing) {
+        // No storage has anything of it, and nobody knows where it was to run.
+        this.#apply(name, { ...wish.spec, restore: { from: 'None', token: fromNothing } });
       } else if ((rolledBack !== undefined || isFailed) && wish?.state === 'Present' && this.#specs.isGood(wish.spec)) {
         // It was the world's fault and not the revision's: once more.
         this.#apply(name, this.#specs.good(storage));
