@@ -197,7 +197,8 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
         return decide(input);
       }
       const { result } = preFlight;
-      const lineage = { ...result.lineage, restorePath: result.lineage.restorePath ?? 'chk-1' };
+      const { number: attemptNumber = 0, token: attemptToken } = input.status.attempt ?? {};
+      const lineage = { ...result.lineage, attemptNumber, attemptToken, restorePath: result.lineage.restorePath ?? 'chk-1' };
       return decide({ ...input, facts: { ...input.facts, preFlight: { ...preFlight, result: { ...result, lineage } } } });
     }),
   },
