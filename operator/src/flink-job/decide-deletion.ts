@@ -3,7 +3,7 @@ import { decidePurge, type PurgeStep } from './decide-purge.ts';
 import { decideSavepointOnDelete } from './decide-savepoint-on-delete.ts';
 import { type Command, currentJobManager, type DecideInput, type Decision, toMs, toTime } from './decision.ts';
 import { lifecycleState } from './lifecycle-state.ts';
-import { lingeringPollDivisor } from './limits.ts';
+import { lingeringPollMs } from './limits.ts';
 import { policiesOf } from './policies.ts';
 import { describeStatus } from './status.ts';
 import type { Move } from './transitions.ts';
@@ -74,14 +74,12 @@ function endProcesses(input: DecideInput, deletion: Deletion, moves: readonly Mo
   }
   const operationId = `${deletion.operationId}/end`;
   const command: Command = { type: 'Terminate', operationId, which: { type: 'All' }, graceMs: limits.terminateGraceMs };
-  const pollMs = Math.min(lingeringPollMs(input, deletion), Math.max(limits.busyPollMs, toMs(deletion.deadlineTime) - nowMs));
-  return { ...pending(input, deletion, { commands: [command], moves }), requeueAfterMs: pollMs };
-}
-
-/** That one has gone is heard of. */
-function lingeringPollMs({ nowMs, limits }: DecideInput, { deadlineTime }: Deletion): number {
-  const lingersMs = Math.max(0, nowMs - (toMs(deadlineTime) - limits.deletionTimeoutMs));
-  return Math.min(limits.idlePollMs, Math.max(limits.busyPollMs, lingersMs / lingeringPollDivisor));
+  const leftMs = toMs(deletion.deadlineTime) - nowMs;
+  const requeueAfterMs = Math.min(
+    lingeringPollMs(limits, limits.deletionTimeoutMs - leftMs),
+    Math.max(limits.busyPollMs, leftMs),
+  );
+  return { ...pending(input, deletion, { commands: [command], moves }), requeueAfterMs };
 }
 
 function letGo(

@@ -5,7 +5,7 @@ import { type Command, type DecideInput, type Decision, revisionNamed, toMs, toT
 import { foldFacts } from './fold-facts.ts';
 import { keepProcesses } from './keep-processes.ts';
 import { lifecycleState } from './lifecycle-state.ts';
-import { lingeringPollDivisor } from './limits.ts';
+import { lingeringPollMs } from './limits.ts';
 import { foldPause } from './pause.ts';
 import { isRejected } from './policies.ts';
 import { foldRestorable } from './restorable.ts';
@@ -59,7 +59,7 @@ function pollMs(input: DecideInput, commands: readonly Command[]): number {
   }
   const lingersMs = nowMs - toMs(status.ended?.time ?? status.attempt?.startedTime ?? toTime(nowMs));
   const usualMs = rolloutPollMs(input);
-  return commands.length === 0 ? usualMs : Math.min(usualMs, Math.max(busyPollMs, lingersMs / lingeringPollDivisor));
+  return commands.length === 0 ? usualMs : Math.min(usualMs, lingeringPollMs(limits, lingersMs));
 }
 
 function rolloutPollMs({ status, limits, nowMs }: DecideInput): number {

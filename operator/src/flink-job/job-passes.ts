@@ -6,7 +6,7 @@ import { WorkQueue } from '../kubernetes/work-queue.ts';
 import type { Log } from '../log.ts';
 import { StoreConflictError } from '../store/flink-job-store.ts';
 
-/** Many hints at once (a file that is written in pieces, the pods of an attempt) are one.. */
+/** Many hints at once (a file that is written in pieces, the pods of an attempt) are one. */
 const hintsTogetherMs = 30;
 /** After passes that threw: something of ours or of the store is broken, and trying at once would only fill the log. */
 const failedPassBackOff: BackOff = { initialMs: 1_000, maxMs: 60_000 };

@@ -8,15 +8,21 @@ export type PreFlightVerdict =
   | { readonly ok: true; readonly facts: Pick<Rollout, 'leastAttempt' | 'slotsRequired' | 'taskManagers'> }
   | { readonly ok: false; readonly problem: Problem };
 
+interface Asked {
+  readonly input: DecideInput;
+  readonly rollout: Rollout;
+  readonly result: PlanResult;
+  /** The storage that the job would leave; undefined where it stays in its own. */
+  readonly moved: string | undefined;
+}
+
 /** Whether what pre-flight found allows the start: its own problems first, then what only the controller can know. */
 export function judgePreFlight(input: DecideInput, rollout: Rollout, result: PlanResult): PreFlightVerdict {
   if (!result.ok) {
     return { ok: false, problem: mergeProblems(result.problems) };
   }
-  const lost =
-    stateWouldBeLost(input, rollout, result) ??
-    wouldBeRewound(input, rollout, result) ??
-    wouldComeBackWithLess(input, rollout, result);
+  const asked: Asked = { input, rollout, result, moved: movedAwayFrom(input, rollout, result) };
+  const lost = stateWouldBeLost(asked) ?? wouldBeRewound(asked) ?? wouldComeBackWithLess(input, rollout, result);
   if (lost !== undefined) {
     return { ok: false, problem: lost };
   }
@@ -41,11 +47,11 @@ function mergeProblems(problems: PlanResult['problems']): Problem {
 }
 
 /** A job that had a checkpoint, or has one when it is stopped, never starts from nothing unless that is asked for in words. */
-function stateWouldBeLost(input: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
+function stateWouldBeLost(asked: Asked): Problem | undefined {
+  const { input, result, moved } = asked;
   const { lastCheckpoint } = input.status;
-  const moved = lastCheckpoint === undefined ? movedAwayFrom(input, rollout, result) : undefined;
   const nothingToLose = lastCheckpoint === undefined && moved === undefined;
-  if (nothingToLose || result.lineage.restorePath !== undefined || asksForNothing(input, rollout, result)) {
+  if (nothingToLose || result.lineage.restorePath !== undefined || asksForNothing(asked)) {
     return undefined;
   }
   const had =
@@ -64,15 +70,14 @@ const movingInWords =
  * A storage that the job has left holds what it was then. Nothing that it has done since would be there, and a rewind is asked for in words; what was honoured there once is no word any more. One
  * that was copied after the job had stopped knows the attempt. A way back has its own rules.
  */
-function wouldBeRewound(input: DecideInput, rollout: Rollout, result: PlanResult): Problem | undefined {
+function wouldBeRewound({ input, rollout, result, moved }: Asked): Problem | undefined {
   const { attempt } = input.status;
-  const moved = movedAwayFrom(input, rollout, result);
   const { restorePath, attemptNumber } = result.lineage;
   if (rollout.reason === 'Rollback' || moved === undefined || restorePath === undefined || knowsAttempt(input, result)) {
     return undefined;
   }
-  const asked = normalizedStorageUrl((rollout.restorePath ?? '').replace(/\/_metadata\/*$/, ''));
-  if (rollout.restoreFrom === 'Path' && (asked === restorePath || asked.endsWith(`/${restorePath}`))) {
+  const path = normalizedStorageUrl((rollout.restorePath ?? '').replace(/\/_metadata\/*$/, ''));
+  if (rollout.restoreFrom === 'Path' && (path === restorePath || path.endsWith(`/${restorePath}`))) {
     return undefined;
   }
   return {
@@ -83,14 +88,14 @@ function wouldBeRewound(input: DecideInput, rollout: Rollout, result: PlanResult
 }
 
 /** Whether the newest attempt there is the one that the job was started as last. Another FlinkJob of this name may have had one of the same number. */
-function knowsAttempt({ status: { attempt } }: Pick<DecideInput, 'status'>, { lineage }: PlanResult): boolean {
+function knowsAttempt({ status: { attempt } }: DecideInput, { lineage }: PlanResult): boolean {
   const { attemptNumber, attemptToken } = lineage;
   return attempt?.number === attemptNumber && (attemptToken === undefined || attemptToken === attempt.token);
 }
 
 /** In the lineage of the job a token is honoured once. In another storage nobody knows what was honoured here, so there only a new request counts. */
-function asksForNothing(input: DecideInput, rollout: Rollout, result: PlanResult): boolean {
-  if (rollout.restoreFrom !== 'None' || input.current === undefined || movedAwayFrom(input, rollout, result) === undefined) {
+function asksForNothing({ input, rollout, moved }: Asked): boolean {
+  if (rollout.restoreFrom !== 'None' || input.current === undefined || moved === undefined) {
     return rollout.restoreFrom === 'None';
   }
   return isNewRestoreRequest(restoreRequestOf(input.current.spec), fromRestoreFields(rollout));
@@ -100,15 +105,15 @@ function asksForNothing(input: DecideInput, rollout: Rollout, result: PlanResult
  * The storage of the revision that was started last, where the new one names another: the savepoint of the stop would be left behind there. Also of one that was never seen to run: it may
  * have run, and completed checkpoints, while nobody looked.
  */
-function movedAwayFrom({ status, ...input }: DecideInput, rollout: Rollout, result: PlanResult): string | undefined {
+function movedAwayFrom(input: DecideInput, rollout: Rollout, result: PlanResult): string | undefined {
   const before = input.current?.spec.state.checkpointStorage;
-  const after = revisionNamed({ status, ...input }, rollout.revision)?.spec.state.checkpointStorage;
-  if (status.attempt === undefined || after === undefined) {
+  const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
+  if (input.status.attempt === undefined || after === undefined) {
     return undefined;
   }
   if (before === undefined) {
     // Somebody has deleted the revision. The storage that it ran with knows its attempt.
-    return knowsAttempt({ status }, result) ? undefined : 'another storage';
+    return knowsAttempt(input, result) ? undefined : 'another storage';
   }
   return normalizedStorageUrl(before) === normalizedStorageUrl(after) ? undefined : before;
 }

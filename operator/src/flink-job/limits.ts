@@ -41,8 +41,12 @@ export interface DecideLimits {
   readonly checkpointRecordMaxMs: number;
 }
 
-/** Processes that do not end are looked at ten times in the time that they have lingered so far: each time later. */
-export const lingeringPollDivisor = 10;
+const lingeringPollDivisor = 10;
+
+/** Processes that do not end are looked at ten times in the time that they have lingered so far: each time later. That one has gone is heard of. */
+export function lingeringPollMs({ busyPollMs, idlePollMs }: DecideLimits, lingersMs: number): number {
+  return Math.min(idlePollMs, Math.max(busyPollMs, lingersMs / lingeringPollDivisor));
+}
 
 export const defaultLimits: DecideLimits = {
   preFlightTimeoutMs: 120_000,

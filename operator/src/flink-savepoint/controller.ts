@@ -1,11 +1,6 @@
 import { type FlinkJobKey, formatKey } from '../api/flink-job.ts';
 import type { Problem } from '../api/flink-job-status.ts';
-import {
-  parseFlinkSavepointSpec,
-  type StoredFlinkSavepoint,
-  savepointFinalizer,
-  savepointLabels,
-} from '../api/flink-savepoint.ts';
+import { parseFlinkSavepointSpec, type StoredFlinkSavepoint, savepointFinalizer } from '../api/flink-savepoint.ts';
 import { initialSavepointStatus } from '../api/flink-savepoint-status.ts';
 import type { Clock } from '../clock.ts';
 import type { JobCredentials } from '../credentials/job-credentials.ts';
@@ -25,7 +20,7 @@ import type { DrillResults } from './drill-results.ts';
 import { defaultSavepointLimits, type SavepointLimits } from './limits.ts';
 import { type ObservedJob, observeJob } from './observe-job.ts';
 import { savepointEvents } from './savepoint-events.ts';
-import { decideSchedule, isLastOfSchedule, type ScheduleDecision } from './schedule.ts';
+import { decideSchedule, isLastOfSchedule, isScheduled, type ScheduleDecision } from './schedule.ts';
 
 export interface SavepointControllerOptions {
   readonly store: FlinkSavepointStore;
@@ -207,8 +202,8 @@ export class SavepointController {
 
   /** Nobody would remove those that a schedule has made once their FlinkJob, and all that they name, is gone. */
   async #removePurged(job: ObservedJob | undefined, savepoints: readonly StoredFlinkSavepoint[]): Promise<number> {
-    const isToGo = ({ metadata }: StoredFlinkSavepoint) =>
-      metadata.labels?.[savepointLabels.scheduled] === 'true' && metadata.deletionTimestamp === undefined;
+    const isToGo = (savepoint: StoredFlinkSavepoint) =>
+      isScheduled(savepoint) && savepoint.metadata.deletionTimestamp === undefined;
     const removed = job?.facts.purges === true ? savepoints.filter(isToGo) : [];
     for (const savepoint of removed) {
       await this.#options.store.delete(savepoint);

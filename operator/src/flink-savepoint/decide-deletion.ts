@@ -28,10 +28,8 @@ export function decideDeletion(input: SavepointInput): SavepointStep {
   }
   const late = nowMs >= Date.parse(deletion.deadlineTime);
   if (location === undefined) {
-    if (unheardOf(next) === undefined) {
-      return forget();
-    }
-    return job.presence === 'Up' && !late ? awaitTaking(next, input) : forget(mayBeLeft(next));
+    const asked = unheardOf(next);
+    return asked !== undefined && job.presence === 'Up' && !late ? awaitTaking(next, input, asked) : forget(mayBeLeft(next));
   }
   if (late) {
     return forget(orphan(location, status.problem?.message ?? 'it could not be deleted in time'));
@@ -44,8 +42,8 @@ function ownSavepoint({ path, kind }: FlinkSavepointStatus): string | undefined 
   return kind === 'Savepoint' ? path : undefined;
 }
 
-function awaitTaking(status: FlinkSavepointStatus, { job, nowMs, limits }: SavepointInput): SavepointStep {
-  const operation = operationOf(job, unheardOf(status) ?? '');
+function awaitTaking(status: FlinkSavepointStatus, { job, nowMs, limits }: SavepointInput, asked: string): SavepointStep {
+  const operation = operationOf(job, asked);
   const wakeAtMs = nowMs + limits.busyPollMs;
   if (operation?.state === 'Completed') {
     const { location: path, checkpointId } = operation;
@@ -75,8 +73,7 @@ function dispose(input: SavepointInput, { deletion, location, forget }: Disposal
   const isUnknown = refusal?.problem.code === 'SavepointUnknown';
   if (isUnknown && isElsewhere(location, job)) {
     // The job has been moved to another storage since, and its JobManager knows only what is there.
-    const byTask: Deletion = { ...deletion, by: 'Task' };
-    return disposeByTask({ ...input, status: { ...status, deletion: byTask } }, { deletion: byTask, location, forget });
+    return handToTask(input, { deletion, location, forget });
   }
   // Unknown to the lineage: it is gone already, or was never there.
   if (operation?.state === 'Completed' || isUnknown) {
@@ -92,14 +89,18 @@ function dispose(input: SavepointInput, { deletion, location, forget }: Disposal
   }
   const silentMs = nowMs - Date.parse(deletion.startedTime);
   if (job?.canRunTasks === true && (job.presence !== 'Up' || silentMs >= limits.jobManagerSilentMs)) {
-    const byTask: Deletion = { ...deletion, by: 'Task' };
-    return disposeByTask({ ...input, status: { ...status, deletion: byTask } }, { deletion: byTask, location, forget });
+    return handToTask(input, { deletion, location, forget });
   }
   return { status, commands: [], wakeAtMs };
 }
 
 function isElsewhere(location: string, job: SavepointInput['job']): boolean {
   return job?.canRunTasks === true && job.lineageUrl !== undefined && !location.startsWith(`${job.lineageUrl}/`);
+}
+
+function handToTask(input: SavepointInput, disposal: Disposal): SavepointStep {
+  const deletion: Deletion = { ...disposal.deletion, by: 'Task' };
+  return disposeByTask({ ...input, status: { ...input.status, deletion } }, { ...disposal, deletion });
 }
 
 function disposeByTask(input: SavepointInput, { deletion, location, forget }: Disposal): SavepointStep {
@@ -146,16 +147,14 @@ function leftWithLineage(location: string): Problem {
 
 /** Undefined where nothing was asked for, or what came of it is known. */
 function mayBeLeft(status: FlinkSavepointStatus): Problem | undefined {
-  const operationId = unheardOf(status);
-  return operationId === undefined ? undefined : unheard(operationId);
-}
-
-function unheard(operationId: string): Problem {
-  return {
-    code: 'DataOrphaned',
-    message: `the savepoint that the JobManager was asked for as ${operationId} may be in storage: it did not say what came of it`,
-    remedy: '`flinkjob savepoint ls LINEAGE` shows whether it is there, and `flinkjob savepoint release` gives it free.',
-  };
+  const asked = unheardOf(status);
+  return asked === undefined
+    ? undefined
+    : {
+        code: 'DataOrphaned',
+        message: `the savepoint that the JobManager was asked for as ${asked} may be in storage: it did not say what came of it`,
+        remedy: '`flinkjob savepoint ls LINEAGE` shows whether it is there, and `flinkjob savepoint release` gives it free.',
+      };
 }
 
 function orphan(location: string, why: string): Problem {

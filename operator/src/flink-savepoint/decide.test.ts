@@ -67,12 +67,27 @@ class Story {
     return this.status.conditions.find((condition) => condition.type === type)?.status;
   }
 
+  /** Asked for, and given up because nobody said for an hour what came of it. */
+  givenUp(facts: Partial<SavepointInput>): this {
+    this.pass({});
+    this.pass(facts);
+    this.later(3_600_000);
+    this.pass(facts);
+    assert.match(this.status.state, /Abandoned|Failed/);
+    return this;
+  }
+
   taken(): this {
     this.pass({});
     this.pass({ job: withOperation({ operationId: 'sp-1/take/1', state: 'Completed', checkpointId: 7, location }) });
     assert.equal(this.status.state, 'Completed');
     return this;
   }
+}
+
+/** What the resource goes with, in words; empty when it goes, or stays, without any. */
+function leftBy([command]: readonly SavepointCommand[]): string {
+  return (command?.type === 'Forget' && command.orphaned?.message) || '';
 }
 
 const answered = (operationId: string, result: SavepointTaskResult) => ({ operationId, state: 'Answered', result }) as const;
@@ -338,12 +353,7 @@ test('deleted while nobody can say what became of it, what may be left is said',
 
 test('given up before anybody said what came of it, it is asked for when it is deleted', () => {
   for (const giveUp of [{ job: undefined }, { job: { ...up, jobManager: undefined } }]) {
-    const story = new Story();
-    story.pass({});
-    story.pass(giveUp);
-    story.later(3_600_000);
-    story.pass(giveUp);
-    assert.match(story.status.state, /Abandoned|Failed/);
+    const story = new Story().givenUp(giveUp);
     const taken = withOperation({ operationId: 'sp-1/take/1', state: 'Completed', checkpointId: 7, location });
     story.pass({ deleting: true, job: taken });
     assert.deepEqual(types(story.pass({ deleting: true, job: taken })), ['Release']);
@@ -351,24 +361,14 @@ test('given up before anybody said what came of it, it is asked for when it is d
 });
 
 test('given up before anybody said what came of it, and deleted without its FlinkJob, what may be left is said', () => {
-  const story = new Story();
-  story.pass({});
-  story.pass({ job: undefined });
-  story.later(3_600_000);
-  story.pass({ job: undefined });
-  const [command] = story.pass({ deleting: true, job: undefined });
-  assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /may be in storage/);
+  const story = new Story().givenUp({ job: undefined });
+  assert.match(leftBy(story.pass({ deleting: true, job: undefined })), /may be in storage/);
 });
 
 test('given up long ago and unknown to the JobManager by now, what may be left is said', () => {
-  const story = new Story();
-  story.pass({});
-  story.pass({ job: { ...up, jobManager: undefined } });
-  story.later(3_600_000);
-  story.pass({ job: { ...up, jobManager: undefined } });
+  const story = new Story().givenUp({ job: { ...up, jobManager: undefined } });
   assert.equal(story.status.state, 'Failed');
-  const [command] = story.pass({ deleting: true });
-  assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /asked for as sp-1\/take\/1 may be in storage/);
+  assert.match(leftBy(story.pass({ deleting: true })), /asked for as sp-1\/take\/1 may be in storage/);
 });
 
 test('what a JobManager was asked for is not forgotten over a lookup that gives no answer', () => {
@@ -376,8 +376,7 @@ test('what a JobManager was asked for is not forgotten over a lookup that gives 
   found.pass({});
   found.pass({ job: failed });
   assert.equal(found.status.step?.operationId, 'sp-1/find/1');
-  const [command] = found.pass({ deleting: true, job: failed });
-  assert.match((command?.type === 'Forget' && command.orphaned?.message) || '', /sp-1\/take\/1/);
+  assert.match(leftBy(found.pass({ deleting: true, job: failed })), /sp-1\/take\/1/);
 
   const again = new Story();
   again.pass({});
@@ -423,8 +422,11 @@ test('a savepoint from before the job was moved is deleted by a task: the JobMan
     { type: 'RunTask', operationId: 'sp-1/dispose/1', task: { type: 'Dispose', location } },
   ]);
   const kept = { isGone: false, deletedCount: 0, deletedSizeBytes: 0 };
-  const [last] = story.pass({ deleting: true, job: moved, tasks: [answered('sp-1/dispose/1', { ok: true, disposed: kept })] });
-  assert.match((last?.type === 'Forget' && last.orphaned?.message) || '', /stays in storage/, 'nothing newer comes there');
+  assert.match(
+    leftBy(story.pass({ deleting: true, job: moved, tasks: [answered('sp-1/dispose/1', { ok: true, disposed: kept })] })),
+    /stays in storage/,
+    'nothing newer comes there',
+  );
   const here = new Story().taken();
   here.pass({ deleting: true });
   assert.deepEqual(here.pass({ deleting: true, refusals }), [{ type: 'Forget', orphaned: undefined }]);

@@ -38,7 +38,7 @@ const failedCountKept = 3;
  */
 export function decideSchedule(input: ScheduleInput): ScheduleDecision {
   const { schedule, nowMs } = input;
-  const scheduled = input.savepoints.filter((each) => each.metadata.labels?.[savepointLabels.scheduled] === 'true');
+  const scheduled = input.savepoints.filter(isScheduled);
   const offsetMs = jitterMs(input);
   const taking =
     schedule.schedule === undefined ? undefined : decideTime(input, scheduled, { schedule: schedule.schedule, offsetMs });
@@ -83,6 +83,11 @@ function decideTime(
 export function isLastOfSchedule(savepoint: StoredFlinkSavepoint, savepoints: readonly StoredFlinkSavepoint[]): boolean {
   const timesMs = savepoints.filter(isOfSchedule).map(scheduleTimeMs);
   return isOfSchedule(savepoint) && scheduleTimeMs(savepoint) >= Math.max(...timesMs);
+}
+
+/** Made by a schedule, and left to it: whoever takes the label from one keeps it. */
+export function isScheduled({ metadata }: StoredFlinkSavepoint): boolean {
+  return metadata.labels?.[savepointLabels.scheduled] === 'true';
 }
 
 function isOfSchedule({ metadata }: StoredFlinkSavepoint): boolean {

@@ -345,16 +345,16 @@ export class JobOracle {
 
   opened(lineage: SimulatedLineage, { uid, attempt, restore, restored }: Opening): void {
     const [namespace = '', name = ''] = lineage.path.split('/').slice(-2);
-    const permitted = this.#options.permissions(name);
+    const elsewhere = this.#options.lineagesOf(namespace, name).filter((it) => it !== lineage && it.openedFor === uid);
     if (restored.source !== 'Nothing') {
-      this.#checkRewind(lineage, { uid, attempt, restore });
+      this.#checkRewind(lineage, elsewhere, { uid, attempt, restore });
       return;
     }
+    const permitted = this.#options.permissions(name);
     const token = restore.from === 'None' ? restore.token : undefined;
     const isAsked =
       token !== undefined &&
       (permitted?.tokens.has(token) === true || (permitted?.stateless === true && token.startsWith('stateless ')));
-    const elsewhere = this.#options.lineagesOf(namespace, name).filter((it) => it !== lineage && it.openedFor === uid);
     const emptiedMs = this.#emptiedMs.get(lineage) ?? Number.NEGATIVE_INFINITY;
     const isLost = elsewhere.some(({ head }) => head !== undefined && head.completedAtMs > emptiedMs);
     if (isAsked) {
@@ -372,20 +372,21 @@ export class JobOracle {
   }
 
   /** Where the job has been before lies what it was then: nobody goes on from that unless it was asked for, or it is the way back. */
-  #checkRewind(lineage: SimulatedLineage, { uid, attempt, restore }: Pick<Opening, 'uid' | 'attempt' | 'restore'>): void {
-    const [namespace = '', name = ''] = lineage.path.split('/').slice(-2);
+  #checkRewind(
+    lineage: SimulatedLineage,
+    elsewhere: readonly SimulatedLineage[],
+    { uid, attempt, restore }: Pick<Opening, 'uid' | 'attempt' | 'restore'>,
+  ): void {
     const status = this.#options.flinkJob(uid)?.status;
     const isNewest = status?.attempt?.number === attempt.number;
     if (!isNewest || status.rollout?.reason === 'Rollback' || restore.from === 'Path' || this.#recordOf(uid).isMisused) {
       return;
     }
     const sinceMs = Math.max(lineage.head?.completedAtMs ?? 0, this.#emptiedMs.get(lineage) ?? 0);
-    const newer = this.#options
-      .lineagesOf(namespace, name)
-      .find((it) => it !== lineage && it.openedFor === uid && (it.head?.completedAtMs ?? 0) > sinceMs);
+    const newer = elsewhere.find(({ head }) => (head?.completedAtMs ?? 0) > sinceMs);
     if (newer !== undefined) {
       this.#options.report(
-        `silently rewound: ${name} goes on from ${lineage.head?.path} in ${lineage.path}, and ${newer.path} has ${newer.head?.path}, which is newer`,
+        `silently rewound: ${lineage.path.split('/').at(-1)} goes on from ${lineage.head?.path} in ${lineage.path}, and ${newer.path} has ${newer.head?.path}, which is newer`,
       );
     }
   }

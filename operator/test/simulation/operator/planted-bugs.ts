@@ -1,3 +1,4 @@
+import type { PlanResult } from '@flinkjob/runtime/process-config';
 import { type FlinkJobKey, formatKey, keyOf, type StoredFlinkJob } from '../../../src/api/flink-job.ts';
 import { parseFlinkJobSpec } from '../../../src/api/parse-flink-job.ts';
 import { buildRevision } from '../../../src/flink-job/build-revision.ts';
@@ -19,6 +20,21 @@ export interface PlantedBug extends SimulationOptions {
 /** Another mind. */
 function thinking(wrong: (input: DecideInput) => Decision): Pick<SimulationOptions, 'replace'> {
   return { replace: (options) => ({ ...options, decide: wrong }) };
+}
+
+/** A mind that takes what a pre-flight says of the lineage for something else. */
+function misreading(
+  wrong: (lineage: PlanResult['lineage'], status: DecideInput['status']) => PlanResult['lineage'],
+): Pick<SimulationOptions, 'replace'> {
+  return thinking((input) => {
+    const { facts, status } = input;
+    const { preFlight } = facts;
+    if (preFlight?.state !== 'Completed') {
+      return decide(input);
+    }
+    const result = { ...preFlight.result, lineage: wrong(preFlight.result.lineage, status) };
+    return decide({ ...input, facts: { ...facts, preFlight: { ...preFlight, result } } });
+  });
 }
 
 /** Another way to the FlinkJobs. */
@@ -178,29 +194,14 @@ export const plantedBugs: Readonly<Record<string, PlantedBug>> = {
   },
   'a storage that the job has left taken for one that knows all': {
     ...{ seedCount: 1000, emphasis: 'StorageMoves', violation: /silently rewound/ },
-    ...thinking((input) => {
-      const { facts, status } = input;
-      const { preFlight } = facts;
-      if (preFlight?.state !== 'Completed') {
-        return decide(input);
-      }
-      const { number = 0, token } = status.attempt ?? {};
-      const lineage = { ...preFlight.result.lineage, attemptNumber: number, attemptToken: token };
-      return decide({ ...input, facts: { ...facts, preFlight: { ...preFlight, result: { ...preFlight.result, lineage } } } });
-    }),
+    ...misreading((lineage, { attempt }) => ({ ...lineage, attemptNumber: attempt?.number ?? 0, attemptToken: attempt?.token })),
   },
   'an empty storage taken for one with state': {
     ...{ seedCount: 300, emphasis: 'StorageMoves', violation: /silently empty/ },
-    ...thinking((input) => {
-      const { preFlight } = input.facts;
-      if (preFlight?.state !== 'Completed') {
-        return decide(input);
-      }
-      const { result } = preFlight;
-      const { number: attemptNumber = 0, token: attemptToken } = input.status.attempt ?? {};
-      const lineage = { ...result.lineage, attemptNumber, attemptToken, restorePath: result.lineage.restorePath ?? 'chk-1' };
-      return decide({ ...input, facts: { ...input.facts, preFlight: { ...preFlight, result: { ...result, lineage } } } });
-    }),
+    ...misreading((lineage, { attempt }) => ({
+      ...{ ...lineage, attemptNumber: attempt?.number ?? 0, attemptToken: attempt?.token },
+      restorePath: lineage.restorePath ?? 'chk-1',
+    })),
   },
   'purge although the spec does not say so': {
     ...{ seedCount: 200, violation: /restore point/ },
