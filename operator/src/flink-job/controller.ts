@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FlinkJobKey, formatKey, keyOf, parseKey, type StoredFlinkJob } from '../api/flink-job.ts';
 import { type FlinkJobStatus, initialStatus, type Problem } from '../api/flink-job-status.ts';
 import { finalizer } from '../api/labels.ts';
+import { lineageUrlOf } from '../api/storage-url.ts';
 import type { Clock } from '../clock.ts';
 import type { JobCredentials } from '../credentials/job-credentials.ts';
 import type { DefaultsSource } from '../defaults/defaults-source.ts';
@@ -288,10 +289,10 @@ function isReleased({ metadata: { deletionTimestamp, finalizers } }: StoredFlink
 }
 
 function releaseNotes(
-  { namespace, name }: FlinkJobKey,
+  key: FlinkJobKey,
   { orphaned, unpurged, unsaved, checkpointStorage }: Extract<Command, { type: 'Release' }>,
 ): readonly { readonly reason: string; readonly note: string }[] {
-  const path = `${checkpointStorage?.replace(/\/$/, '') ?? ''}/${namespace}/${name}`;
+  const path = lineageUrlOf(checkpointStorage ?? '', key);
   return [
     ...(orphaned ? [{ reason: 'ProcessesLeft', note: 'deleted although processes of it may be left' }] : []),
     ...(unpurged === undefined

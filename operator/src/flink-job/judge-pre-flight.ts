@@ -1,6 +1,6 @@
 import type { PlanResult } from '@flinkjob/runtime/process-config';
 import type { Problem, Rollout } from '../api/flink-job-status.ts';
-import { normalizedStorageUrl } from '../api/storage-url.ts';
+import { isSameStorage, normalizedStorageUrl } from '../api/storage-url.ts';
 import { type DecideInput, revisionNamed } from './decision.ts';
 import { fromRestoreFields, isNewRestoreRequest, restoreRequestOf } from './restore-request.ts';
 
@@ -115,7 +115,7 @@ function movedAwayFrom(input: DecideInput, rollout: Rollout, result: PlanResult)
     // Somebody has deleted the revision. The storage that it ran with knows its attempt.
     return knowsAttempt(input, result) ? undefined : 'another storage';
   }
-  return normalizedStorageUrl(before) === normalizedStorageUrl(after) ? undefined : before;
+  return isSameStorage(before, after) ? undefined : before;
 }
 
 /** The last stable revision, on its way back, where the newest checkpoint holds nothing, or less, of what it knew: it would start empty, and nobody has asked for that. */

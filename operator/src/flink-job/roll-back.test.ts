@@ -110,6 +110,18 @@ test('a revision with another storage is rolled back while it has completed noth
   }
 });
 
+test('a storage that is spelt otherwise is the one that it was: what was completed there is no obstacle to the way back', () => {
+  const { world, controller } = running();
+  const respelt = bad({ checkpointStorage: 'file:/storage/', upgrade: { rollback: { stableCheckpoints: 100 } } });
+  controller.apply(respelt);
+  controller.run(18);
+  assert.equal(conditionOf(controller, 'RollbackAvailable'), 'True StateReadable');
+  world.failing.add(respelt.name);
+  controller.run(20);
+  assert.equal(controller.status.state, 'Running');
+  assert.equal(controller.status.revision, revisionWith().name);
+});
+
 const noPlace = { code: 'Unschedulable', message: 'no node takes it', remedy: 'Add nodes.' };
 
 test('a revision that never runs because nodes have no room is rolled back, and gives up its room when the way back needs it', () => {

@@ -1,4 +1,5 @@
 import type { FlinkJobStatus, Problem, Rollout } from '../api/flink-job-status.ts';
+import { isSameStorage } from '../api/storage-url.ts';
 import type { RestoreRequest } from '../platform/platform.ts';
 import { newRollout } from './choose-rollout.ts';
 import { currentDocument, type DecideInput, revisionNamed, toTime, wantsProcesses } from './decision.ts';
@@ -24,7 +25,7 @@ export function isBackAvailable(input: DecideInput, rollout: Rollout): boolean {
     return false;
   }
   // In another storage there is another lineage: there the old revision knows nothing of what the new one has done.
-  const isElsewhere = stable.spec.state.checkpointStorage !== target.spec.state.checkpointStorage;
+  const isElsewhere = !isSameStorage(stable.spec.state.checkpointStorage, target.spec.state.checkpointStorage);
   return !isElsewhere || allowRewind || (status.rollbackTarget?.check === 'NothingCommitted' && isSeenNow(input));
 }
 
@@ -39,7 +40,8 @@ export function leftBehind(input: DecideInput, rollout: Rollout): Problem | unde
   const target = revisionNamed(input, rollout.revision);
   const { rollbackTarget, lastCheckpoint } = status;
   const [from, to] = [current?.spec.state.checkpointStorage, target?.spec.state.checkpointStorage];
-  const isLeft = rollbackTarget !== undefined && rollbackTarget.check !== 'NothingCommitted' && from !== to;
+  const isElsewhere = from === undefined || to === undefined ? from !== to : !isSameStorage(from, to);
+  const isLeft = rollbackTarget !== undefined && rollbackTarget.check !== 'NothingCommitted' && isElsewhere;
   if (rollout.reason !== 'Rollback' || !isLeft || policiesOf(input).rollback.allowRewind) {
     return undefined;
   }

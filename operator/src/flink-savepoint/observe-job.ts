@@ -2,7 +2,7 @@ import { type FlinkJobKey, keyOf, type StoredFlinkJob } from '../api/flink-job.t
 import type { FlinkJobSpec } from '../api/flink-job-spec.ts';
 import { initialStatus } from '../api/flink-job-status.ts';
 import { parseFlinkJobSpec } from '../api/parse-flink-job.ts';
-import { normalizedStorageUrl } from '../api/storage-url.ts';
+import { lineageUrlOf } from '../api/storage-url.ts';
 import { mergeDefaults } from '../defaults/merge-defaults.ts';
 import type { Engine } from '../engine/engine.ts';
 import { buildRevision } from '../flink-job/build-revision.ts';
@@ -47,14 +47,10 @@ export async function observeJob(
     presence: isUp ? 'Up' : closed ? 'Closed' : 'Ended',
     jobManager: asksJobManager && wantsProcesses(status) ? await readJobManager(stored, ports.engine) : undefined,
     canRunTasks: revision !== undefined,
-    lineageUrl: revision && lineageUrlOf(revision, key),
+    lineageUrl: revision && lineageUrlOf(revision.spec.state.checkpointStorage, key),
     checkpointTimeoutMs: (revision?.spec.checkpoints.timeoutSeconds ?? checkpointTimeoutDefaultSeconds) * 1000,
   };
   return { key, stored, facts, revision, spec };
-}
-
-function lineageUrlOf({ spec }: Revision, { namespace, name }: FlinkJobKey): string {
-  return `${normalizedStorageUrl(spec.state.checkpointStorage)}/${namespace}/${name}`;
 }
 
 /** Silence is a fact like any other; so is an address that has passed to somebody else. */

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { lineageUrlOf } from '../../api/storage-url.ts';
 import type { FlinkJobObject } from './cluster.ts';
 import type { Asked } from './job-manager-proxy.ts';
 
@@ -13,7 +14,7 @@ const listingSizeMaxBytes = 64 * 2 ** 20;
  */
 export async function lineageListing({ metadata, spec }: FlinkJobObject): Promise<Asked<string>> {
   const parsed = parseFlinkJobSpec(spec);
-  const storage = parsed.ok ? parsed.value.state.checkpointStorage.replace(/\/+$/, '') : undefined;
+  const storage = parsed.ok ? parsed.value.state.checkpointStorage : undefined;
   if (storage === undefined) {
     return { ok: false, why: 'the spec does not say where it is' };
   }
@@ -21,7 +22,7 @@ export async function lineageListing({ metadata, spec }: FlinkJobObject): Promis
     return { ok: false, why: `${storage} is a directory in the pods, not on this machine` };
   }
   const program = fileURLToPath(new URL('../main.ts', import.meta.url));
-  const url = `${storage}/${metadata.namespace ?? ''}/${metadata.name}`;
+  const url = lineageUrlOf(storage, { namespace: metadata.namespace ?? '', name: metadata.name });
   return new Promise((resolve) => {
     execFile(
       process.execPath,

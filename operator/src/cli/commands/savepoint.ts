@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { OperationStatus } from '@flinkjob/runtime/rest';
 import { formatKey, keyOf, type StoredFlinkJob } from '../../api/flink-job.ts';
 import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { lineageUrlOf } from '../../api/storage-url.ts';
 import type { JobClient } from '../../engine/engine.ts';
 import { machineClusterId } from '../../platform/process/cluster-id.ts';
 import { type Command, CommandFailure, type CommandOutput, exitCodes } from '../command.ts';
@@ -129,7 +130,7 @@ async function lineageOf(parsed: ParsedCommandLine, target: string): Promise<str
   }
   const store = await openExistingStore(workDirectoryOf(parsed));
   const flinkJob = await getFlinkJob(store, keyFrom(parsed, target));
-  const url = lineageUrlOf(flinkJob);
+  const url = lineageOfFlinkJob(flinkJob);
   if (url === undefined) {
     throw new CommandFailure(
       `${formatKey(keyOf(flinkJob))} has a spec that is not valid, so it does not say where its lineage is`,
@@ -139,10 +140,9 @@ async function lineageOf(parsed: ParsedCommandLine, target: string): Promise<str
   return url;
 }
 
-function lineageUrlOf(flinkJob: StoredFlinkJob): string | undefined {
+function lineageOfFlinkJob(flinkJob: StoredFlinkJob): string | undefined {
   const spec = parseFlinkJobSpec(flinkJob.spec);
-  const { namespace, name } = keyOf(flinkJob);
-  return spec.ok ? `${spec.value.state.checkpointStorage.replace(/\/+$/, '')}/${namespace}/${name}` : undefined;
+  return spec.ok ? lineageUrlOf(spec.value.state.checkpointStorage, keyOf(flinkJob)) : undefined;
 }
 
 /** Of a job on this machine that has the lineage's name, unless another is given. */
@@ -186,7 +186,7 @@ async function jobManagerOf(parsed: ParsedCommandLine, location: string): Promis
   const store = await openExistingStore(workDirectoryOf(parsed)).catch(() => undefined);
   const flinkJobs = (await store?.list()) ?? [];
   const flinkJob = flinkJobs.find((each) => {
-    const url = lineageUrlOf(each);
+    const url = lineageOfFlinkJob(each);
     return url !== undefined && location.startsWith(`${url}/`);
   });
   return flinkJob !== undefined && (await readJobStatus(flinkJob)) !== undefined
