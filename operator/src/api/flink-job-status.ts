@@ -25,6 +25,10 @@ const Attempt = z.strictObject({
   taskManagers: z.int().min(1).meta({ description: 'How many TaskManagers it has.' }),
   instance: z.int().min(1).meta({ description: 'Counts the JobManagers of this attempt; a replacement takes the next.' }),
   instanceTime: time().optional().meta({ description: 'When the present instance replaced the one before.' }),
+  checkpointStorage: z.string().optional().meta({
+    description:
+      "Where it has its state, as its spec says; a revision can be deleted, and the job's state must be found without it.",
+  }),
   restoreFrom: z.enum(['Latest', 'None', 'Path']).meta({ description: 'What its JobManager was told to restore.' }),
   restorePath: z.string().optional().meta({ description: 'The folder or URL, when restoreFrom is Path.' }),
   restoreToken: z.string().optional().meta({ description: 'The request it belongs to, when restoreFrom is not Latest.' }),

@@ -1,7 +1,7 @@
 import type { FlinkJobStatus, Problem } from '../api/flink-job-status.ts';
 import { decidePurge, type PurgeStep } from './decide-purge.ts';
 import { decideSavepointOnDelete } from './decide-savepoint-on-delete.ts';
-import { type Command, currentJobManager, type DecideInput, type Decision, toMs, toTime } from './decision.ts';
+import { type Command, currentJobManager, currentStorage, type DecideInput, type Decision, toMs, toTime } from './decision.ts';
 import { lifecycleState } from './lifecycle-state.ts';
 import { lingeringPollMs } from './limits.ts';
 import { policiesOf } from './policies.ts';
@@ -124,8 +124,9 @@ function unsaved({ savepoint }: Deletion): Problem | undefined {
     : undefined;
 }
 
-function checkpointStorageOf({ desired, current }: DecideInput): string | undefined {
-  return (current ?? (desired.valid ? desired.revision : undefined))?.spec.state.checkpointStorage;
+function checkpointStorageOf(input: DecideInput): string | undefined {
+  const { desired } = input;
+  return currentStorage(input) ?? (desired.valid ? desired.revision.spec.state.checkpointStorage : undefined);
 }
 
 function pending(

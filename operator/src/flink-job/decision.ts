@@ -153,6 +153,11 @@ export function currentDocument(status: FlinkJobStatus, facts: Facts): JobStatus
   return isCurrent && wantsProcesses(status) ? document : undefined;
 }
 
+/** Where the job has its state since it was started last; undefined where neither the start nor its revision is known. */
+export function currentStorage({ status, current }: Pick<DecideInput, 'status' | 'current'>): string | undefined {
+  return status.attempt?.checkpointStorage ?? current?.spec.state.checkpointStorage;
+}
+
 /** Whether the processes of the current attempt should exist. */
 export function wantsProcesses(status: FlinkJobStatus): boolean {
   return status.attempt !== undefined && status.ended === undefined;

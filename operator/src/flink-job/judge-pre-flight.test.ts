@@ -73,7 +73,7 @@ test('a storage that the job has left is no place to go back to in silence; one 
   assert.ok(verdict({ reason: 'Rollback' }, {}).ok);
 });
 
-test('where nobody knows any more what it ran with, the storage is the one that knows its attempt', () => {
+test('where nobody knows any more what it ran with, nor where, the storage is the one that knows its attempt', () => {
   const verdict = (lineage: Partial<PlanResult['lineage']>) => {
     const input = { ...inputWith({ attempt: { ...attempt, number: 5 }, revision: here.name }), current: undefined };
     const planned = planWith({
@@ -84,6 +84,25 @@ test('where nobody knows any more what it ran with, the storage is the one that 
   assert.ok(verdict({}).ok);
   assert.ok(!verdict({ attemptNumber: 1 }).ok);
   assert.ok(!verdict({ attemptNumber: 0, restorePath: undefined }).ok);
+});
+
+test('a revision that somebody has deleted takes nothing along: the status says where the job has its state', () => {
+  const verdict = (checkpointStorage: string, lineage: Partial<PlanResult['lineage']>) => {
+    const input = {
+      ...inputWith({ attempt: { ...attempt, number: 5, checkpointStorage }, revision: here.name }),
+      current: undefined,
+    };
+    const planned = planWith({
+      lineage: { attemptNumber: 1, epoch: 3, restorePath: 'chk-000017-e3', owner: undefined, ...lineage },
+    });
+    return judgePreFlight(input, enterPreFlight(input, { ...common, revision: there.name }), planned);
+  };
+  // Attempt 5 may never have come so far as to open it.
+  assert.ok(verdict('s3://there/', {}).ok);
+  assert.ok(verdict('s3://there/', { attemptNumber: 0, restorePath: undefined }).ok);
+  assert.ok(!verdict('s3://here', {}).ok);
+  const empty = verdict('s3://here', { attemptNumber: 0, restorePath: undefined });
+  assert.match((!empty.ok && empty.problem.message) || '', /was started with its state in s3:\/\/here/);
 });
 
 test('pre-flights of two revisions have different ids, also when a deleted status counts its rollouts anew', () => {

@@ -1,7 +1,7 @@
 import type { PlanResult } from '@flinkjob/runtime/process-config';
 import type { Problem, Rollout } from '../api/flink-job-status.ts';
 import { isSameStorage, normalizedStorageUrl } from '../api/storage-url.ts';
-import { type DecideInput, revisionNamed } from './decision.ts';
+import { currentStorage, type DecideInput, revisionNamed } from './decision.ts';
 import { fromRestoreFields, isNewRestoreRequest, restoreRequestOf } from './restore-request.ts';
 
 export type PreFlightVerdict =
@@ -106,13 +106,13 @@ function asksForNothing({ input, rollout, moved }: Asked): boolean {
  * have run, and completed checkpoints, while nobody looked.
  */
 function movedAwayFrom(input: DecideInput, rollout: Rollout, result: PlanResult): string | undefined {
-  const before = input.current?.spec.state.checkpointStorage;
+  const before = currentStorage(input);
   const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
   if (input.status.attempt === undefined || after === undefined) {
     return undefined;
   }
   if (before === undefined) {
-    // Somebody has deleted the revision. The storage that it ran with knows its attempt.
+    // Somebody has deleted the revision, and the status is from before it said where. The storage that it ran with knows its attempt.
     return knowsAttempt(input, result) ? undefined : 'another storage';
   }
   return isSameStorage(before, after) ? undefined : before;

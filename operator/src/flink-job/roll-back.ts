@@ -2,7 +2,7 @@ import type { FlinkJobStatus, Problem, Rollout } from '../api/flink-job-status.t
 import { isSameStorage } from '../api/storage-url.ts';
 import type { RestoreRequest } from '../platform/platform.ts';
 import { newRollout } from './choose-rollout.ts';
-import { currentDocument, type DecideInput, revisionNamed, toTime, wantsProcesses } from './decision.ts';
+import { currentDocument, currentStorage, type DecideInput, revisionNamed, toTime, wantsProcesses } from './decision.ts';
 import { rest, type Step } from './lifecycle-state.ts';
 import { differsInNonceOnly, policiesOf } from './policies.ts';
 import { madeUpToken } from './restore-request.ts';
@@ -36,10 +36,10 @@ function isSeenNow({ status, facts }: DecideInput): boolean {
 
 /** What the newer revision has completed in another storage since its way back began, which the old one would know nothing of. */
 export function leftBehind(input: DecideInput, rollout: Rollout): Problem | undefined {
-  const { current, status } = input;
+  const { status } = input;
   const target = revisionNamed(input, rollout.revision);
   const { rollbackTarget, lastCheckpoint } = status;
-  const [from, to] = [current?.spec.state.checkpointStorage, target?.spec.state.checkpointStorage];
+  const [from, to] = [currentStorage(input), target?.spec.state.checkpointStorage];
   const isElsewhere = from === undefined || to === undefined ? from !== to : !isSameStorage(from, to);
   const isLeft = rollbackTarget !== undefined && rollbackTarget.check !== 'NothingCommitted' && isElsewhere;
   if (rollout.reason !== 'Rollback' || !isLeft || policiesOf(input).rollback.allowRewind) {

@@ -1,5 +1,5 @@
 import type { FlinkJobStatus, Rollout } from '../api/flink-job-status.ts';
-import { type DecideInput, rolloutOperationId, toTime } from './decision.ts';
+import { type DecideInput, revisionNamed, rolloutOperationId, toTime } from './decision.ts';
 import type { Step } from './lifecycle-state.ts';
 import { policiesOf } from './policies.ts';
 import { fromRestoreFields, toRestoreFields } from './restore-request.ts';
@@ -74,6 +74,7 @@ export function enterStarting(input: DecideInput, rollout: Rollout, move: Move):
         startedTime: toTime(nowMs),
         taskManagers: Math.max(1, rollout.taskManagers ?? 1),
         instance: 1,
+        checkpointStorage: revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage,
         ...toRestoreFields(fromRestoreFields(rollout)),
       },
     },

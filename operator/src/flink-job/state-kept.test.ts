@@ -102,8 +102,10 @@ test('a request for nothing that was honoured long ago is no word for another st
   assert.equal(controller.status.error?.code, 'StateWouldBeLost');
   assert.equal(conditionOf(controller, 'Running'), 'True Running');
   controller.apply(revisionWith({ restore: { from: 'None', token: 'second' }, checkpointStorage: 'file:///elsewhere' }));
+  assert.equal(controller.status.attempt?.checkpointStorage, 'file:///storage');
   controller.run(14);
   assert.equal(controller.status.attempt?.restoreFrom, 'None');
+  assert.equal(controller.status.attempt?.checkpointStorage, 'file:///elsewhere');
 });
 
 test('a status that somebody emptied: the job runs on until its successor is proven, which takes a higher attempt and the head', () => {
