@@ -44,6 +44,7 @@ class Scene {
   readonly #manifests = new Map<string, CheckpointManifest>();
   #attempts = 0;
   #jobManager: JobManager | undefined;
+  #endOfJobManager: Promise<unknown> = Promise.resolve();
   readonly #running: Promise<unknown>[] = [];
   #stopTaskManager: () => Promise<void> = async () => {};
 
@@ -123,7 +124,8 @@ class Scene {
       },
     });
     this.#jobManager = new JobManager({ config, graph: this.#job.graph }, this.ports);
-    this.#running.push(this.#jobManager.run());
+    this.#endOfJobManager = this.#jobManager.run();
+    this.#running.push(this.#endOfJobManager);
   }
 
   /** Under the same id; its state is in a directory of its own. */
@@ -165,7 +167,7 @@ class Scene {
 
   async loseJobManager(): Promise<void> {
     this.jobManager.terminate();
-    await this.#running[0];
+    await this.#endOfJobManager;
   }
 
   /** Completed by the JobManager of now. */
@@ -215,7 +217,7 @@ class Scene {
 
   async stop(): Promise<void> {
     this.jobManager.requestStop({ operationId: 'stop', deadlineSeconds: 30 });
-    await this.#running.at(-1);
+    await this.#endOfJobManager;
     await Promise.all(this.#running);
     await this.jobManager.whenClean;
   }
@@ -262,13 +264,15 @@ test('checkpoint storage holds what the checkpoints name, whatever was lost in b
   const again = await scene.untilView(() => true);
   assertNeverNamedAgain(again, scene.namesOf(again));
 
-  await scene.loseJobManager();
-  scene.startJobManager();
-  const first = await scene.untilManifest(({ epoch }) => epoch === 2);
-  assert.ok(
-    filesOf(first).some((path) => sharedFileOfPath(path)?.epoch === 1),
-    'the first checkpoint of the new epoch names files of the old one',
-  );
+  // The first checkpoint of a new epoch names files of an older one, unless all of them were compacted before it: then once more.
+  let epoch = 1;
+  let first: CheckpointManifest;
+  do {
+    await scene.loseJobManager();
+    scene.startJobManager();
+    epoch += 1;
+    first = await scene.untilManifest((manifest) => manifest.epoch === epoch);
+  } while (filesOf(first).every((path) => sharedFileOfPath(path)?.epoch === epoch));
   await scene.checkpoints(10);
 
   await scene.stop();

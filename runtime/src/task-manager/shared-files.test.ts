@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { MemoryStorage } from '../../test/fakes/memory-storage.ts';
 import type { StateHandle } from '../core/checkpoint/manifest.ts';
 import { systemClock } from '../system-clock.ts';
-import { SharedFiles } from './shared-files.ts';
+import { type LocalFiles, SharedFiles, type SharedFilesOptions } from './shared-files.ts';
 
 let directory: string;
 before(async () => {
@@ -18,9 +18,9 @@ after(() => rm(directory, { recursive: true }));
 
 const token = { epoch: 7, executionAttempt: 1 };
 
-async function fixture() {
+async function fixture(options: SharedFilesOptions = {}) {
   const storage = new MemoryStorage();
-  const files = new SharedFiles({ storage, clock: systemClock }, token);
+  const files = new SharedFiles({ storage, clock: systemClock }, token, options);
   const uploads: number[] = [];
   const put = async (name: string, checkpointId?: number): Promise<StateHandle> =>
     await files.put({
@@ -71,12 +71,25 @@ test('a write that failed is forgotten, and the next checkpoint writes the file'
 });
 
 test('a checkpoint does not fail with a write that somebody else began', async () => {
-  const { storage, put } = await fixture();
-  await localFile('4.sst', 30_000, 'd');
-  storage.faults = [{ operation: 'put', path: 'shared/', outcome: 'NotApplied', retryable: false, once: true }];
+  let tries = 0;
+  // Of no disk, which would answer in any order: who asks first begins the write.
+  const localFiles: LocalFiles = {
+    sizeBytes: async () => 30_000,
+    read: async () => new Uint8Array(30_000),
+    sha256: async () => 'ab'.repeat(32),
+    put: async (_ports, reference) => {
+      tries += 1;
+      if (tries === 1) {
+        throw new Error('storage is away');
+      }
+      return reference;
+    },
+  };
+  const { put } = await fixture({ localFiles });
   const [ahead, checkpoint] = await Promise.allSettled([put('4.sst'), put('4.sst', 1)]);
   assert.equal(ahead.status, 'rejected');
   assert.equal(checkpoint.status, 'fulfilled');
+  assert.equal(tries, 2);
 });
 
 test('what an aborted checkpoint has written is the next one’s', async () => {
