@@ -160,7 +160,7 @@ export class FaultScene implements AsyncDisposable {
 
   /** Of the newest checkpoint, those that the one before does not name: objects of storage, as files that can be spoilt. */
   newStateFile(): { readonly file: string; readonly name: string; readonly previousCheckpoint: string } | undefined {
-    const [previous, newest] = this.#manifests().slice(-2);
+    const [previous, newest] = this.#newestManifests();
     if (previous === undefined || newest === undefined) {
       return undefined;
     }
@@ -249,8 +249,8 @@ export class FaultScene implements AsyncDisposable {
     }
   }
 
-  /** Of all checkpoints that are in the log and not deleted; oldest first. Read directly: the judge's own eyes, not the product's. */
-  #manifests(): readonly Manifest[] {
+  /** Of the two newest checkpoints, which are retained; older ones may go while they are read. Oldest first. Read directly: the judge's own eyes, not the product's. */
+  #newestManifests(): readonly Manifest[] {
     const folder = join(this.#lineageDirectory, 'lineage');
     return readdirSync(folder)
       .filter((name) => name.endsWith('.json'))
@@ -258,6 +258,7 @@ export class FaultScene implements AsyncDisposable {
       .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as LineageEntry)
       .flatMap(({ type, manifest }) => (type === 'Completed' && manifest !== undefined ? [manifest.path] : []))
       .filter((path) => existsSync(join(this.#lineageDirectory, path)))
+      .slice(-2)
       .map((path) => this.#readManifest(path));
   }
 

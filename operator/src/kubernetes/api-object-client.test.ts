@@ -157,7 +157,8 @@ test('a server that never answers costs no more than the deadline', () =>
       server.interfere({ type: 'Hang' }, { path: /configmaps/, times: 99 });
       await assert.rejects(client.get(reference), (error: ApiError) => {
         assert.equal(error.reason, 'Timeout');
-        assert.match(error.message, /no answer within 200 ms; is the API server overloaded/);
+        // The last attempt has what is left.
+        assert.match(error.message, /no answer within \d+ ms; is the API server overloaded/);
         return true;
       });
       const { length } = requestsOf(server, 'GET');

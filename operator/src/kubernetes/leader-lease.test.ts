@@ -16,6 +16,8 @@ import type { KubernetesObject } from './object-client.ts';
 import { systemTime, type TimeSource, timeSource } from './time-source.ts';
 
 const limits: LeaseLimits = { leaseMs: 4_000, giveUpAfterMs: 2_500, renewEveryMs: 200 };
+/** Where what must not be lost would be by a machine that stands still for a second. */
+const patientLimits: LeaseLimits = { leaseMs: 16_000, giveUpAfterMs: 10_000, renewEveryMs: 200 };
 const reference = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace: 'default', name: 'controller' };
 
 interface LeaseObject extends KubernetesObject {
@@ -25,7 +27,7 @@ interface LeaseObject extends KubernetesObject {
 function leaseOf(
   server: FakeApiServer,
   identity: string,
-  more: { readonly connection?: ApiConnection; readonly time?: TimeSource } = {},
+  more: { readonly connection?: ApiConnection; readonly time?: TimeSource; readonly limits?: LeaseLimits } = {},
 ): LeaderLease {
   const { connection, paths } = accessTo(server);
   const { namespace, name } = reference;
@@ -100,7 +102,7 @@ test('a leader that the API server does not hear stops before another begins', a
 
 test('a renewal whose answer is lost is no loss', async () => {
   await using server = await FakeApiServer.start();
-  const lease = leaseOf(server, 'a');
+  const lease = leaseOf(server, 'a', { limits: patientLimits });
   await lease.acquire(never);
   server.interfere({ type: 'DoAndReset' }, { method: 'PUT', times: 2 });
   server.interfere({ type: 'Refuse', status: 429, reason: 'TooManyRequests' }, { method: 'PUT', times: 2 });
@@ -112,7 +114,7 @@ test('a renewal whose answer is lost is no loss', async () => {
 
 test('a renewal that is not answered in time is followed by another within what is left', async () => {
   await using server = await FakeApiServer.start();
-  const lease = leaseOf(server, 'a');
+  const lease = leaseOf(server, 'a', { limits: patientLimits });
   await lease.acquire(never);
   server.interfere({ type: 'Hang' }, { method: 'PUT' });
   const sent = () => server.requests.filter(({ method }) => method === 'PUT').length;

@@ -223,7 +223,7 @@ test('a quiet kind keeps one watch: bookmarks are life signs, and carry it over 
     await mirror.reflector.atLeast(mirror.server.resourceVersion, { timeoutMs: 60_000 });
     mirror.server.compact();
     mirror.server.endWatches();
-    await eventually('the next watch is open', () => watches() === 2 && mirror.server.openWatches === 1);
+    await eventually('the next watch is open', () => watches() >= 2 && mirror.server.openWatches === 1);
     assert.match(mirror.metrics.text(), /watch_lists_total\{kind="ConfigMap"\} 1\n/);
   }));
 

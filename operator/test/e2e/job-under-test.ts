@@ -193,7 +193,7 @@ export class JobUnderTest {
   /** Address files, newest epoch first. */
   #restAddresses(): readonly string[] {
     return globSync(join(this.workDirectory, 'default', this.name, 'attempts', '*', 'job-manager-address.json'))
-      .map((file) => JSON.parse(readFileSync(file, 'utf8')) as { readonly rest: string; readonly epoch: number })
+      .flatMap((file) => announcedIn(file) ?? [])
       .toSorted((left, right) => right.epoch - left.epoch)
       .map(({ rest }) => rest);
   }
@@ -313,6 +313,16 @@ export function run(
 
 export function runFlinkjob(...args: readonly string[]): ReturnType<typeof run> {
   return run(process.execPath, [cli, ...args]);
+}
+
+/** Undefined where the controller has removed the attempt meanwhile. */
+function announcedIn(file: string): { readonly rest: string; readonly epoch: number } | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOENT');
+    return undefined;
+  }
 }
 
 export function jobModule(name: string): string {

@@ -21,7 +21,7 @@ function byKey(lines: readonly string[]): ReadonlyMap<string, readonly string[]>
 
 test('an exported savepoint that was moved is restored by YAML, exactly, after the job that took it is gone', async (t) => {
   // More than is made before it hurries, also on a busy machine.
-  const count = 40_000;
+  const count = 120_000;
   const source = new JobUnderTest(t);
   const specOf = (job: JobUnderTest, parallelism: number) => {
     return JobUnderTest.spec(job, 'keyed-count.ts', {

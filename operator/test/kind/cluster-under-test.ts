@@ -106,6 +106,8 @@ export async function scaleOperator(replicas: number): Promise<void> {
 export async function objectsInBucket(namespace = 'storage'): Promise<readonly string[]> {
   const [pod] = await listAll<PodInCluster>(namespace, 'pods', 'app=s3');
   const directory = `/var/lib/kubelet/pods/${pod?.metadata.uid}/volumes/kubernetes.io~empty-dir/checkpoints`;
-  const listed = await run('docker', ['exec', pod?.spec?.nodeName ?? '', 'find', directory, '-type', 'f', '-printf', '%P\\n']);
+  // Jobs delete folders meanwhile.
+  const find = ['find', directory, '-ignore_readdir_race', '-type', 'f', '-printf', '%P\\n'];
+  const listed = await run('docker', ['exec', pod?.spec?.nodeName ?? '', ...find]);
   return listed.split('\n').filter((name) => name !== '' && !name.startsWith('.'));
 }

@@ -17,7 +17,7 @@ import {
   unpauseNode,
   until,
 } from './cluster-under-test.ts';
-import { compareTokens, JobInCluster, newestCheckpoint, newestToken, tokenOf } from './job-in-cluster.ts';
+import { compareTokens, JobInCluster, newestToken, tokenOf } from './job-in-cluster.ts';
 import { Story } from './story.ts';
 
 const job = new JobInCluster('faults', { recordCount: 400_000, recordsPerSecond: 500 });
@@ -142,13 +142,8 @@ test(
   'the operator that comes back changes nothing',
   story.step(async () => {
     const before = await job.pods('taskmanager');
-    const checkpoint = newestCheckpoint(job.committed());
     await scaleOperator(2);
-    // It has looked at the job when it knows of a checkpoint that was completed meanwhile.
-    await job.untilStatus(
-      'is looked after again',
-      ({ state, lastCheckpoint }) => state === 'Running' && (lastCheckpoint?.id ?? 0) > checkpoint,
-    );
+    await job.untilLookedAfter();
     await job.untilMoreIsCommitted();
     assert.deepEqual(await picture(), whileAway);
     assert.deepEqual(uidsOf(await job.pods('taskmanager')), uidsOf(before));

@@ -40,7 +40,7 @@ const eventLinesMax = 100;
 export async function prepareNamespace(namespace: string = jobNamespace): Promise<void> {
   const labels = { 'flinkjob.dev/test': 'kind' };
   const volume = { accessModes: ['ReadWriteMany'], storageClassName: '', volumeName: `flinkjob-test-output-${namespace}` };
-  await applyManifest(
+  await applyTogether(
     {
       ...{ apiVersion: 'v1', kind: 'Namespace' },
       metadata: { name: namespace, labels: { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' } },
@@ -71,6 +71,16 @@ export async function prepareNamespace(namespace: string = jobNamespace): Promis
       data: { 'check-output.ts': readFileSync(checker, 'utf8') },
     },
   );
+}
+
+/** As others do at the same time: what was not there for kubectl, and is when it creates it, is there when it looks again. */
+async function applyTogether(...objects: readonly object[]): Promise<void> {
+  for (let lost = true; lost; ) {
+    lost = await applyManifest(...objects).then(
+      () => false,
+      (error: unknown) => (error instanceof Error && error.message.includes('AlreadyExists') ? true : Promise.reject(error)),
+    );
+  }
 }
 
 /** Of all pods of a job: credentials and the volume for its output; `more` is mounted beside that. */
@@ -112,6 +122,7 @@ export class JobInCluster {
   readonly #parallelism: number;
   readonly #ownStorage: boolean;
   #args: Readonly<Record<string, string>>;
+  #rollbackDeadlineSeconds = 600;
 
   constructor(name: string, options: JobOptions) {
     this.name = name;
@@ -213,6 +224,16 @@ export class JobInCluster {
         observedGeneration === metadata.generation &&
         (attemptNumber === undefined || attempt?.number === attemptNumber),
     );
+  }
+
+  /**
+   * An operator looks after it: a change that touches nothing that runs is taken in. What a status says of checkpoints is no such sign: the longer a job
+   * runs, the more rarely one that completes checkpoints and nothing else is written.
+   */
+  async untilLookedAfter(): Promise<void> {
+    this.#rollbackDeadlineSeconds += 1;
+    await this.patch({ upgrade: { rollback: { deadlineSeconds: this.#rollbackDeadlineSeconds } } });
+    await this.untilRunning();
   }
 
   /** Makes a change that brings a new attempt; gives how long it took until that ran, in words, once nothing is under way any more. */

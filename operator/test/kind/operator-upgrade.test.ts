@@ -10,7 +10,7 @@ import { installOperator, uninstallOperator } from '../../../hack/kind/operator-
 import type { FlinkSavepointStatus } from '../../src/api/flink-savepoint-status.ts';
 import type { KubernetesObject } from '../../src/kubernetes/object-client.ts';
 import { applyManifest, find, kubectl, listAll, operatorNamespace, type PodInCluster, until } from './cluster-under-test.ts';
-import { JobInCluster, newestCheckpoint } from './job-in-cluster.ts';
+import { JobInCluster } from './job-in-cluster.ts';
 import { Story } from './story.ts';
 
 const job = new JobInCluster('upgraded', { recordCount: 200_000, recordsPerSecond: 200 });
@@ -117,11 +117,7 @@ test(
 async function unnoticed(upgrade: () => Promise<void>): Promise<void> {
   const before = await standing();
   await upgrade();
-  const checkpoint = newestCheckpoint(job.committed());
-  await job.untilStatus(
-    'is looked after by the new operator',
-    ({ state, lastCheckpoint }) => state === 'Running' && (lastCheckpoint?.id ?? 0) > checkpoint,
-  );
+  await job.untilLookedAfter();
   await job.untilMoreIsCommitted();
   assert.deepEqual(await standing(), before);
   await job.expectExactOutput();

@@ -20,7 +20,7 @@ import {
   untilOperatorLeads,
 } from './cluster-faults.ts';
 import { kubectl, listAll, type PodInCluster, pauseNode, unpauseNode, until } from './cluster-under-test.ts';
-import { checkpointStorage, compareTokens, JobInCluster, newestCheckpoint, newestToken, tokenOf } from './job-in-cluster.ts';
+import { checkpointStorage, compareTokens, JobInCluster, newestToken, tokenOf } from './job-in-cluster.ts';
 import { Story } from './story.ts';
 
 const steady = new JobInCluster('steady', { recordCount: 200_000, recordsPerSecond: 200 });
@@ -216,11 +216,7 @@ async function unnoticed(befall: () => Promise<void>): Promise<string> {
   const startedAtMs = performance.now();
   const leader = await untilOperatorLeads();
   const seconds = ((performance.now() - startedAtMs) / 1_000).toFixed(1);
-  const checkpoint = newestCheckpoint(steady.committed());
-  await steady.untilStatus(
-    'is looked after again',
-    ({ state, lastCheckpoint }) => state === 'Running' && (lastCheckpoint?.id ?? 0) > checkpoint,
-  );
+  await steady.untilLookedAfter();
   await steady.untilMoreIsCommitted();
   assert.deepEqual(await steady.whatRuns(), before);
   await steady.expectExactOutput();

@@ -121,6 +121,8 @@ test('a job is opened, waits for TaskManagers, and ends with code 0 on SIGTERM w
   // A newer one fences it: it ends by itself, with the code that says so.
   const newer = await start('newer', configOf('job', module, { attempt: { number: 2, token: 'attempt-2' }, podUid: 'pod-2' }));
   assert.equal(await again.exitCode, 3);
+  // It has opened the lineage before it says where it is.
+  await statusOnce('job', ({ epoch }) => epoch === 3);
   const address = JSON.parse(await readFile(join(directory, 'job-address.json'), 'utf8')) as JobManagerAddress;
   assert.deepEqual([address.podUid, address.epoch], ['pod-2', 3]);
   newer.process.kill('SIGTERM');
@@ -144,6 +146,7 @@ test('a JobManager whose directory was deleted ends by itself: nobody could find
       setTimeout(resolve, 50);
     });
   }
-  await rm(attempt, { recursive: true });
+  // It may be writing there.
+  await rm(attempt, { recursive: true, maxRetries: 10, retryDelay: 20 });
   assert.equal(await running.exitCode, 1);
 });

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -114,11 +114,22 @@ class CountingJob {
     return JSON.parse(await result('savepoint', 'ls', this.lineage, '-o', 'json')).savepoints;
   }
 
-  /** Of the log, the oldest first. */
   async entryTypes(): Promise<readonly string[]> {
+    return (await this.#entries()).map(({ type }) => type);
+  }
+
+  /** Its folder in the lineage. */
+  async newestCheckpoint(): Promise<string> {
+    const newest = (await this.#entries()).findLast(({ type }) => type === 'Completed');
+    assert.ok(newest?.manifest !== undefined, 'no checkpoint is complete');
+    return dirname(newest.manifest.path);
+  }
+
+  /** Of the log, the oldest first. Read directly: to start a command takes its time. */
+  async #entries(): Promise<readonly { readonly type: string; readonly manifest?: { readonly path: string } }[]> {
     const log = join(this.lineage, 'lineage');
     const names = (await readdir(log)).filter((name) => name.endsWith('.json')).toSorted();
-    return await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(log, name), 'utf8')).type));
+    return await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(log, name), 'utf8'))));
   }
 
   async pins(): Promise<readonly unknown[]> {
@@ -213,12 +224,9 @@ test('a job is forked from the newest checkpoint of one that runs and subsumes',
 /** From the newest checkpoint, which its owner, standing still, does not subsume before the fork has pinned it: a busy machine takes its time to start one. */
 async function forkOf(owner: CountingJob): Promise<CountingJob> {
   owner.signal('SIGSTOP');
-  const { checkpoints } = JSON.parse(await result('lineage', owner.lineage, '-o', 'json')) as {
-    readonly checkpoints: readonly { readonly path: string; readonly isHead: boolean }[];
-  };
-  const head = checkpoints.find(({ isHead }) => isHead);
+  const head = await owner.newestCheckpoint();
   const fork = new CountingJob('fork', '--state-backend', 'RocksDB');
-  fork.start('--restore', join(owner.lineage, head?.path ?? ''));
+  fork.start('--restore', join(owner.lineage, head));
   await fork.until(async () => (await owner.entryTypes()).includes('Pinned'), 'the fork pins nothing');
   owner.signal('SIGCONT');
   await fork.untilMore();

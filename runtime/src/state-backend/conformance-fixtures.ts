@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { link, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ export class StateDirectories {
 
   /** `isFast`: in memory where the machine has a file system there; for tests that open many databases, and not to see how a disk behaves. */
   static async create({ isFast = false }: { readonly isFast?: boolean } = {}): Promise<StateDirectories> {
-    const parent = isFast && existsSync(sharedMemory) ? sharedMemory : tmpdir();
+    const parent = isFast && hasRoom(sharedMemory) ? sharedMemory : tmpdir();
     return new StateDirectories(await mkdtemp(join(parent, 'flinkjob-state-')));
   }
 
@@ -116,6 +116,16 @@ export class StateDirectories {
 }
 
 const sharedMemory = '/dev/shm';
+/** Several files of tests write there at a time, the largest of them some 50 MB; a container has 64 MiB unless it is told otherwise. */
+const sharedMemoryMinBytes = 512 * 2 ** 20;
+
+function hasRoom(directory: string): boolean {
+  if (!existsSync(directory)) {
+    return false;
+  }
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize >= sharedMemoryMinBytes;
+}
 
 function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');

@@ -56,9 +56,10 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       ahead: { everyMs: 1, count: 2_000, stepMs: 1, firstTimestampMs: 1_000_000 },
       behind: { everyMs: 1, count: 2_000, stepMs: 1 },
     },
-    idleSeconds: 0.4,
+    // Longer than a machine may stand still without being taken for one that did; and the stall longer than both.
+    idleSeconds: 1.2,
     isPlain: true,
-    stall: { at: 500, forMs: 1_500 },
+    stall: { at: 500, forMs: 4_000 },
   },
   aligned: {
     splits: {

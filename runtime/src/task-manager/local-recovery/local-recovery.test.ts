@@ -305,7 +305,7 @@ test('the local directory may be wiped between deployments and while one runs', 
   const scene = await Scene.create(context);
   const states = await scene.counted(first, 1);
   await scene.cancel(first);
-  await rm(scene.localDirectory, { recursive: true });
+  await rm(scene.localDirectory, { recursive: true, maxRetries: 10, retryDelay: 20 });
   assert.equal((await scene.run(second, states)).fetchedSizeBytes, fileSizeBytes(states));
   await scene.complete(second, await checkpointIdAfter(scene, second, 2));
   // It still works in there: what it makes while this goes on is removed, too.
