@@ -416,7 +416,7 @@ function formatToken([epoch, attempt]: Token): string {
   return `epoch ${epoch}, execution attempt ${attempt}`;
 }
 
-export function newestCheckpoint(parts: readonly string[]): number {
+function newestCheckpoint(parts: readonly string[]): number {
   return Math.max(0, ...parts.map((part) => Number(/-(\d{9,})-e/.exec(part)?.[1])));
 }
 
