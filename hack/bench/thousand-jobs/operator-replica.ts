@@ -9,8 +9,11 @@ import { waitUntil } from '../throughput/wait-until.ts';
 
 const main = fileURLToPath(new URL('../../../operator/src/main.ts', import.meta.url));
 const leadTimeoutMs = 120_000;
-/** What Node chooses by itself for the memory limit of the chart, 512 MiB. Without a limit it would rather grow than clean up. */
-const nodeOptions = ['--max-old-space-size=256'];
+/**
+ * What Node chooses by itself under the memory limit of the chart, 512 MiB, and what the image says. Without a limit both generations would rather grow than be
+ * cleaned up.
+ */
+const nodeOptions = ['--max-old-space-size=256', ...optionsOfImage()];
 
 /** How an operator is started here. */
 export interface OperatorProgram {
@@ -18,6 +21,15 @@ export interface OperatorProgram {
   /** Before those of the operator. */
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+}
+
+function optionsOfImage(): readonly string[] {
+  const script = readFileSync(new URL('../../../images/operator/flinkjob-operator', import.meta.url), 'utf8');
+  const options = /^exec \S*\/node (.*)\/opt\/flinkjob\/operator\/src\/main\.js "\$@"$/m.exec(script)?.[1];
+  if (options === undefined) {
+    throw new Error('images/operator/flinkjob-operator starts no Node');
+  }
+  return options.split(' ').filter((option) => option !== '');
 }
 
 /** From this checkout, for whoever has the kubeconfig: each process then holds a compiler, and the client library that reads kubeconfigs. */
