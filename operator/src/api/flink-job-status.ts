@@ -29,6 +29,9 @@ const Attempt = z.strictObject({
     description:
       "Where it has its state, as its spec says; a revision can be deleted, and the job's state must be found without it.",
   }),
+  leftStorage: z.string().optional().meta({
+    description: 'Where the job had its state before, until the attempt is seen to have opened its lineage where it has it now.',
+  }),
   restoreFrom: z.enum(['Latest', 'None', 'Path']).meta({ description: 'What its JobManager was told to restore.' }),
   restorePath: z.string().optional().meta({ description: 'The folder or URL, when restoreFrom is Path.' }),
   restoreToken: z.string().optional().meta({ description: 'The request it belongs to, when restoreFrom is not Latest.' }),
@@ -92,6 +95,7 @@ const Rollout = z.strictObject({
     .meta({ description: 'The attempt number that the start must exceed, as pre-flight read it.' }),
   slotsRequired: z.int().min(0).optional().meta({ description: 'Slots that the revision needs, as pre-flight counted them.' }),
   taskManagers: z.int().min(1).optional().meta({ description: 'How many TaskManagers the start gets.' }),
+  leftStorage: z.string().optional().meta({ description: 'The storage that the start leaves, where it goes to another one.' }),
   checkpointId: z.int().min(0).optional().meta({ description: 'While Stabilizing: the newest checkpoint that was counted.' }),
   completedCheckpoints: z.int().min(0).optional().meta({ description: 'While Stabilizing: how many have been completed.' }),
   restarts: z

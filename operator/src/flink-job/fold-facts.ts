@@ -31,6 +31,7 @@ function foldProgress({ status, nowMs }: DecideInput, document: JobStatusDocumen
     ...status,
     attempt: attempt && {
       ...{ ...attempt, ranTime, unresponsiveSinceTime: undefined },
+      leftStorage: document.epoch === undefined ? attempt.leftStorage : undefined,
       restoredPath: attempt.restoredPath ?? restored?.path,
     },
     stable: status.stable ?? stableOfOlderOperator(status, document, nowMs),

@@ -105,6 +105,60 @@ test('a revision that somebody has deleted takes nothing along: the status says 
   assert.match((!empty.ok && empty.problem.message) || '', /was started with its state in s3:\/\/here/);
 });
 
+test('what was honoured with a revision that somebody has deleted is no word for another storage', () => {
+  const verdict = (restoreToken: string) => {
+    const ran = { ...attempt, checkpointStorage: 's3://here', restoreFrom: 'None' as const, restoreToken: 'first' };
+    const input = { ...inputWith({ attempt: ran, revision: here.name }), current: undefined };
+    return judgePreFlight(
+      input,
+      enterPreFlight(input, { ...common, revision: there.name, restoreFrom: 'None', restoreToken }),
+      planWith(),
+    );
+  };
+  assert.ok(!verdict('first').ok);
+  assert.ok(verdict('second').ok);
+});
+
+test('a job that did not get to the storage that it was to go to has its state where it was', () => {
+  const moving = { ...attempt, number: 5, checkpointStorage: 's3://there', leftStorage: 's3://here' };
+  const verdict = (rollout: Partial<Parameters<typeof enterPreFlight>[1]>, lineage: Partial<PlanResult['lineage']>) => {
+    const input = { ...inputWith({ attempt: moving, revision: there.name }), current: there };
+    const planned = planWith({
+      lineage: { attemptNumber: 3, epoch: 3, restorePath: 'chk-000017-e3', owner: undefined, ...lineage },
+    });
+    return judgePreFlight(input, enterPreFlight(input, { ...common, revision: there.name, ...rollout }), planned);
+  };
+  const leaves = (judged: ReturnType<typeof verdict>) => (judged.ok ? judged.facts.leftStorage : judged.problem.code);
+  const rewound = verdict({}, {});
+  assert.match((!rewound.ok && rewound.problem.message) || '', /chk-000017-e3 of attempt 3.*s3:\/\/here since, before attempt 5/);
+  assert.equal(leaves(verdict({}, { attemptNumber: 0, restorePath: undefined })), 'StateWouldBeLost');
+  // The words that it was to go there with are words still, and those for nothing, too.
+  const url = 's3://here/team/words/savepoints/000099-e5';
+  assert.equal(
+    leaves(verdict({ restoreFrom: 'Path', restorePath: url, restoreToken: 'move' }, { restorePath: url })),
+    's3://here',
+  );
+  assert.equal(leaves(verdict({ restoreFrom: 'None', restoreToken: 'anew' }, { restorePath: undefined })), 's3://here');
+  // It got there, and nobody has seen it.
+  assert.equal(leaves(verdict({}, { attemptNumber: 5, attemptToken: attempt.token })), undefined);
+});
+
+test('a start leaves the storage that it does not go on from; one that goes back, or to a copy, leaves nothing', () => {
+  const leaves = (rollout: Partial<Parameters<typeof enterPreFlight>[1]>, lineage: Partial<PlanResult['lineage']>) => {
+    const input = inputWith({ attempt: { ...attempt, number: 5, checkpointStorage: 's3://here' }, revision: here.name });
+    const planned = planWith({
+      lineage: { attemptNumber: 3, epoch: 3, restorePath: 'chk-000017-e3', owner: undefined, ...lineage },
+    });
+    const judged = judgePreFlight(input, enterPreFlight(input, { ...common, revision: there.name, ...rollout }), planned);
+    assert.ok(judged.ok);
+    return judged.facts.leftStorage;
+  };
+  assert.equal(leaves({ restoreFrom: 'Path', restorePath: 'chk-000017-e3', restoreToken: 'back' }, {}), 's3://here');
+  assert.equal(leaves({ restoreFrom: 'None', restoreToken: 'anew' }, { restorePath: undefined }), 's3://here');
+  assert.equal(leaves({ reason: 'Rollback' }, {}), undefined);
+  assert.equal(leaves({}, { attemptNumber: 5, attemptToken: attempt.token }), undefined);
+});
+
 test('pre-flights of two revisions have different ids, also when a deleted status counts its rollouts anew', () => {
   const ids = [here, there].map(({ name }) => enterPreFlight(inputWith({}), { ...common, revision: name }).operationId);
   assert.notEqual(ids[0], ids[1]);

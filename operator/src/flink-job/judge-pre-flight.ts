@@ -3,17 +3,25 @@ import type { Problem, Rollout } from '../api/flink-job-status.ts';
 import { isSameStorage, normalizedStorageUrl } from '../api/storage-url.ts';
 import { currentStorage, type DecideInput, revisionNamed } from './decision.ts';
 import { fromRestoreFields, isNewRestoreRequest, restoreRequestOf } from './restore-request.ts';
+import type { ProvenByPreFlight } from './rollout-states.ts';
 
 export type PreFlightVerdict =
-  | { readonly ok: true; readonly facts: Pick<Rollout, 'leastAttempt' | 'slotsRequired' | 'taskManagers'> }
+  | { readonly ok: true; readonly facts: ProvenByPreFlight }
   | { readonly ok: false; readonly problem: Problem };
 
 interface Asked {
   readonly input: DecideInput;
   readonly rollout: Rollout;
   readonly result: PlanResult;
-  /** The storage that the job would leave; undefined where it stays in its own. */
-  readonly moved: string | undefined;
+  /** Undefined where the job stays in its storage. */
+  readonly moved: Moved | undefined;
+}
+
+interface Moved {
+  /** The storage that the job would leave. */
+  readonly from: string;
+  /** Its last attempt was to go from there to where this one goes, too, and did not get there. */
+  readonly isUnderWay: boolean;
 }
 
 /** Whether what pre-flight found allows the start: its own problems first, then what only the controller can know. */
@@ -26,7 +34,8 @@ export function judgePreFlight(input: DecideInput, rollout: Rollout, result: Pla
   if (lost !== undefined) {
     return { ok: false, problem: lost };
   }
-  return sizeTaskManagers(input, rollout, result);
+  const sized = sizeTaskManagers(input, rollout, result);
+  return sized.ok ? { ok: true, facts: { ...sized.facts, leftStorage: storageLeftBy(asked) } } : sized;
 }
 
 function mergeProblems(problems: PlanResult['problems']): Problem {
@@ -55,7 +64,9 @@ function stateWouldBeLost(asked: Asked): Problem | undefined {
     return undefined;
   }
   const had =
-    lastCheckpoint === undefined ? `was started with its state in ${moved}` : `has completed checkpoint ${lastCheckpoint.id}`;
+    lastCheckpoint === undefined
+      ? `was started with its state in ${moved?.from}`
+      : `has completed checkpoint ${lastCheckpoint.id}`;
   return {
     code: 'StateWouldBeLost',
     message: `spec.state.checkpointStorage: no checkpoint of this job is there, but it ${had}`,
@@ -82,7 +93,7 @@ function wouldBeRewound({ input, rollout, result, moved }: Asked): Problem | und
   }
   return {
     code: 'StateWouldBeLost',
-    message: `spec.state.checkpointStorage: what is there is ${restorePath} of attempt ${attemptNumber}, and the job was started with its state in ${moved} since, as attempt ${attempt?.number}`,
+    message: `spec.state.checkpointStorage: what is there is ${restorePath} of attempt ${attemptNumber}, and the job was started with its state in ${moved.from} since, ${moved.isUnderWay ? 'before' : 'as'} attempt ${attempt?.number}`,
     remedy: movingInWords,
   };
 }
@@ -94,28 +105,40 @@ function knowsAttempt({ status: { attempt } }: DecideInput, { lineage }: PlanRes
 }
 
 /** In the lineage of the job a token is honoured once. In another storage nobody knows what was honoured here, so there only a new request counts. */
-function asksForNothing({ input, rollout, moved }: Asked): boolean {
-  if (rollout.restoreFrom !== 'None' || input.current === undefined || moved === undefined) {
+function asksForNothing({ input: { current, status }, rollout, moved }: Asked): boolean {
+  if (rollout.restoreFrom !== 'None' || moved === undefined || moved.isUnderWay) {
     return rollout.restoreFrom === 'None';
   }
-  return isNewRestoreRequest(restoreRequestOf(input.current.spec), fromRestoreFields(rollout));
+  const before = current === undefined ? status.attempt && fromRestoreFields(status.attempt) : restoreRequestOf(current.spec);
+  return before === undefined || isNewRestoreRequest(before, fromRestoreFields(rollout));
 }
 
 /**
  * The storage of the revision that was started last, where the new one names another: the savepoint of the stop would be left behind there. Also of one that was never seen to run: it may
  * have run, and completed checkpoints, while nobody looked.
  */
-function movedAwayFrom(input: DecideInput, rollout: Rollout, result: PlanResult): string | undefined {
+function movedAwayFrom(input: DecideInput, rollout: Rollout, result: PlanResult): Moved | undefined {
+  const { attempt } = input.status;
   const before = currentStorage(input);
   const after = revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage;
-  if (input.status.attempt === undefined || after === undefined) {
+  if (attempt === undefined || after === undefined) {
     return undefined;
   }
-  if (before === undefined) {
-    // Somebody has deleted the revision, and the status is from before it said where. The storage that it ran with knows its attempt.
-    return knowsAttempt(input, result) ? undefined : 'another storage';
+  if (before !== undefined && !isSameStorage(before, after)) {
+    return { from: before, isUnderWay: false };
   }
-  return isSameStorage(before, after) ? undefined : before;
+  if (knowsAttempt(input, result)) {
+    return undefined;
+  }
+  // Without any, somebody has deleted the revision, and the status is from before it said where.
+  const left = before === undefined ? 'another storage' : attempt.leftStorage;
+  return left === undefined ? undefined : { from: left, isUnderWay: before !== undefined };
+}
+
+/** Until the attempt is seen to have opened its lineage, the state may still be there. One that goes back, or to a copy, has left nothing. */
+function storageLeftBy({ input, rollout, result, moved }: Asked): string | undefined {
+  const isKnown = currentStorage(input) !== undefined && !knowsAttempt(input, result);
+  return isKnown && rollout.reason !== 'Rollback' ? moved?.from : undefined;
 }
 
 /** The last stable revision, on its way back, where the newest checkpoint holds nothing, or less, of what it knew: it would start empty, and nobody has asked for that. */

@@ -20,9 +20,11 @@ export function commonOf(rollout: Rollout): RolloutCommon {
 }
 
 /** What pre-flight found out, kept until the start. */
-export function provenOf(rollout: Rollout): Pick<Rollout, 'leastAttempt' | 'slotsRequired' | 'taskManagers'> {
-  const { leastAttempt, slotsRequired, taskManagers } = rollout;
-  return { leastAttempt, slotsRequired, taskManagers };
+export type ProvenByPreFlight = Pick<Rollout, 'leastAttempt' | 'slotsRequired' | 'taskManagers' | 'leftStorage'>;
+
+export function provenOf(rollout: Rollout): ProvenByPreFlight {
+  const { leastAttempt, slotsRequired, taskManagers, leftStorage } = rollout;
+  return { leastAttempt, slotsRequired, taskManagers, leftStorage };
 }
 
 export function enterPreFlight({ uid, nowMs, limits }: DecideInput, common: RolloutCommon): Rollout {
@@ -75,6 +77,7 @@ export function enterStarting(input: DecideInput, rollout: Rollout, move: Move):
         taskManagers: Math.max(1, rollout.taskManagers ?? 1),
         instance: 1,
         checkpointStorage: revisionNamed(input, rollout.revision)?.spec.state.checkpointStorage,
+        leftStorage: rollout.leftStorage,
         ...toRestoreFields(fromRestoreFields(rollout)),
       },
     },

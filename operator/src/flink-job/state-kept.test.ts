@@ -108,6 +108,21 @@ test('a request for nothing that was honoured long ago is no word for another st
   assert.equal(controller.status.attempt?.checkpointStorage, 'file:///elsewhere');
 });
 
+test('until it is seen to have opened the other storage, it is remembered where a job has its state', () => {
+  const { world, controller } = running();
+  const moved = revisionWith({ restore: { from: 'None', token: 'anew' }, checkpointStorage: 'file:///elsewhere' });
+  world.elsewhere.add(moved.name);
+  controller.apply(moved);
+  for (let round = 0; round < 20 && controller.status.attempt?.number === 1; round += 1) {
+    controller.run(1);
+  }
+  assert.equal(controller.status.attempt?.leftStorage, 'file:///storage');
+  controller.run(14);
+  assert.equal(controller.status.state, 'Running');
+  assert.equal(controller.status.attempt?.checkpointStorage, 'file:///elsewhere');
+  assert.equal(controller.status.attempt?.leftStorage, undefined);
+});
+
 test('a status that somebody emptied: the job runs on until its successor is proven, which takes a higher attempt and the head', () => {
   const { world, controller, said } = running();
   const before = world.lineage.latest?.id ?? 0;

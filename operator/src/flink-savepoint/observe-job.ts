@@ -1,6 +1,6 @@
 import { type FlinkJobKey, keyOf, type StoredFlinkJob } from '../api/flink-job.ts';
 import type { FlinkJobSpec } from '../api/flink-job-spec.ts';
-import { initialStatus } from '../api/flink-job-status.ts';
+import { type FlinkJobStatus, initialStatus } from '../api/flink-job-status.ts';
 import { parseFlinkJobSpec } from '../api/parse-flink-job.ts';
 import { lineageUrlOf } from '../api/storage-url.ts';
 import { mergeDefaults } from '../defaults/merge-defaults.ts';
@@ -36,7 +36,7 @@ export async function observeJob(
   // A schedule may be what the namespace says for all; that counts as the job has it.
   const parsed = parseFlinkJobSpec(mergeDefaults(current?.defaults, stored.spec));
   const spec = parsed.ok ? parsed.value : undefined;
-  const revision = current ?? (spec && buildRevision(spec, stored.metadata));
+  const revision = current ?? (spec && buildRevision(withStorageOf(status, spec), stored.metadata));
   const isUp = wantsProcesses(status) || status.rollout !== undefined;
   const closed = status.ended?.state === 'Suspended' || status.ended?.state === 'Finished' || status.ended?.state === 'Stopped';
   const facts: JobFacts = {
@@ -51,6 +51,12 @@ export async function observeJob(
     checkpointTimeoutMs: (revision?.spec.checkpoints.timeoutSeconds ?? checkpointTimeoutDefaultSeconds) * 1000,
   };
   return { key, stored, facts, revision, spec };
+}
+
+/** Somebody has deleted the revision that runs. The newest spec may name a storage that the job has not gone to. */
+function withStorageOf({ attempt }: FlinkJobStatus, spec: FlinkJobSpec): FlinkJobSpec {
+  const checkpointStorage = attempt?.checkpointStorage ?? spec.state.checkpointStorage;
+  return { ...spec, state: { ...spec.state, checkpointStorage } };
 }
 
 /** Silence is a fact like any other; so is an address that has passed to somebody else. */

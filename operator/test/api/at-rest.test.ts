@@ -10,6 +10,7 @@ test('FlinkJobs at rest cost the API server next to no requests, a change only s
   const short = { flinkJobCount: 20, restMs: 15_000, changeCount: 5, handsOver: false, asInPod: false };
   const result = await measureFlinkJobs({ ...short, signal });
   // One record of a checkpoint in these few seconds is 0.3 already; without mirrors it was more than 50.
-  const notTimes = { changeToActionP99Ms: Number.POSITIVE_INFINITY, hurriedChangeToActionP99Ms: Number.POSITIVE_INFINITY };
-  assertWithin(result, { ...notTimes, apiRequestsPerSecondPer100Jobs: 2 });
+  // Of five changes the slowest one; a watch may have been taken up again just then.
+  const slowest = { changeToActionP99Ms: 60_000, hurriedChangeToActionP99Ms: 60_000 };
+  assertWithin(result, { ...slowest, apiRequestsPerSecondPer100Jobs: 2 });
 });

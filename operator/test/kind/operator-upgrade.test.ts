@@ -45,11 +45,13 @@ test(
 test(
   'helm upgrade to this release restarts no pod of it, and the newer operator looks after it',
   story.step(async () => {
-    await unnoticed(() => installOperator());
-    hasNewerOperator = true;
-    await until('the older operator has gone', async () =>
-      (await operatorImages()).includes(older.operatorImage) ? undefined : true,
-    );
+    await unnoticed(async () => {
+      await installOperator();
+      hasNewerOperator = true;
+      await until('the older operator has gone', async () =>
+        (await operatorImages()).includes(older.operatorImage) ? undefined : true,
+      );
+    });
     assert.deepEqual(await imagesOf(await job.pods('jobmanager')), [older.exampleImage]);
   }),
 );

@@ -12,9 +12,9 @@ const listingSizeMaxBytes = 64 * 2 ** 20;
 /**
  * What `flinkjob lineage` says about the job, with the credentials that this machine has, if any: the cluster's own are in Secrets, which nobody reads here.
  */
-export async function lineageListing({ metadata, spec }: FlinkJobObject): Promise<Asked<string>> {
+export async function lineageListing({ metadata, spec, status }: FlinkJobObject): Promise<Asked<string>> {
   const parsed = parseFlinkJobSpec(spec);
-  const storage = parsed.ok ? parsed.value.state.checkpointStorage : undefined;
+  const storage = status?.attempt?.checkpointStorage ?? (parsed.ok ? parsed.value.state.checkpointStorage : undefined);
   if (storage === undefined) {
     return { ok: false, why: 'the spec does not say where it is' };
   }

@@ -142,7 +142,8 @@ async function lineageOf(parsed: ParsedCommandLine, target: string): Promise<str
 
 function lineageOfFlinkJob(flinkJob: StoredFlinkJob): string | undefined {
   const spec = parseFlinkJobSpec(flinkJob.spec);
-  return spec.ok ? lineageUrlOf(spec.value.state.checkpointStorage, keyOf(flinkJob)) : undefined;
+  const storage = flinkJob.status?.attempt?.checkpointStorage ?? (spec.ok ? spec.value.state.checkpointStorage : undefined);
+  return storage === undefined ? undefined : lineageUrlOf(storage, keyOf(flinkJob));
 }
 
 /** Of a job on this machine that has the lineage's name, unless another is given. */
