@@ -10,8 +10,8 @@ import { waitUntil } from '../throughput/wait-until.ts';
 const main = fileURLToPath(new URL('../../../operator/src/main.ts', import.meta.url));
 const leadTimeoutMs = 120_000;
 /**
- * What Node chooses by itself under the memory limit of the chart, 512 MiB, and what the image says. Without a limit both generations would rather grow than be
- * cleaned up.
+ * The old generation as Node chooses it under the memory limit of the chart, 512 MiB, and what the image says of the young one. Without a limit both would rather grow
+ * than be cleaned up.
  */
 const nodeOptions = ['--max-old-space-size=256', ...optionsOfImage()];
 
