@@ -117,12 +117,7 @@ export class ApiObjects {
         resourceVersion: '',
       },
     }) as StoredObject;
-    const stored = this.#store('ADDED', place, created);
-    const owners = stored.metadata.ownerReferences ?? [];
-    if (owners.length > 0 && owners.every(({ uid }) => this.#removedUids.has(uid))) {
-      this.#collect(() => this.#collectUnowned(place, stored.metadata.uid));
-    }
-    return stored;
+    return this.#collectedIfUnowned(place, this.#store('ADDED', place, created));
   }
 
   /** PUT, of the object or of its status. */
@@ -214,7 +209,7 @@ export class ApiObjects {
     if (written.metadata.deletionTimestamp !== undefined && (written.metadata.finalizers ?? []).length === 0) {
       return this.#remove(place, written, undefined);
     }
-    return this.#store('MODIFIED', place, written);
+    return this.#collectedIfUnowned(place, this.#store('MODIFIED', place, written));
   }
 
   /** `object` is nobody else's: what a client gave has been copied. */
@@ -248,11 +243,22 @@ export class ApiObjects {
     }
   }
 
-  /** What is made for an owner that has gone meanwhile goes, too. */
-  #collectUnowned(place: Place, uid: string): void {
-    if (this.#objects.get(keyOf(place))?.metadata.uid === uid) {
-      this.delete(place, {}, {});
+  /** What is made for owners that have gone meanwhile goes, too, and what is given to them. */
+  #collectedIfUnowned(place: Place, stored: StoredObject): StoredObject {
+    const { uid } = stored.metadata;
+    const isUnowned = () => {
+      const now = this.#objects.get(keyOf(place))?.metadata;
+      const owners = now?.ownerReferences ?? [];
+      return now?.uid === uid && owners.length > 0 && owners.every((owner) => this.#removedUids.has(owner.uid));
+    };
+    if (isUnowned()) {
+      this.#collect(() => {
+        if (isUnowned()) {
+          this.delete(place, {}, {});
+        }
+      });
     }
+    return stored;
   }
 
   /** What the garbage collector of Kubernetes does a moment later. */
