@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FlinkJobManifest } from './flink-job.ts';
 import { FlinkJobSpec } from './flink-job-spec.ts';
-import type { Problem } from './flink-job-status.ts';
+import type { FlinkJobStatus, Problem } from './flink-job-status.ts';
 import { nearestName } from './nearest-name.ts';
 import { notYetAvailable } from './not-yet-available.ts';
 import { stringFormOf } from './string-forms.ts';
@@ -33,6 +33,18 @@ export function parseFlinkJobSpec(input: unknown): Parsed<FlinkJobSpec> {
 export function asksForPurge(spec: unknown): boolean {
   const parsed = parseFlinkJobSpec(spec);
   return parsed.ok && parsed.value.checkpoints.onDelete === 'Purge';
+}
+
+/** Where a job has its state since it was started last, and else will have it; undefined where it was never started and its spec is not valid. */
+export function checkpointStorageOf({
+  spec,
+  status,
+}: {
+  readonly spec: unknown;
+  readonly status?: FlinkJobStatus | undefined;
+}): string | undefined {
+  const parsed = parseFlinkJobSpec(spec);
+  return status?.attempt?.checkpointStorage ?? (parsed.ok ? parsed.value.state.checkpointStorage : undefined);
 }
 
 /** The part of JSON Schema that messages are made from. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { checkpointStorageOf } from '../../api/parse-flink-job.ts';
 import { lineageUrlOf } from '../../api/storage-url.ts';
 import type { FlinkJobObject } from './cluster.ts';
 import type { Asked } from './job-manager-proxy.ts';
@@ -12,9 +12,9 @@ const listingSizeMaxBytes = 64 * 2 ** 20;
 /**
  * What `flinkjob lineage` says about the job, with the credentials that this machine has, if any: the cluster's own are in Secrets, which nobody reads here.
  */
-export async function lineageListing({ metadata, spec, status }: FlinkJobObject): Promise<Asked<string>> {
-  const parsed = parseFlinkJobSpec(spec);
-  const storage = status?.attempt?.checkpointStorage ?? (parsed.ok ? parsed.value.state.checkpointStorage : undefined);
+export async function lineageListing(flinkJob: FlinkJobObject): Promise<Asked<string>> {
+  const { metadata } = flinkJob;
+  const storage = checkpointStorageOf(flinkJob);
   if (storage === undefined) {
     return { ok: false, why: 'the spec does not say where it is' };
   }

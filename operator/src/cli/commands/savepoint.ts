@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { OperationStatus } from '@flinkjob/runtime/rest';
 import { formatKey, keyOf, type StoredFlinkJob } from '../../api/flink-job.ts';
-import { parseFlinkJobSpec } from '../../api/parse-flink-job.ts';
+import { checkpointStorageOf } from '../../api/parse-flink-job.ts';
 import { lineageUrlOf } from '../../api/storage-url.ts';
 import type { JobClient } from '../../engine/engine.ts';
 import { machineClusterId } from '../../platform/process/cluster-id.ts';
@@ -141,8 +141,7 @@ async function lineageOf(parsed: ParsedCommandLine, target: string): Promise<str
 }
 
 function lineageOfFlinkJob(flinkJob: StoredFlinkJob): string | undefined {
-  const spec = parseFlinkJobSpec(flinkJob.spec);
-  const storage = flinkJob.status?.attempt?.checkpointStorage ?? (spec.ok ? spec.value.state.checkpointStorage : undefined);
+  const storage = checkpointStorageOf(flinkJob);
   return storage === undefined ? undefined : lineageUrlOf(storage, keyOf(flinkJob));
 }
 

@@ -347,7 +347,7 @@ export class JobOracle {
     const [namespace = '', name = ''] = lineage.path.split('/').slice(-2);
     const elsewhere = this.#options.lineagesOf(namespace, name).filter((it) => it !== lineage && it.openedFor === uid);
     if (restored.source !== 'Nothing') {
-      this.#checkRewind(lineage, elsewhere, { uid, attempt, restore });
+      this.#checkRewind(lineage, elsewhere, { uid, name, attempt, restore });
       return;
     }
     const permitted = this.#options.permissions(name);
@@ -375,7 +375,7 @@ export class JobOracle {
   #checkRewind(
     lineage: SimulatedLineage,
     elsewhere: readonly SimulatedLineage[],
-    { uid, attempt, restore }: Pick<Opening, 'uid' | 'attempt' | 'restore'>,
+    { uid, name, attempt, restore }: Pick<Opening, 'uid' | 'attempt' | 'restore'> & { readonly name: string },
   ): void {
     const status = this.#options.flinkJob(uid)?.status;
     const isNewest = status?.attempt?.number === attempt.number;
@@ -386,7 +386,7 @@ export class JobOracle {
     const newer = elsewhere.find(({ head }) => (head?.completedAtMs ?? 0) > sinceMs);
     if (newer !== undefined) {
       this.#options.report(
-        `silently rewound: ${lineage.path.split('/').at(-1)} goes on from ${lineage.head?.path} in ${lineage.path}, and ${newer.path} has ${newer.head?.path}, which is newer`,
+        `silently rewound: ${name} goes on from ${lineage.head?.path} in ${lineage.path}, and ${newer.path} has ${newer.head?.path}, which is newer`,
       );
     }
   }
